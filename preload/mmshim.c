@@ -1,0 +1,224 @@
+/* mmshim.c - the functions that the shim takes over from libc and libstdc++: argument rules that
+ * are theirs alone, then one forward each. mmshim.map lists them. */
+#include "lookup.h"
+#include "options.h"
+#include "os.h"
+#include "process.h"
+#include "route.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define CALLER __builtin_return_address(0)
+#if __has_attribute(copy)
+#define ALIAS(name) EXPORT __attribute__((alias(#name), copy(name)))
+#else
+#define ALIAS(name) EXPORT __attribute__((alias(#name)))
+#endif
+
+/* --- C --- */
+
+EXPORT void *malloc(size_t size)
+{
+    return mm_alloc(size);
+}
+
+EXPORT void free(void *ptr)
+{
+    mm_free(ptr, CALLER);
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+    return mm_calloc(count, size);
+}
+
+EXPORT void *realloc(void *ptr, size_t size)
+{
+    return mm_realloc(ptr, size, CALLER);
+}
+
+EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return mm_realloc(ptr, bytes, CALLER);
+}
+
+static bool is_power_of_two(size_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+static void *refuse(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+/* glibc's rule: an alignment that is no power of two is rounded up to one. */
+EXPORT void *memalign(size_t alignment, size_t size)
+{
+    if (alignment > SIZE_MAX / 2 + 1)
+        return refuse(EINVAL);
+    if (!is_power_of_two(alignment))
+        alignment = (size_t)1 << mm_log2_ceil(alignment);
+    return mm_aligned_alloc(alignment, size);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+    return is_power_of_two(alignment) ? mm_aligned_alloc(alignment, size) : refuse(EINVAL);
+}
+
+EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
+        return EINVAL;
+    int saved_errno = errno;
+    void *made = mm_aligned_alloc(alignment, size);
+    errno = saved_errno;
+    if (made == NULL)
+        return ENOMEM;
+    *block = made;
+    return 0;
+}
+
+EXPORT void *valloc(size_t size)
+{
+    return mm_aligned_alloc(mm_os_page_size(), size);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+    size_t page = mm_os_page_size();
+    if (size > SIZE_MAX - page)
+        return refuse(ENOMEM);
+    return mm_aligned_alloc(page, (size + page - 1) & ~(page - 1));
+}
+
+EXPORT size_t malloc_usable_size(void *ptr)
+{
+    return mm_usable_size(ptr);
+}
+
+EXPORT void free_sized(void *ptr, size_t size)
+{
+    (void)size;
+    mm_free(ptr, CALLER);
+}
+
+EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    mm_free(ptr, CALLER);
+}
+
+ALIAS(free) void cfree(void *ptr);
+
+/* Programs that call glibc's own names must meet the same allocator. */
+ALIAS(malloc) void *__libc_malloc(size_t size);
+ALIAS(free) void __libc_free(void *ptr);
+ALIAS(calloc) void *__libc_calloc(size_t count, size_t size);
+ALIAS(realloc) void *__libc_realloc(void *ptr, size_t size);
+ALIAS(reallocarray) void *__libc_reallocarray(void *ptr, size_t count, size_t size);
+ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t size);
+ALIAS(valloc) void *__libc_valloc(size_t size);
+ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
+
+/* --- C++, under the names of the Itanium ABI (m: size_t) --- */
+
+/* A request that failed goes on to the next operator of the same form: it calls the new-handler,
+ * asks again and throws, none of which C can do. Called last, so that an exception finds no frame
+ * of ours. */
+typedef void *new_fn(size_t size);
+typedef void *new_nothrow_fn(size_t size, const void *nothrow);
+typedef void *new_aligned_fn(size_t size, size_t alignment);
+typedef void *new_aligned_nothrow_fn(size_t size, size_t alignment, const void *nothrow);
+
+static void *next_operator(const char *name)
+{
+    void *function = shim_next(name);
+    if (function == NULL)
+        abort(); /* nobody there who could throw */
+    return function;
+}
+
+EXPORT void *_Znwm(size_t size)
+{
+    void *block = mm_alloc(size);
+    return mm_likely(block != NULL) ? block : ((new_fn *)next_operator("_Znwm"))(size);
+}
+
+EXPORT void *_ZnwmRKSt9nothrow_t(size_t size, const void *nothrow)
+{
+    void *block = mm_alloc(size);
+    return mm_likely(block != NULL)
+               ? block
+               : ((new_nothrow_fn *)next_operator("_ZnwmRKSt9nothrow_t"))(size, nothrow);
+}
+
+EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t alignment)
+{
+    void *block = mm_aligned_alloc(alignment, size);
+    return mm_likely(block != NULL)
+               ? block
+               : ((new_aligned_fn *)next_operator("_ZnwmSt11align_val_t"))(size, alignment);
+}
+
+EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow)
+{
+    void *block = mm_aligned_alloc(alignment, size);
+    return mm_likely(block != NULL)
+               ? block
+               : ((new_aligned_nothrow_fn *)next_operator("_ZnwmSt11align_val_tRKSt9nothrow_t"))(
+                     size, alignment, nothrow);
+}
+
+ALIAS(_Znwm) void *_Znam(size_t size);
+ALIAS(_ZnwmRKSt9nothrow_t) void *_ZnamRKSt9nothrow_t(size_t size, const void *nothrow);
+ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t size, size_t alignment);
+ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
+void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow);
+
+/* What delete is told besides the pointer is of no use here: the registers that hold it are left
+ * alone. */
+ALIAS(free) void _ZdlPv(void *ptr);
+ALIAS(free) void _ZdaPv(void *ptr);
+ALIAS(free) void _ZdlPvm(void *ptr);
+ALIAS(free) void _ZdaPvm(void *ptr);
+ALIAS(free) void _ZdlPvRKSt9nothrow_t(void *ptr);
+ALIAS(free) void _ZdaPvRKSt9nothrow_t(void *ptr);
+ALIAS(free) void _ZdlPvSt11align_val_t(void *ptr);
+ALIAS(free) void _ZdaPvSt11align_val_t(void *ptr);
+ALIAS(free) void _ZdlPvmSt11align_val_t(void *ptr);
+ALIAS(free) void _ZdaPvmSt11align_val_t(void *ptr);
+ALIAS(free) void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *ptr);
+ALIAS(free) void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *ptr);
+
+/* --- dlopen: RTLD_DEEPBIND would give a library libc's malloc together with our free --- */
+
+static int masked(int flags)
+{
+    if (!mm_process_started())
+        mm_process_heap();
+    return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
+}
+
+/* Both end in a jump: libc takes the caller's search path from the return address. */
+EXPORT void *dlopen(const char *path, int flags)
+{
+    void *(*next)(const char *, int) = shim_next("dlopen");
+    return next(path, masked(flags));
+}
+
+EXPORT void *dlmopen(Lmid_t space, const char *path, int flags)
+{
+    void *(*next)(Lmid_t, const char *, int) = shim_next("dlmopen");
+    return next(space, path, masked(flags));
+}

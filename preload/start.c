@@ -1,0 +1,74 @@
+/* start.c - how the shim starts, at the first request or in its constructor, and what it does
+ * at exit. */
+#include "heap.h"
+#include "options.h"
+#include "process.h"
+#include "report.h"
+#include "snapshot.h"
+#include <stdio.h>
+#include <unistd.h>
+
+extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
+extern void *__libc_stack_end;
+
+/* A request may come before libc knows the environment. It then lies where the kernel put it: on
+ * the stack, after argc and the arguments. */
+static char **environment(void)
+{
+    if (environ != NULL)
+        return environ;
+    long count = *(long *)__libc_stack_end;
+    return (char **)__libc_stack_end + 1 + count + 1;
+}
+
+struct mm_process_config mm_process_default_config(void)
+{
+    static bool read;
+    struct mm_report_settings report = {.once = true};
+    if (!read) {
+        read = true;
+        mm_report_start(&report);
+        mm_options_read(environment(), mm_report_note);
+    }
+    return (struct mm_process_config){
+        .report = report,
+        .batch_slots = (unsigned)mm_options.batch_slots,
+        .slot_max = (size_t)mm_options.slot_max,
+        .arena_size = (size_t)mm_options.arena_size,
+    };
+}
+
+static void write_snapshot(void)
+{
+    char buffer[4096], head[64];
+    struct mm_out out;
+    if (!mm_report_can_write())
+        return;
+    mm_out_start(&out, head, sizeof head);
+    mm_out_format(&out, "==%u== mmshim snapshot: ", (uint64_t)mm_os_process_id());
+    mm_out_to_file(&out, buffer, sizeof buffer, STDERR_FILENO);
+    mm_snapshot_write(&out, head, (size_t)mm_options.snapshot_batches);
+    mm_out_flush(&out);
+}
+
+static void at_exit(void *unused)
+{
+    (void)unused;
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
+    mm_report_summary();
+    if (mm_options.snapshot)
+        write_snapshot();
+    if (mm_options.exitcode >= 0 && mm_report_count() > 0) {
+        fflush(NULL); /* what exit() would do after us */
+        _exit((int)mm_options.exitcode);
+    }
+}
+
+/* Registered here, before the program's own start, and for no library in particular, at_exit() runs
+ * last of all, after the destructors of every library. */
+__attribute__((constructor)) static void begin(void)
+{
+    mm_process_heap();
+    __cxa_atexit(at_exit, NULL, NULL);
+}

@@ -1,0 +1,92 @@
+/* stats.c - libc's questions about the heap, answered with libc's figures and ours. */
+#include "heap.h"
+#include "lookup.h"
+#include "report.h"
+#include "snapshot.h"
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int mallopt(int parameter, int value)
+{
+    int (*next)(int, int) = shim_next("mallopt");
+    return next != NULL ? next(parameter, value) : 0;
+}
+
+static struct mallinfo2 libc_figures(void)
+{
+    struct mallinfo2 (*next)(void) = shim_next("mallinfo2");
+    return next != NULL ? next() : (struct mallinfo2){0};
+}
+
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+    struct mallinfo2 info = libc_figures();
+    size_t taken = mm_arena_usage().taken;
+    size_t live = mm_snapshot_sums().live_bytes;
+    info.arena += taken;
+    info.uordblks += live;
+    info.fordblks += taken > live ? taken - live : 0;
+    return info;
+}
+
+/* The old form counts in int; what does not fit wraps round, as in libc. */
+EXPORT struct mallinfo mallinfo(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return (struct mallinfo){
+        .arena = (int)info.arena,
+        .ordblks = (int)info.ordblks,
+        .smblks = (int)info.smblks,
+        .hblks = (int)info.hblks,
+        .hblkhd = (int)info.hblkhd,
+        .usmblks = (int)info.usmblks,
+        .fsmblks = (int)info.fsmblks,
+        .uordblks = (int)info.uordblks,
+        .fordblks = (int)info.fordblks,
+        .keepcost = (int)info.keepcost,
+    };
+}
+
+EXPORT void malloc_stats(void)
+{
+    struct mm_arena_usage usage = mm_arena_usage();
+    struct mm_snapshot_sums sums = mm_snapshot_sums();
+    fprintf(
+        stderr,
+        "mmshim slots:\nsystem bytes     = %10zu\nin use bytes     = %10zu\nthe rest is libc's:\n",
+        usage.taken, sums.live_bytes);
+    void (*next)(void) = shim_next("malloc_stats");
+    if (next != NULL)
+        next();
+}
+
+EXPORT int malloc_trim(size_t pad)
+{
+    int (*next)(size_t) = shim_next("malloc_trim");
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_heap_collect(mm_tls_heap);
+    bool trimmed = mm_arena_trim() > 0;
+    return (next != NULL && next(pad)) || trimmed;
+}
+
+EXPORT int malloc_info(int options, FILE *file)
+{
+    if (options != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    struct mm_arena_usage usage = mm_arena_usage();
+    struct mm_snapshot_sums sums = mm_snapshot_sums();
+    struct mallinfo2 libc = libc_figures();
+    fprintf(file,
+            "<malloc version=\"mmshim-1\">\n"
+            "<slots live=\"%zu\" live_bytes=\"%zu\" heap_bytes=\"%zu\" unused_bytes=\"%zu\"/>\n"
+            "<libc arena=\"%zu\" mmapped=\"%zu\" in_use=\"%zu\" free=\"%zu\"/>\n"
+            "</malloc>\n",
+            sums.live, sums.live_bytes, usage.taken, usage.dirty, libc.arena, libc.hblkhd,
+            libc.uordblks, libc.fordblks);
+    return 0;
+}

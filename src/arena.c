@@ -1,0 +1,324 @@
+/* arena.c - invariants, under mm_arena_lock:
+ *   a chunk is in at most one of fresh (in `pool` only), dirty (in `pool` and `dirty`);
+ *   `old` is the part of `dirty` that was there at the last tick already;
+ *   the bits of chunks beyond the committed end of the arena are clear in all three. */
+#include "arena.h"
+
+#include "batch.h"
+#include <stdatomic.h>
+
+#define MIN_ARENA ((size_t)1 << 20)
+/* The chunk before it is never handed out: a pointer that lies just before the first slot still is
+ * one into the arena, and so told as interior like any other of its kind. */
+#define FIRST_CHUNK 1u
+#define GROUP_SHIFT (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+
+_Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
+
+struct mm_arena mm_arena;
+struct mm_lock mm_arena_lock = MM_LOCK_INIT;
+
+/* A part of the reservation, committed from its start. */
+struct part {
+    uintptr_t start, committed, end;
+    size_t step; /* committed at least this much at a time */
+};
+
+static struct {
+    void *reservation;
+    size_t reserved;
+    struct part lines, chunks, words, units, arena;
+    uint32_t next_line;
+    uint64_t *pool, *dirty, *old; /* a word a group */
+    size_t first_group;           /* no group below it has a bit in pool */
+    size_t dirty_chunks, taken_chunks;
+    _Atomic uint64_t next_tick;
+} state;
+
+static uintptr_t round_up(uintptr_t value, size_t multiple)
+{
+    return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
+}
+
+static bool commit_up_to(struct part *part, uintptr_t end)
+{
+    if (end <= part->committed)
+        return true;
+    uintptr_t wanted = round_up(end, part->step);
+    if (wanted > part->end)
+        wanted = part->end;
+    if (wanted < end || !mm_os_commit((void *)part->committed, wanted - part->committed))
+        return false;
+    /* Walkers without the lock read this as their bound. */
+    __atomic_store_n(&part->committed, wanted, __ATOMIC_RELEASE);
+    return true;
+}
+
+static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
+{
+    *part = (struct part){start, start, start + round_up(size, mm_os_page_size()), step};
+    return part->end;
+}
+
+/* Lays the parts out for an arena of `size` bytes from `start` on; the end of the last. */
+static uintptr_t lay_out_all(uintptr_t start, size_t size)
+{
+    size_t page = mm_os_page_size();
+    size_t chunks = size >> MM_CHUNK_SHIFT;
+    size_t groups = (chunks + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    uintptr_t at =
+        lay_out(&state.lines, start, ((size >> MM_UNIT_SHIFT) + 2 * MM_GRAVE_LINES) * MM_LINE_SIZE,
+                round_up((size_t)64 << 10, page));
+    at = lay_out(&state.chunks, at, chunks * sizeof(struct mm_chunk), page);
+    at = lay_out(&state.words, at, 3 * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.units, at, (size >> MM_UNIT_SHIFT) * sizeof(uint32_t), page);
+    at = round_up(at, (size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX));
+    return lay_out(&state.arena, at, size, (size_t)1 << 20);
+}
+
+static bool reserve(size_t size)
+{
+    size_t slack = (size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX);
+    size_t whole = lay_out_all(0, size) + slack;
+    void *start = mm_os_reserve(whole);
+    if (start == NULL)
+        return false;
+    lay_out_all((uintptr_t)start, size);
+    size_t words_size = state.words.end - state.words.start;
+    if (!mm_os_make_readable((void *)state.units.start, state.units.end - state.units.start) ||
+        !commit_up_to(&state.words, state.words.start + words_size) ||
+        !commit_up_to(&state.lines, state.lines.start + (MM_GRAVE_LINES + 1) * MM_LINE_SIZE)) {
+        mm_os_release(start, whole);
+        return false;
+    }
+    state.reservation = start;
+    state.reserved = whole;
+    state.pool = (uint64_t *)state.words.start;
+    state.dirty = state.pool + words_size / sizeof(uint64_t) / 3;
+    state.old = state.dirty + words_size / sizeof(uint64_t) / 3;
+    state.next_line = MM_LINE_NONE + 1 + MM_GRAVE_LINES;
+    return true;
+}
+
+/* As much as the machine could fill, but at most a quarter of what RLIMIT_AS grants: the program
+ * needs the rest for its libraries, stacks and larger blocks. */
+static size_t natural_size(void)
+{
+    size_t size = (size_t)1 << mm_log2_ceil(mm_os_physical_memory());
+    size_t limit = mm_os_address_space_limit();
+    if (limit != SIZE_MAX && size > limit / 4)
+        size = (limit / 4) & ~(((size_t)1 << GROUP_SHIFT) - 1);
+    return size;
+}
+
+bool mm_arena_reserve(size_t size)
+{
+    if (size == 0)
+        size = natural_size();
+    else
+        size &= ~(((size_t)1 << MM_CHUNK_SHIFT) - 1);
+    while (size >= MIN_ARENA && !reserve(size))
+        size /= 2;
+    if (size < MIN_ARENA)
+        return false;
+    mm_arena = (struct mm_arena){state.arena.start, size, (uint32_t *)state.units.start,
+                                 (struct mm_batch *)state.lines.start};
+    return true;
+}
+
+void mm_arena_release(void)
+{
+    if (mm_arena.size == 0)
+        return;
+    mm_arena = (struct mm_arena){0};
+    mm_os_release(state.reservation, state.reserved);
+    state.pool = NULL;
+    state.first_group = state.dirty_chunks = state.taken_chunks = 0;
+    atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
+}
+
+struct mm_chunk *mm_arena_chunk(size_t index)
+{
+    return (struct mm_chunk *)state.chunks.start + index;
+}
+
+/* Commits the arena up to `end`, and its tables with it: first these, so that no chunk is in the
+ * pool without its struct and units. */
+static bool grow(uintptr_t end)
+{
+    size_t units = (end - state.arena.start) >> MM_UNIT_SHIFT;
+    size_t chunks = (end - state.arena.start) >> MM_CHUNK_SHIFT;
+    return commit_up_to(&state.chunks, state.chunks.start + chunks * sizeof(struct mm_chunk)) &&
+           commit_up_to(&state.units, state.units.start + units * sizeof(uint32_t)) &&
+           commit_up_to(&state.arena, end);
+}
+
+/* Adds what lies behind the committed end to the pool: an eighth of what there is, between 1 and
+ * 64 MiB, so that system calls stay few; less where that is refused. */
+static bool extend_pool(void)
+{
+    uintptr_t from = state.arena.committed;
+    size_t step = (from - state.arena.start) / 8;
+    step = step < ((size_t)1 << 20) ? (size_t)1 << 20 : step;
+    step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
+    if (step > state.arena.end - from)
+        step = state.arena.end - from;
+    if (step == 0 || !(grow(from + step) || grow(from + state.arena.step)))
+        return false;
+    size_t last = mm_arena_chunk_index(state.arena.committed);
+    size_t first = mm_arena_chunk_index(from);
+    for (size_t chunk = first != 0 ? first : FIRST_CHUNK; chunk < last; chunk++)
+        state.pool[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
+    return true;
+}
+
+static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
+{
+    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    for (size_t group = state.first_group; group < bound; group++) {
+        unsigned start;
+        if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
+            *chunk = group * MM_WORD_BITS + start;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Dirty memory first: it is there already. */
+static bool find_chunks(unsigned order, size_t *chunk)
+{
+    while (state.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
+           state.pool[state.first_group] == 0)
+        state.first_group++;
+    if (state.dirty_chunks > 0 && find_run(state.dirty, order, chunk))
+        return true;
+    while (!find_run(state.pool, order, chunk)) {
+        if (!extend_pool())
+            return false;
+    }
+    return true;
+}
+
+void *mm_arena_take_chunks(unsigned order, bool *zero)
+{
+    void *start = NULL;
+    size_t chunk;
+    mm_lock(&mm_arena_lock);
+    if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
+        size_t group = chunk / MM_WORD_BITS;
+        uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
+        *zero = (state.dirty[group] & run) == 0;
+        state.dirty_chunks -= mm_bit_count(state.dirty[group] & run);
+        state.taken_chunks += (size_t)1 << order;
+        state.pool[group] &= ~run;
+        state.dirty[group] &= ~run;
+        state.old[group] &= ~run;
+        start = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
+    }
+    mm_unlock(&mm_arena_lock);
+    return start;
+}
+
+void mm_arena_give_chunks(void *start, unsigned order)
+{
+    size_t chunk = mm_arena_chunk_index((uintptr_t)start);
+    size_t group = chunk / MM_WORD_BITS;
+    uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
+    mm_lock(&mm_arena_lock);
+    state.pool[group] |= run;
+    state.dirty[group] |= run;
+    state.dirty_chunks += (size_t)1 << order;
+    state.taken_chunks -= (size_t)1 << order;
+    if (group < state.first_group)
+        state.first_group = group;
+    mm_unlock(&mm_arena_lock);
+    mm_arena_tick();
+}
+
+/* Purges the chunks of `run` in a group, one call for each row of neighbours. */
+static size_t purge(size_t group, uint64_t run)
+{
+    size_t purged = 0;
+    while (run != 0) {
+        unsigned start = mm_bit_lowest(run);
+        uint64_t rest = ~(run >> start);
+        unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
+        uint64_t row = mm_bits_below(count) << start;
+        uintptr_t at = mm_arena.base + ((group * MM_WORD_BITS + start) << MM_CHUNK_SHIFT);
+        if (mm_os_purge((void *)at, (size_t)count << MM_CHUNK_SHIFT)) {
+            state.dirty[group] &= ~row;
+            purged += count;
+        }
+        state.old[group] &= ~row;
+        run &= ~row;
+    }
+    state.dirty_chunks -= purged;
+    return purged << MM_CHUNK_SHIFT;
+}
+
+/* `all`, or only what was dirty at the last tick already and what is dirty now becomes old. */
+static size_t purge_groups(bool all)
+{
+    size_t purged = 0;
+    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    for (size_t group = state.first_group; state.dirty_chunks > 0 && group < bound; group++) {
+        if (state.dirty[group] == 0)
+            continue;
+        purged += purge(group, all ? state.dirty[group] : state.old[group]);
+        state.old[group] = state.dirty[group];
+    }
+    return purged;
+}
+
+void mm_arena_tick(void)
+{
+    uint64_t now = mm_os_milliseconds();
+    if (now < atomic_load_explicit(&state.next_tick, memory_order_relaxed))
+        return;
+    mm_lock(&mm_arena_lock);
+    if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
+        atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
+        purge_groups(false);
+    }
+    mm_unlock(&mm_arena_lock);
+}
+
+size_t mm_arena_trim(void)
+{
+    mm_lock(&mm_arena_lock);
+    size_t purged = mm_arena.size != 0 ? purge_groups(true) : 0;
+    mm_unlock(&mm_arena_lock);
+    return purged;
+}
+
+uint32_t mm_arena_take_lines(uint32_t count)
+{
+    uint32_t first = MM_LINE_NONE;
+    mm_lock(&mm_arena_lock);
+    uintptr_t end = state.lines.start + ((uintptr_t)state.next_line + count) * MM_LINE_SIZE;
+    if (mm_arena.size != 0 && commit_up_to(&state.lines, end)) {
+        first = state.next_line;
+        state.next_line += count;
+    }
+    mm_unlock(&mm_arena_lock);
+    return first;
+}
+
+struct mm_arena_usage mm_arena_usage(void)
+{
+    struct mm_arena_usage usage = {0};
+    mm_lock(&mm_arena_lock);
+    if (mm_arena.size != 0) {
+        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.units};
+        for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
+            usage.metadata += tables[i]->committed - tables[i]->start;
+        usage.reserved = mm_arena.size;
+        usage.committed = state.arena.committed - state.arena.start;
+        usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
+        usage.dirty = state.dirty_chunks << MM_CHUNK_SHIFT;
+        usage.chunks = usage.committed >> MM_CHUNK_SHIFT;
+    }
+    mm_unlock(&mm_arena_lock);
+    return usage;
+}

@@ -1,0 +1,217 @@
+#include "batch.h"
+
+#include "size_class.h"
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded 0
+#endif
+
+#define CLAIM_BYTES    16384u
+#define ZERO_FLAG      4u
+#define FIRST_SLOTS    4u /* least slots of a list's first batch ... */
+#define FIRST_ORDER_UP 2u /* ... and each later one spans four times as much, up to the full span  \
+                           */
+
+/* 63 slots of 16 bytes, not 64: a pointer 16 bytes before a block then never is the start of
+ * another one, except between neighbours of that smallest size. */
+static unsigned slots_of_span(size_t size, unsigned order)
+{
+    size_t slots = ((size_t)1 << (MM_UNIT_SHIFT + order)) / size;
+    unsigned most = size == MM_GRANULE ? MM_WORD_BITS - 1 : MM_WORD_BITS;
+    return slots < most ? (unsigned)slots : most;
+}
+
+struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, uint32_t batches)
+{
+    size_t size = mm_class_size(class);
+    /* A span of at most 64 slots' length: the index of an address in its tail still is below 64. */
+    unsigned widest = mm_log2_floor(MM_WORD_BITS * size) - MM_UNIT_SHIFT;
+    widest = widest < MM_SPAN_ORDER_MAX ? widest : MM_SPAN_ORDER_MAX;
+    size_t least = size * (slots_per_batch < MM_WORD_BITS ? slots_per_batch : FIRST_SLOTS);
+    unsigned order = mm_log2_ceil((least + (1u << MM_UNIT_SHIFT) - 1) >> MM_UNIT_SHIFT);
+    if (slots_per_batch == MM_WORD_BITS)
+        order += batches < MM_SPAN_ORDER_MAX ? FIRST_ORDER_UP * batches : widest;
+    order = order < widest ? order : widest;
+    unsigned slots = slots_of_span(size, order);
+    return (struct mm_batch_shape){class, order, slots < slots_per_batch ? slots : slots_per_batch};
+}
+
+static void set_units(const struct mm_batch *batch, uint32_t line)
+{
+    size_t first = (batch->base - mm_arena.base) >> MM_UNIT_SHIFT;
+    for (size_t unit = first; unit < first + ((size_t)1 << batch->order); unit++)
+        __atomic_store_n(&mm_arena.unit_line[unit], line, __ATOMIC_RELEASE);
+}
+
+static uint32_t grave_of(unsigned class, unsigned order)
+{
+    return MM_LINE_NONE + 1 + class * (MM_SPAN_ORDER_MAX + 1) + order;
+}
+_Static_assert(MM_CLASSES *(MM_SPAN_ORDER_MAX + 1) <= MM_GRAVE_LINES, "a grave a shape");
+
+void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,
+                   uintptr_t base, bool zero)
+{
+    size_t size = mm_class_size(shape.class);
+    mm_batch_set_live(batch, 0);
+    atomic_store_explicit(&batch->remote, 0, memory_order_relaxed);
+    atomic_store_explicit(&batch->queued, 0, memory_order_relaxed);
+    /* Atomic because a walk or a bad free in another thread may read them at this moment. */
+    __atomic_store_n(&batch->owner, owner, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->reciprocal, UINT64_MAX / size + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->size, (uint32_t)size, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->slots, (uint8_t)shape.slots, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->order, (uint8_t)shape.order, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->class_index, (uint8_t)shape.class, __ATOMIC_RELAXED);
+    batch->fresh = 0;
+    batch->state_and_zero = zero ? ZERO_FLAG : 0;
+    set_units(batch, mm_batch_line(batch));
+}
+
+void mm_batch_close(struct mm_batch *batch)
+{
+    set_units(batch, grave_of(batch->class_index, batch->order));
+    __atomic_store_n(&batch->owner, NULL, __ATOMIC_RELAXED);
+}
+
+static void locate(struct mm_slot_info *info, uintptr_t address, size_t size, unsigned slots)
+{
+    info->size = size;
+    info->index = (unsigned)((address - info->base) / size);
+    info->offset = (address - info->base) % size;
+    info->in_slot = info->index < slots;
+}
+
+struct mm_slot_info mm_batch_inspect(uintptr_t address)
+{
+    struct mm_slot_info info = {0};
+    struct mm_batch *batch = mm_batch_at(address);
+    uint32_t line = mm_batch_line(batch);
+    if (line > MM_GRAVE_LINES) {
+        info.batch = batch;
+        info.base = batch->base;
+        locate(&info, address, batch->size, batch->slots);
+        info.fresh = info.index >= batch->fresh && (batch->state_and_zero & ZERO_FLAG);
+    } else if (line != MM_LINE_NONE) {
+        unsigned order = (line - 1) % (MM_SPAN_ORDER_MAX + 1);
+        size_t size = mm_class_size((line - 1) / (MM_SPAN_ORDER_MAX + 1));
+        info.base = address & ~(((uintptr_t)1 << (MM_UNIT_SHIFT + order)) - 1);
+        locate(&info, address, size, slots_of_span(size, order));
+    }
+    return info;
+}
+
+void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
+{
+    batch->state_and_zero = (uint8_t)((batch->state_and_zero & ZERO_FLAG) | state);
+    batch->until = (int16_t)until;
+}
+
+/* Slots of which no other thread believes that it just freed them. The fence pairs with the
+ * read-modify-write in mm_batch_free_remote(): a thread that sets a remote bit after our load
+ * will find the live bit cleared, because the clearing is visible before the load. */
+static uint64_t free_slots(struct mm_batch *batch)
+{
+    if (!__libc_single_threaded)
+        atomic_thread_fence(memory_order_seq_cst);
+    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
+    return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);
+}
+
+uint64_t mm_batch_claim(struct mm_batch *batch, unsigned least, bool *zero)
+{
+    uint64_t free = free_slots(batch);
+    if (free == 0 || mm_bit_count(free) < least)
+        return 0;
+    unsigned window = CLAIM_BYTES / batch->size;
+    window = window < 2 ? 2 : window;
+    unsigned lowest = mm_bit_lowest(free);
+    if (window < MM_WORD_BITS)
+        free &= mm_bits_below(window) << lowest;
+    *zero = (batch->state_and_zero & ZERO_FLAG) && lowest >= batch->fresh;
+    unsigned highest = mm_log2_floor(free);
+    if (highest >= batch->fresh)
+        batch->fresh = (uint8_t)(highest + 1);
+    return free;
+}
+
+/* The owner is between clearing live bits and clearing remote bits, a matter of nanoseconds unless
+ * it was preempted there. */
+static bool wait_for_collection(const struct mm_batch *batch)
+{
+    for (unsigned spins = 0; spins < 4096; spins++) {
+        if (atomic_load_explicit(&batch->queued, memory_order_acquire) != MM_COLLECTING)
+            return true;
+    }
+    return false;
+}
+
+/* The live bit went away after we had found it set and had set the remote bit. Either the owner
+ * collected our free, and took the remote bit too, or it freed the slot itself at the same moment.
+ * In the second case one of us tells of it: whoever clears the remote bit. */
+static bool freed_twice(struct mm_batch *batch, uint64_t bit)
+{
+    if (!wait_for_collection(batch))
+        return false; /* mm_batch_collect() will see it */
+    return atomic_fetch_and_explicit(&batch->remote, ~bit, memory_order_seq_cst) & bit;
+}
+
+/* The order matters: a second free must find either the remote bit or the live bit changed. */
+enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
+{
+    uint64_t bit = (uint64_t)1 << index;
+    if (!(atomic_load_explicit(&batch->live, memory_order_acquire) & bit))
+        return MM_REMOTE_DOUBLE;
+    /* Release: what the program wrote to the slot happens before its next use by the owner. */
+    uint64_t before = atomic_fetch_or_explicit(&batch->remote, bit, memory_order_seq_cst);
+    if (before & bit)
+        return MM_REMOTE_DOUBLE;
+    uint64_t live = atomic_load_explicit(&batch->live, memory_order_seq_cst);
+    bool twice = !(live & bit) && freed_twice(batch, bit);
+    /* An exchange besides the word, which may have been 0 for a moment while the batch was on its
+     * owner's stack: it must not be put there a second time. */
+    bool first = before == 0 && atomic_exchange_explicit(&batch->queued, MM_QUEUED,
+                                                         memory_order_acq_rel) != MM_QUEUED;
+    if (twice)
+        return first ? MM_REMOTE_DOUBLE_FIRST : MM_REMOTE_DOUBLE;
+    return first ? MM_REMOTE_OK_FIRST : MM_REMOTE_OK;
+}
+
+/* Live bits first, then remote bits: see mm_batch_free_remote(). Ends with an empty remote word,
+ * because only a thread that finds it empty queues the batch again. */
+struct mm_collected mm_batch_collect(struct mm_batch *batch)
+{
+    struct mm_collected collected = {0, 0};
+    atomic_store_explicit(&batch->queued, MM_COLLECTING, memory_order_seq_cst);
+    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_seq_cst);
+    while (remote != 0) {
+        uint64_t live = mm_batch_live(batch);
+        atomic_store_explicit(&batch->live, live & ~remote, memory_order_release);
+        uint64_t before = atomic_fetch_and_explicit(&batch->remote, ~remote, memory_order_seq_cst);
+        collected.freed |= remote & live;
+        collected.twice |= before & remote & ~live;
+        remote = before & ~remote;
+    }
+    uint8_t collecting = MM_COLLECTING;
+    atomic_compare_exchange_strong_explicit(&batch->queued, &collecting, MM_IDLE,
+                                            memory_order_release, memory_order_relaxed);
+    return collected;
+}
+
+struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
+{
+    while (*unit < end) {
+        uint32_t line = __atomic_load_n(&mm_arena.unit_line[*unit], __ATOMIC_ACQUIRE);
+        struct mm_batch *batch = mm_batch_of_line(line);
+        uintptr_t here = mm_arena.base + (*unit << MM_UNIT_SHIFT);
+        if (line == MM_LINE_NONE || __atomic_load_n(&batch->base, __ATOMIC_RELAXED) != here) {
+            ++*unit;
+            continue;
+        }
+        *unit += (size_t)1 << __atomic_load_n(&batch->order, __ATOMIC_RELAXED);
+        return batch;
+    }
+    return NULL;
+}

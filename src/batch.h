@@ -1,0 +1,173 @@
+/* batch.h - a batch: up to 64 equal slots, described by one cache line kept away from them.
+ *
+ * States of a slot, by its bits in the batch's words:
+ *
+ *   live remote   the slot is
+ *    0     0      free, or claimed: noted by its heap for the next requests, not yet handed out
+ *    1     0      handed out
+ *    1     1      freed by a thread that doesn't own it; not handed out again before the owner
+ * collects it 0     1      either freed twice by two threads at once, or, for a moment, being
+ * collected
+ *
+ * `live` is written by the owner alone, with plain stores; any thread may read it. `remote` is
+ * only ever changed by atomic read-modify-writes: other threads set bits, the owner clears them.
+ * The live bit is the only truth about a slot: a claimed slot is not live, so freeing it is a
+ * double free.
+ *
+ * A batch is in one of three states for its owner:
+ *
+ *   current    the one that its list hands out from (mm_bin.batch)
+ *   available  in its list's queue: at least an eighth of its slots is free
+ *   full       in no queue; less than an eighth is free
+ *
+ * `until` counts down the frees that it takes to leave the state: a full batch becomes available,
+ * an available one wholly free. This is the only thing that a local free has to look at besides the
+ * words, and why a batch comes back with several free slots at once: otherwise random replacement
+ * would cost one walk through the slow path for each request. */
+#ifndef MM_BATCH_H
+#define MM_BATCH_H
+
+#include "arena.h"
+#include "bitmap.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether a batch is on its heap's pending stack, or about to be; or the owner is taking over its
+ * remote frees. */
+enum mm_queued { MM_IDLE, MM_QUEUED, MM_COLLECTING };
+
+enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_CURRENT };
+
+struct mm_batch {
+    _Atomic uint64_t live;
+    _Atomic uint64_t remote;
+    struct mm_heap *owner;
+    uintptr_t base;      /* of slot 0; a multiple of the span */
+    uint64_t reciprocal; /* ceil(2^64 / size), see mm_batch_slot */
+    uint32_t size;       /* of a slot */
+    uint32_t next,
+        prev; /* the list's queue of available batches; `next` also chains unused lines */
+    uint32_t pending_next; /* the heap's stack of batches with remote frees */
+    int16_t until;
+    uint8_t class_index;
+    uint8_t order; /* the span is 2^order units */
+    uint8_t slots;
+    uint8_t fresh;          /* slots from this index on were never claimed */
+    uint8_t state_and_zero; /* enum mm_batch_state, and whether the fresh slots read as zero */
+    _Atomic uint8_t queued; /* enum mm_queued */
+};
+_Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
+
+#define MM_UNTIL_NEVER INT16_MAX
+
+static inline struct mm_batch *mm_batch_of_line(uint32_t line)
+{
+    return &mm_arena.lines[line];
+}
+
+static inline uint32_t mm_batch_line(const struct mm_batch *batch)
+{
+    return (uint32_t)(batch - mm_arena.lines);
+}
+
+/* The batch that spans an address of the arena. When none does, one without owner and live slot:
+ * that of line 0, or a grave, see mm_batch_close(). */
+static inline struct mm_batch *mm_batch_at(uintptr_t address)
+{
+    return mm_batch_of_line(mm_arena.unit_line[(address - mm_arena.base) >> MM_UNIT_SHIFT]);
+}
+
+/* Where an address inside the batch's span falls. With M = ceil(2^64 / size), the upper half of
+ * offset * M is the quotient and the lower half is less than M exactly when size divides the
+ * offset: D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation", 2019. Exact
+ * here because offset < 2^20 and size <= 2^15. */
+struct mm_slot {
+    unsigned index; /* below 64; not below `slots` when the address is in the unused tail */
+    bool starts;    /* the address is the slot's first byte */
+};
+
+static inline struct mm_slot mm_batch_slot(const struct mm_batch *batch, uintptr_t address)
+{
+    unsigned __int128 product = (unsigned __int128)(address - batch->base) * batch->reciprocal;
+    return (struct mm_slot){(unsigned)(product >> 64), (uint64_t)product < batch->reciprocal};
+}
+
+/* All that is known about an address of the arena; for verdicts and reports, not for the hot path.
+ */
+struct mm_slot_info {
+    struct mm_batch *batch; /* NULL: it is in none now */
+    uintptr_t base;         /* of the batch that spans it, or last did; 0: none ever */
+    size_t size;            /* of a slot there */
+    unsigned index;
+    size_t offset; /* from the slot's start */
+    bool in_slot;  /* otherwise: behind the last slot, or no batch was ever there */
+    bool fresh;    /* the slot was never claimed since its memory was known to be zero */
+};
+struct mm_slot_info mm_batch_inspect(uintptr_t address);
+
+/* Only for the owner: nobody else writes `live`. */
+static inline uint64_t mm_batch_live(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->live, memory_order_relaxed);
+}
+
+static inline void mm_batch_set_live(struct mm_batch *batch, uint64_t live)
+{
+    atomic_store_explicit(&batch->live, live, memory_order_relaxed);
+}
+
+static inline enum mm_batch_state mm_batch_state(const struct mm_batch *batch)
+{
+    return batch->state_and_zero & 3;
+}
+
+/* How many slots must be free for a batch to be worth handing out from. */
+static inline unsigned mm_batch_threshold(const struct mm_batch *batch)
+{
+    return batch->slots < 16 ? 1 : batch->slots / 8u;
+}
+
+/* The shape of a list's next batch. */
+struct mm_batch_shape {
+    unsigned class;
+    unsigned order;
+    unsigned slots;
+};
+/* slots_per_batch: 64 to fill spans, growing with `batches`, the number that the list has
+ * already, so that a small heap of many sizes shares its pages; less to have exactly that many. */
+struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, uint32_t batches);
+
+/* Makes `batch` describe the span at `base`, with all slots free, and the units refer to it. */
+void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,
+                   uintptr_t base, bool zero);
+/* Undoes it; every slot must be free and no remote free under way. From now on the units refer to a
+ * grave: a line that is all zero, whose number says what class and order the batch was, so that
+ * a second free of one of its slots still is told from a free of something else. */
+void mm_batch_close(struct mm_batch *batch);
+
+void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until);
+
+/* Slots to hand out next, lowest first, at least `least` or none; the caller notes that they are
+ * claimed. *zero tells whether all of them read as zero. A large slot's neighbours stay untouched
+ * as long as possible, so only some 16 KiB are claimed at a time. */
+uint64_t mm_batch_claim(struct mm_batch *batch, unsigned least, bool *zero);
+
+/* A free by a thread that is not the owner. */
+enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REMOTE_DOUBLE_FIRST };
+enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index);
+
+/* What the owner took over from other threads: slots freed now, and slots that turned out to be
+ * freed twice, by the owner and another thread at the same time. */
+struct mm_collected {
+    uint64_t freed;
+    uint64_t twice;
+};
+struct mm_collected mm_batch_collect(struct mm_batch *batch);
+
+/* The next batch at or after *unit (a unit number in the arena, below `end`), NULL at the end;
+ * *unit is set behind it. May be called from any thread: what other heaps change meanwhile may be
+ * missed. */
+struct mm_batch *mm_batch_walk(size_t *unit, size_t end);
+
+#endif

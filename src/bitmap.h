@@ -1,0 +1,65 @@
+/* bitmap.h - questions to one 64-bit word of bits. */
+#ifndef MM_BITMAP_H
+#define MM_BITMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MM_WORD_BITS 64u
+
+/* __builtin_expect, under names that say what is meant. */
+#define mm_likely(condition)   __builtin_expect(!!(condition), 1)
+#define mm_unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/* `word` must not be 0. */
+static inline unsigned mm_bit_lowest(uint64_t word)
+{
+    return (unsigned)__builtin_ctzll(word);
+}
+
+static inline unsigned mm_bit_count(uint64_t word)
+{
+    return (unsigned)__builtin_popcountll(word);
+}
+
+/* The `count` lowest bits; count is 1 to 64. */
+static inline uint64_t mm_bits_below(unsigned count)
+{
+    return UINT64_MAX >> (MM_WORD_BITS - count);
+}
+
+/* Largest power of two exponent with (1 << it) <= value; value must not be 0. */
+static inline unsigned mm_log2_floor(uint64_t value)
+{
+    return MM_WORD_BITS - 1 - (unsigned)__builtin_clzll(value);
+}
+
+static inline unsigned mm_log2_ceil(uint64_t value)
+{
+    return value <= 1 ? 0 : mm_log2_floor(value - 1) + 1;
+}
+
+/* A run of 2^order bits that starts at a multiple of its length; order is 0 to 6. */
+static inline uint64_t mm_bits_run(unsigned start, unsigned order)
+{
+    return mm_bits_below(1u << order) << start;
+}
+
+/* Finds the lowest such run in which every bit of `word` is set: the buddy system on one word.
+ * Halving keeps, in each step, the starts whose next neighbour run of the same length is set too.
+ */
+static inline bool mm_bits_find_run(uint64_t word, unsigned order, unsigned *start)
+{
+    static const uint64_t aligned[] = {UINT64_MAX,         0x5555555555555555, 0x1111111111111111,
+                                       0x0101010101010101, 0x0001000100010001, 0x0000000100000001,
+                                       0x0000000000000001};
+    for (unsigned step = 0; step < order; step++)
+        word &= word >> (1u << step);
+    word &= aligned[order];
+    if (word == 0)
+        return false;
+    *start = mm_bit_lowest(word);
+    return true;
+}
+
+#endif

@@ -1,0 +1,448 @@
+/* heap.c - invariants, for the thread that owns the heap:
+ *   a bin's claimed slots are free slots of its current batch;
+ *   every available batch is in its list's queue, no other is;
+ *   a chunk is in the heap's row of chunks exactly when it has a free unit. */
+#include "heap.h"
+
+#define NEW_LINES        16u /* lines taken at a time: 1 KiB */
+#define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
+#define HEAP_LINES       (((uint32_t)sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE)
+#define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
+
+struct mm_heap mm_heap_none, mm_heap_over;
+_Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
+unsigned mm_heap_batch_slots = MM_WORD_BITS;
+void (*mm_heap_on_freed_twice)(struct mm_batch *batch, uint64_t slots);
+
+/* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
+struct mm_lock mm_heap_lock = MM_LOCK_INIT;
+static struct mm_heap *_Atomic all_heaps;
+static struct mm_heap *idle_heaps;
+static uint32_t heaps_made;
+static _Atomic uint32_t idle_pushes;
+
+struct mm_lock mm_heap_over_lock = MM_LOCK_INIT;
+static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
+
+/* --- chunks with free units --- */
+
+static void link_chunk(struct mm_heap *heap, size_t index)
+{
+    struct mm_chunk *chunk = mm_arena_chunk(index);
+    chunk->prev = 0;
+    chunk->next = heap->first_chunk;
+    if (chunk->next != 0)
+        mm_arena_chunk(chunk->next - 1)->prev = (uint32_t)index + 1;
+    heap->first_chunk = (uint32_t)index + 1;
+}
+
+static void unlink_chunk(struct mm_heap *heap, size_t index)
+{
+    struct mm_chunk *chunk = mm_arena_chunk(index);
+    if (chunk->prev != 0)
+        mm_arena_chunk(chunk->prev - 1)->next = chunk->next;
+    else
+        heap->first_chunk = chunk->next;
+    if (chunk->next != 0)
+        mm_arena_chunk(chunk->next - 1)->prev = chunk->prev;
+}
+
+static void set_chunk(struct mm_heap *heap, size_t index, uint64_t free_units, uint64_t fresh_units)
+{
+    struct mm_chunk *chunk = mm_arena_chunk(index);
+    chunk->free_units = free_units;
+    chunk->fresh_units = fresh_units;
+    chunk->heap = heap;
+}
+
+/* --- spans: 2^order units, or whole chunks --- */
+
+static uintptr_t take_wide_span(struct mm_heap *heap, unsigned order, bool *zero)
+{
+    uintptr_t base = (uintptr_t)mm_arena_take_chunks(order - MM_CHUNK_ORDER, zero);
+    if (base != 0)
+        set_chunk(heap, mm_arena_chunk_index(base), 0, 0);
+    return base;
+}
+
+static bool find_units(const struct mm_heap *heap, unsigned order, size_t *index, unsigned *unit)
+{
+    unsigned looked_at = 0;
+    for (uint32_t next = heap->first_chunk; next != 0 && looked_at < CHUNKS_LOOKED_AT;
+         looked_at++) {
+        const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
+        if (mm_bits_find_run(chunk->free_units, order, unit)) {
+            *index = next - 1;
+            return true;
+        }
+        next = chunk->next;
+    }
+    return false;
+}
+
+static uintptr_t take_span(struct mm_heap *heap, unsigned order, bool *zero)
+{
+    size_t index;
+    unsigned unit;
+    if (order >= MM_CHUNK_ORDER)
+        return take_wide_span(heap, order, zero);
+    if (!find_units(heap, order, &index, &unit)) {
+        uintptr_t base = take_wide_span(heap, MM_CHUNK_ORDER, zero);
+        if (base == 0)
+            return 0;
+        index = mm_arena_chunk_index(base);
+        unit = 0;
+        set_chunk(heap, index, UINT64_MAX, *zero ? UINT64_MAX : 0);
+        link_chunk(heap, index);
+    }
+    struct mm_chunk *chunk = mm_arena_chunk(index);
+    uint64_t run = mm_bits_run(unit, order);
+    *zero = (chunk->fresh_units & run) == run;
+    chunk->fresh_units &= ~run;
+    chunk->free_units &= ~run;
+    if (chunk->free_units == 0)
+        unlink_chunk(heap, index);
+    return mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
+}
+
+static void give_span(struct mm_heap *heap, uintptr_t base, unsigned order)
+{
+    size_t index = mm_arena_chunk_index(base);
+    struct mm_chunk *chunk = mm_arena_chunk(index);
+    if (order < MM_CHUNK_ORDER) {
+        unsigned unit = (unsigned)((base - mm_arena.base) >> MM_UNIT_SHIFT) % MM_UNITS_A_CHUNK;
+        if (chunk->free_units == 0)
+            link_chunk(heap, index);
+        chunk->free_units |= mm_bits_run(unit, order);
+        if (chunk->free_units != UINT64_MAX)
+            return;
+        unlink_chunk(heap, index);
+        order = MM_CHUNK_ORDER;
+    }
+    chunk->heap = NULL;
+    mm_arena_give_chunks((void *)(mm_arena.base + (index << MM_CHUNK_SHIFT)),
+                         order - MM_CHUNK_ORDER);
+}
+
+/* --- lines --- */
+
+static void give_line(struct mm_heap *heap, struct mm_batch *batch)
+{
+    batch->next = heap->free_lines;
+    heap->free_lines = mm_batch_line(batch);
+}
+
+static struct mm_batch *take_line(struct mm_heap *heap)
+{
+    if (heap->free_lines == MM_LINE_NONE) {
+        uint32_t first = mm_arena_take_lines(NEW_LINES);
+        if (first == MM_LINE_NONE)
+            return NULL;
+        for (uint32_t line = first + NEW_LINES; line-- > first;)
+            give_line(heap, mm_batch_of_line(line));
+    }
+    struct mm_batch *batch = mm_batch_of_line(heap->free_lines);
+    heap->free_lines = batch->next;
+    return batch;
+}
+
+/* --- a list's queue of available batches --- */
+
+static void enqueue(struct mm_list *list, struct mm_batch *batch)
+{
+    uint32_t line = mm_batch_line(batch);
+    batch->next = MM_LINE_NONE;
+    batch->prev = list->last;
+    if (list->last != MM_LINE_NONE)
+        mm_batch_of_line(list->last)->next = line;
+    else
+        list->first = line;
+    list->last = line;
+}
+
+static void dequeue(struct mm_list *list, struct mm_batch *batch)
+{
+    if (batch->prev != MM_LINE_NONE)
+        mm_batch_of_line(batch->prev)->next = batch->next;
+    else
+        list->first = batch->next;
+    if (batch->next != MM_LINE_NONE)
+        mm_batch_of_line(batch->next)->prev = batch->prev;
+    else
+        list->last = batch->prev;
+}
+
+/* --- batches --- */
+
+static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
+{
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch_shape shape = mm_batch_shape(class, mm_heap_batch_slots, list->batches);
+    struct mm_batch *batch = take_line(heap);
+    if (batch == NULL)
+        return NULL;
+    bool zero;
+    uintptr_t base = take_span(heap, shape.order, &zero);
+    if (base == 0) {
+        give_line(heap, batch);
+        return NULL;
+    }
+    mm_batch_open(batch, heap, shape, base, zero);
+    list->batches++;
+    return batch;
+}
+
+static void close_batch(struct mm_heap *heap, struct mm_batch *batch)
+{
+    uintptr_t base = batch->base;
+    unsigned order = batch->order;
+    heap->lists[batch->class_index].batches--;
+    mm_batch_close(batch);
+    give_line(heap, batch);
+    give_span(heap, base, order);
+}
+
+/* One wholly free batch stays with its list, so that a program that goes back and forth over a
+ * batch's end does not open and close one each time; unless it is large. */
+static bool can_close(const struct mm_list *list, struct mm_batch *batch)
+{
+    bool spare = list->first == mm_batch_line(batch) && batch->next == MM_LINE_NONE;
+    return !(spare && batch->order <= MM_CHUNK_ORDER) &&
+           atomic_load_explicit(&batch->remote, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&batch->queued, memory_order_acquire) == MM_IDLE;
+}
+
+void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
+{
+    struct mm_list *list = &heap->lists[batch->class_index];
+    unsigned live = mm_bit_count(mm_batch_live(batch));
+    if (mm_batch_state(batch) == MM_BATCH_CURRENT)
+        return;
+    if (mm_batch_state(batch) == MM_BATCH_FULL)
+        enqueue(list, batch);
+    mm_batch_set_state(batch, MM_BATCH_AVAILABLE, live > 0 ? (int)live : MM_UNTIL_NEVER);
+    if (live == 0 && can_close(list, batch)) {
+        dequeue(list, batch);
+        close_batch(heap, batch);
+    }
+}
+
+static void become_full(struct mm_batch *batch)
+{
+    int free = batch->slots - (int)mm_bit_count(mm_batch_live(batch));
+    int until = (int)mm_batch_threshold(batch) - free;
+    mm_batch_set_state(batch, MM_BATCH_FULL, until > 0 ? until : 1);
+}
+
+static bool claim(struct mm_heap *heap, unsigned class, struct mm_batch *batch, unsigned least)
+{
+    uint64_t slots = mm_batch_claim(batch, least, &heap->lists[class].zero);
+    if (slots == 0)
+        return false;
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
+    heap->bins[class] = (struct mm_bin){slots, batch};
+    return true;
+}
+
+/* The queue may hold a batch without a slot to claim: all that were free may have been freed
+ * twice and await collection. */
+static bool claim_available(struct mm_heap *heap, unsigned class)
+{
+    struct mm_list *list = &heap->lists[class];
+    while (list->first != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(list->first);
+        dequeue(list, batch);
+        if (claim(heap, class, batch, 1))
+            return true;
+        become_full(batch);
+    }
+    return false;
+}
+
+bool mm_heap_claim(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    mm_heap_collect(heap);
+    if (bin->batch != NULL && claim(heap, class, bin->batch, mm_batch_threshold(bin->batch)))
+        return true;
+    if (bin->batch != NULL)
+        become_full(bin->batch);
+    bin->batch = NULL;
+    if (claim_available(heap, class))
+        return true;
+    struct mm_batch *batch = open_batch(heap, class);
+    return batch != NULL && claim(heap, class, batch, 1);
+}
+
+bool mm_heap_never_handed_out(const struct mm_slot_info *info)
+{
+    if (info->batch == NULL || info->fresh)
+        return info->fresh;
+    const struct mm_heap *heap = info->batch->owner;
+    unsigned class = info->batch->class_index;
+    return heap != NULL && heap->lists[class].zero && heap->bins[class].batch == info->batch &&
+           (heap->bins[class].claimed >> info->index & 1);
+}
+
+/* --- remote frees --- */
+
+static void collect_batch(struct mm_heap *heap, struct mm_batch *batch)
+{
+    struct mm_collected collected = mm_batch_collect(batch);
+    if (collected.twice != 0)
+        mm_heap_on_freed_twice(batch, collected.twice);
+    int until = batch->until - (int)mm_bit_count(collected.freed);
+    batch->until = (int16_t)until;
+    if (mm_batch_state(batch) != MM_BATCH_CURRENT && (until <= 0 || mm_batch_live(batch) == 0))
+        mm_heap_batch_due(heap, batch);
+}
+
+void mm_heap_collect(struct mm_heap *heap)
+{
+    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == MM_LINE_NONE)
+        return;
+    /* Acquire pairs with the release in mm_heap_push_pending(): it publishes pending_next. */
+    uint32_t line = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
+    while (line != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->pending_next;
+        collect_batch(heap, batch);
+    }
+}
+
+/* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
+static void tend_idle(struct mm_heap *heap)
+{
+    if (atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT != 0)
+        return;
+    mm_lock(&mm_heap_lock);
+    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        mm_heap_collect(heap);
+    mm_unlock(&mm_heap_lock);
+}
+
+void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
+{
+    uint32_t line = mm_batch_line(batch);
+    uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
+    do
+        batch->pending_next = head;
+    while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
+                                                  memory_order_relaxed));
+    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        tend_idle(heap);
+}
+
+/* --- a heap's life --- */
+
+/* A heap lies in a row of lines, kept away from the slots like everything else. Under mm_heap_lock.
+ */
+static struct mm_heap *make_heap(void)
+{
+    uint32_t line = mm_arena_take_lines(HEAP_LINES);
+    if (line == MM_LINE_NONE)
+        return NULL;
+    struct mm_heap *heap = (struct mm_heap *)mm_batch_of_line(line);
+    heap->number = ++heaps_made;
+    heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
+    atomic_store_explicit(&all_heaps, heap, memory_order_release);
+    return heap;
+}
+
+struct mm_heap *mm_heap_attach(void)
+{
+    mm_lock(&mm_heap_lock);
+    struct mm_heap *heap = idle_heaps;
+    if (heap != NULL)
+        idle_heaps = heap->next_idle;
+    else
+        heap = make_heap();
+    if (heap != NULL) {
+        atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
+        heap->thread = mm_os_thread_id();
+        heap->stack = (uintptr_t)__builtin_frame_address(0);
+        heap->tls = &mm_tls_heap;
+        mm_tls_heap = heap;
+    }
+    mm_unlock(&mm_heap_lock);
+    return heap;
+}
+
+void mm_heap_detach(struct mm_heap *then)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    mm_tls_heap = then;
+    if (heap == &mm_heap_none || heap == &mm_heap_over)
+        return;
+    mm_heap_collect(heap);
+    mm_lock(&mm_heap_lock);
+    heap->thread = 0;
+    heap->stack = 0;
+    heap->tls = NULL;
+    heap->next_idle = idle_heaps;
+    idle_heaps = heap;
+    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    mm_unlock(&mm_heap_lock);
+}
+
+void *mm_heap_alloc_over(unsigned class)
+{
+    void *slot = NULL;
+    mm_lock(&mm_heap_over_lock);
+    if (heap_over == NULL) {
+        mm_lock(&mm_heap_lock);
+        heap_over = make_heap();
+        mm_unlock(&mm_heap_lock);
+    }
+    if (heap_over != NULL) {
+        slot = mm_heap_alloc(heap_over, class);
+    }
+    mm_unlock(&mm_heap_over_lock);
+    return slot;
+}
+
+struct mm_heap *mm_heap_first(void)
+{
+    return atomic_load_explicit(&all_heaps, memory_order_acquire);
+}
+
+void mm_heap_reset(void)
+{
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        if (heap->tls != NULL)
+            *heap->tls = &mm_heap_none;
+    }
+    atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
+    idle_heaps = heap_over = NULL;
+    heaps_made = 0;
+}
+
+/* The parent's other threads may have been anywhere: between the remote bit and the push, or in
+ * the middle of the push; and pages were copied at different times. So the stacks are dropped and
+ * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
+ * from now on its remote bits are the child's own. */
+void mm_heap_after_fork(void)
+{
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        bool survives = heap == mm_tls_heap || heap == heap_over ||
+                        atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
+        if (!survives)
+            atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
+        atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
+    }
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_tls_heap->thread = mm_os_thread_id();
+    size_t unit = 0;
+    size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
+    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
+        if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
+            atomic_load_explicit(&batch->queued, memory_order_relaxed) == MM_IDLE)
+            continue;
+        struct mm_heap *owner = batch->owner;
+        if (owner == NULL ||
+            atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)
+            mm_batch_collect(batch);
+        else
+            collect_batch(owner, batch);
+    }
+}

@@ -1,0 +1,112 @@
+/* heap.h - one thread's list of memory lists, and the two fast paths.
+ *
+ * Everything in a heap is touched by its thread alone, but for `pending`, which other threads
+ * push to, and `state`. A heap outlives its thread: it is then idle, and the next new thread takes
+ * it up.
+ *
+ * mm_tls_heap is never NULL: before a thread's first request it refers to mm_heap_none, and after
+ * its last destructor to mm_heap_over. Both have no batch and own none, so that the fast paths
+ * need no check of their own. */
+#ifndef MM_HEAP_H
+#define MM_HEAP_H
+
+#include "batch.h"
+#include "size_class.h"
+#include <stdatomic.h>
+
+/* The hot part of a memory list. */
+struct mm_bin {
+    uint64_t claimed; /* slots of `batch` noted for the next requests; not live */
+    struct mm_batch *batch;
+};
+
+/* The rest of a memory list. */
+struct mm_list {
+    uint32_t first, last; /* queue of available batches, by line */
+    uint32_t batches;
+    bool zero; /* the claimed slots read as zero */
+};
+
+enum mm_heap_state {
+    MM_HEAP_ACTIVE,
+    MM_HEAP_IDLE, /* its thread is gone */
+    MM_HEAP_STALE /* its thread was left behind by fork(), perhaps half-way through a step */
+};
+
+struct mm_heap {
+    struct mm_bin bins[MM_CLASSES];
+    struct mm_list lists[MM_CLASSES];
+    _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
+    uint32_t free_lines;      /* lines of no batch, chained by `next` */
+    uint32_t first_chunk;     /* chunks with free units, by index + 1 */
+    uint32_t number;          /* from 1 on, in order of creation */
+    _Atomic int state;        /* enum mm_heap_state */
+    pid_t thread;
+    uintptr_t stack; /* an address in the thread's stack */
+    struct mm_heap *next_idle;
+    struct mm_heap *next; /* all heaps there are; never changes */
+    struct mm_heap **tls; /* the thread's mm_tls_heap */
+};
+
+extern struct mm_heap mm_heap_none, mm_heap_over;
+extern _Thread_local struct mm_heap *mm_tls_heap __attribute__((tls_model("initial-exec")));
+
+/* Hands out one of a bin's claimed slots; there must be one. */
+static inline void *mm_bin_pop(struct mm_bin *bin)
+{
+    struct mm_batch *batch = bin->batch;
+    uint64_t claimed = bin->claimed;
+    bin->claimed = claimed & (claimed - 1);
+    mm_batch_set_live(batch, mm_batch_live(batch) | (claimed & -claimed));
+    return (void *)(batch->base + (uint64_t)mm_bit_lowest(claimed) * batch->size);
+}
+
+/* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
+ * False when the arena is used up. */
+bool mm_heap_claim(struct mm_heap *heap, unsigned class);
+
+/* A slot of a class; NULL when the arena is used up. */
+static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    if (bin->claimed == 0 && !mm_heap_claim(heap, class))
+        return NULL;
+    return mm_bin_pop(bin);
+}
+
+/* The `until` of a batch of this heap has come to 0. */
+void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
+
+/* Whether the slot was never handed out, neither now nor before its memory was last recycled. */
+bool mm_heap_never_handed_out(const struct mm_slot_info *info);
+
+/* Takes over what other threads freed. */
+void mm_heap_collect(struct mm_heap *heap);
+
+/* A thread that doesn't own `batch` queued its first remote free there. */
+void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
+
+/* Gives the calling thread a heap, an idle one if there is one; NULL when memory is refused. */
+struct mm_heap *mm_heap_attach(void);
+/* The calling thread's heap becomes idle; `then` is what mm_tls_heap refers to from now on. */
+void mm_heap_detach(struct mm_heap *then);
+/* For threads in their last destructors: one heap shared under its own lock. */
+void *mm_heap_alloc_over(unsigned class);
+
+/* All heaps there are, linked by `next`. */
+struct mm_heap *mm_heap_first(void);
+
+/* Forgets all heaps; every thread is as before its first request. */
+void mm_heap_reset(void);
+/* In a fork()'s child: heaps of threads that don't exist there become stale, and remote frees
+ * that were under way are taken over. */
+void mm_heap_after_fork(void);
+
+/* How many slots a batch has at most, see mm_batch_shape(). */
+extern unsigned mm_heap_batch_slots;
+/* Told of the slots that the collection found freed twice; set by a higher floor. */
+extern void (*mm_heap_on_freed_twice)(struct mm_batch *batch, uint64_t slots);
+
+extern struct mm_lock mm_heap_lock, mm_heap_over_lock;
+
+#endif

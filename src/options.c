@@ -1,0 +1,125 @@
+#include "options.h"
+
+#include "out.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+enum type { NUMBER, SIZE, CHOICE };
+
+static const char *const no_choices[] = {NULL};
+static const char *const on_error_choices[] = {"report", "abort", "exit", NULL};
+static const char *const deepbind_choices[] = {"mask", "keep", NULL};
+
+struct option {
+    const char *name;
+    int64_t *value;
+    enum type type;
+    int64_t least, most;
+};
+
+#define OPTION(name, field, type, value, least, most, help) value,
+struct mm_options mm_options = {
+#include "options.def"
+};
+#undef OPTION
+
+static const struct option options[] = {
+#define OPTION(name, field, type, value, least, most, help)                                        \
+    {#name, &mm_options.field, type, least, most},
+#include "options.def"
+#undef OPTION
+};
+#define OPTIONS (sizeof options / sizeof options[0])
+
+static const char *const *choices_of(const struct option *option)
+{
+    if (option->value == &mm_options.on_error)
+        return on_error_choices;
+    return option->value == &mm_options.deepbind ? deepbind_choices : no_choices;
+}
+
+/* A whole number; -1 when it is none, or larger than any option's most. */
+static int64_t number_of(const char *text, bool with_suffix)
+{
+    int64_t value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        value = value * 10 + (*at - '0');
+        if (value > INT64_MAX / 2048)
+            return -1;
+    }
+    if (at == text)
+        return -1;
+    const char *suffix = strchr("KMG", *at);
+    if (with_suffix && *at != '\0' && suffix != NULL) {
+        for (const char *unit = "KMG"; unit <= suffix && value <= INT64_MAX / 1024; unit++)
+            value *= 1024;
+        at++;
+    }
+    return *at == '\0' ? value : -1;
+}
+
+static bool set_choice(const struct option *option, const char *text)
+{
+    const char *const *choices = choices_of(option);
+    for (int64_t i = 0; choices[i] != NULL; i++) {
+        if (strcmp(choices[i], text) == 0) {
+            *option->value = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_number(const struct option *option, const char *text)
+{
+    int64_t value = number_of(text, option->type == SIZE);
+    if (value < option->least || value > option->most)
+        return false;
+    *option->value = value;
+    return true;
+}
+
+static void say_expected(struct mm_out *out, const struct option *option)
+{
+    if (option->type != CHOICE) {
+        mm_out_format(out, "not a whole number from %d to %d", option->least, option->most);
+        return;
+    }
+    mm_out_format(out, "not one of ");
+    for (const char *const *choice = choices_of(option); *choice != NULL; choice++)
+        mm_out_format(out, "%s%s", *choice, choice[1] != NULL ? ", " : "");
+}
+
+static void read_one(const char *name, size_t length, const char *value,
+                     void (*complain)(const char *line))
+{
+    char line[256], shown[64];
+    struct mm_out out;
+    mm_out_start(&out, shown, length < sizeof shown ? length + 1 : sizeof shown);
+    mm_out_format(&out, "%s", name);
+    mm_out_start(&out, line, sizeof line);
+    for (const struct option *option = options; option < options + OPTIONS; option++) {
+        if (strlen(option->name) != length || memcmp(option->name, name, length) != 0)
+            continue;
+        if (option->type == CHOICE ? set_choice(option, value) : set_number(option, value))
+            return;
+        mm_out_format(&out, "MM_%s=%s: ", option->name, value);
+        say_expected(&out, option);
+        mm_out_format(&out, ", ignored");
+        complain(line);
+        return;
+    }
+    mm_out_format(&out, "MM_%s: no such option, ignored", shown);
+    complain(line);
+}
+
+void mm_options_read(char **environment, void (*complain)(const char *line))
+{
+    for (; environment != NULL && *environment != NULL; environment++) {
+        const char *equals = strchr(*environment, '=');
+        if (equals != NULL && strncmp(*environment, "MM_", 3) == 0)
+            read_one(*environment + 3, (size_t)(equals - *environment - 3), equals + 1, complain);
+    }
+}

@@ -1,0 +1,201 @@
+#include "os.h"
+
+#include "out.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The thread that is inside fork(), 0 when none is: pthread_self(), because unlike the thread id
+ * it is the same on both sides. Only the thread itself needs to see its own store. */
+static _Atomic pthread_t passing_thread;
+
+static bool passes(void)
+{
+    pthread_t thread = atomic_load_explicit(&passing_thread, memory_order_relaxed);
+    return thread != 0 && thread == pthread_self();
+}
+
+void mm_lock(struct mm_lock *lock)
+{
+    if (!passes())
+        pthread_mutex_lock(&lock->mutex);
+}
+
+void mm_unlock(struct mm_lock *lock)
+{
+    if (!passes())
+        pthread_mutex_unlock(&lock->mutex);
+}
+
+void mm_lock_shared(struct mm_shared_lock *lock)
+{
+    if (!passes())
+        pthread_rwlock_rdlock(&lock->lock);
+}
+
+void mm_lock_alone(struct mm_shared_lock *lock)
+{
+    pthread_rwlock_wrlock(&lock->lock);
+}
+
+void mm_unlock_shared(struct mm_shared_lock *lock)
+{
+    if (!passes())
+        pthread_rwlock_unlock(&lock->lock);
+}
+
+void mm_locks_pass(void)
+{
+    atomic_store_explicit(&passing_thread, pthread_self(), memory_order_relaxed);
+}
+
+void mm_locks_pass_end(void)
+{
+    atomic_store_explicit(&passing_thread, 0, memory_order_relaxed);
+}
+
+size_t mm_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t mm_os_physical_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (size_t)pages * mm_os_page_size() : (size_t)1 << 30;
+}
+
+size_t mm_os_address_space_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return limit.rlim_cur;
+}
+
+void *mm_os_reserve(size_t size)
+{
+    void *start = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return start == MAP_FAILED ? NULL : start;
+}
+
+bool mm_os_commit(void *start, size_t size)
+{
+    return mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool mm_os_make_readable(void *start, size_t size)
+{
+    return mprotect(start, size, PROT_READ) == 0;
+}
+
+bool mm_os_purge(void *start, size_t size)
+{
+    return madvise(start, size, MADV_DONTNEED) == 0;
+}
+
+void mm_os_release(void *start, size_t size)
+{
+    munmap(start, size);
+}
+
+uint64_t mm_os_milliseconds(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+pid_t mm_os_process_id(void)
+{
+    return getpid();
+}
+
+pid_t mm_os_thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+void mm_os_thread_name(pid_t thread, char name[static 16])
+{
+    char path[64];
+    struct mm_out out;
+    mm_out_start(&out, path, sizeof path);
+    mm_out_format(&out, "/proc/self/task/%u/comm", (uint64_t)thread);
+    size_t length = 0;
+    int fd = mm_os_open_read(path);
+    if (fd >= 0) {
+        length = mm_os_read(fd, name, 15);
+        mm_os_close(fd);
+    }
+    if (length > 0 && name[length - 1] == '\n')
+        length--;
+    if (length == 0)
+        name[length++] = '?';
+    name[length] = '\0';
+}
+
+void mm_os_write(int fd, const void *text, size_t size)
+{
+    const char *next = text;
+    while (size > 0) {
+        ssize_t written = write(fd, next, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return;
+        next += written;
+        size -= (size_t)written;
+    }
+}
+
+int mm_os_open_read(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+size_t mm_os_read(int fd, void *buffer, size_t size)
+{
+    ssize_t got;
+    do
+        got = read(fd, buffer, size);
+    while (got < 0 && errno == EINTR);
+    return got > 0 ? (size_t)got : 0;
+}
+
+void mm_os_close(int fd)
+{
+    close(fd);
+}
+
+void mm_os_program_path(char *path, size_t capacity)
+{
+    ssize_t length = readlink("/proc/self/exe", path, capacity - 1);
+    if (length <= 0) {
+        path[0] = '?';
+        length = 1;
+    }
+    path[length] = '\0';
+}
+
+struct mm_os_file_id mm_os_file_id(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return (struct mm_os_file_id){.open = false};
+    return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
+}
+
+_Noreturn void mm_os_exit_now(int status)
+{
+    _exit(status);
+}

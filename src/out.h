@@ -1,0 +1,27 @@
+/* out.h - formatted text without malloc, stdio or locale, for reports and snapshots. */
+#ifndef MM_OUT_H
+#define MM_OUT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+/* Text being put together in a buffer of the caller's. What does not fit is cut off; with
+ * mm_out_to_file() the buffer is written out instead whenever it is full. */
+struct mm_out {
+    char *buffer;
+    size_t capacity;
+    size_t length;
+    int fd; /* -1: none */
+};
+
+void mm_out_start(struct mm_out *out, char *buffer, size_t capacity);
+void mm_out_to_file(struct mm_out *out, char *buffer, size_t capacity, int fd);
+/* Writes out what is left (only after mm_out_to_file). */
+void mm_out_flush(struct mm_out *out);
+
+/* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the
+ * buffer always ends in a NUL. */
+void mm_out_format(struct mm_out *out, const char *format, ...);
+void mm_out_format_v(struct mm_out *out, const char *format, va_list arguments);
+
+#endif

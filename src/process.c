@@ -1,0 +1,129 @@
+#include "process.h"
+
+#include "heap.h"
+#include "os.h"
+#include "registry.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded 0
+#endif
+
+size_t mm_process_slot_max = MM_SLOT_SIZE_MAX;
+
+static struct mm_lock start_lock = MM_LOCK_INIT;
+static _Atomic bool started;
+/* Made once, and kept over mm_process_stop(). */
+static pthread_key_t thread_key;
+static _Atomic bool have_thread_key, have_fork_handlers;
+static bool threads_at_fork;
+
+/* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
+static void thread_ends(void *unused)
+{
+    (void)unused;
+    mm_heap_detach(&mm_heap_over);
+}
+
+/* Order as everywhere: the locks further left may be held while those further right are taken. */
+static void before_fork(void)
+{
+    threads_at_fork = !__libc_single_threaded;
+    mm_lock(&start_lock);
+    mm_lock(&mm_heap_over_lock);
+    mm_lock(&mm_heap_lock);
+    mm_registry_lock_all();
+    mm_lock(&mm_arena_lock);
+    mm_locks_pass();
+}
+
+static void unlock_after_fork(void)
+{
+    mm_locks_pass_end();
+    mm_unlock(&mm_arena_lock);
+    mm_registry_unlock_all();
+    mm_unlock(&mm_heap_lock);
+    mm_unlock(&mm_heap_over_lock);
+    mm_unlock(&start_lock);
+}
+
+static void after_fork_in_child(void)
+{
+    unlock_after_fork();
+    if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
+        mm_heap_after_fork();
+}
+
+static void report_freed_twice(struct mm_batch *batch, uint64_t slots)
+{
+    for (; slots != 0; slots &= slots - 1)
+        mm_report(MEM_MNGR_DOUBLE_FREE,
+                  (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size), NULL);
+}
+
+static void start(const struct mm_process_config *config)
+{
+    mm_report_start(&config->report);
+    mm_process_slot_max = config->slot_max;
+    mm_heap_batch_slots = config->batch_slots;
+    mm_heap_on_freed_twice = report_freed_twice;
+    mm_registry_reserve();
+    mm_arena_reserve(config->arena_size);
+    if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
+        atomic_store(&have_thread_key, pthread_key_create(&thread_key, thread_ends) == 0);
+    atomic_store_explicit(&started, true, memory_order_release);
+}
+
+/* pthread_atfork() allocates, so it comes when the manager is ready; and as early as can be, so
+ * that our handler runs last before a fork and first after it. */
+static void watch_forks(void)
+{
+    if (!atomic_exchange(&have_fork_handlers, true))
+        pthread_atfork(before_fork, unlock_after_fork, after_fork_in_child);
+}
+
+bool mm_process_start(const struct mm_process_config *config)
+{
+    mm_lock(&start_lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed))
+        start(config);
+    mm_unlock(&start_lock);
+    watch_forks();
+    return mm_arena.size != 0;
+}
+
+bool mm_process_started(void)
+{
+    return atomic_load_explicit(&started, memory_order_acquire);
+}
+
+void mm_process_stop(void)
+{
+    mm_lock(&start_lock);
+    mm_heap_reset();
+    mm_arena_release();
+    mm_registry_release();
+    atomic_store_explicit(&started, false, memory_order_release);
+    mm_unlock(&start_lock);
+}
+
+struct mm_heap *mm_process_heap(void)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    if (heap != &mm_heap_none)
+        return heap;
+    if (!mm_process_started()) {
+        struct mm_process_config config = mm_process_default_config();
+        mm_process_start(&config);
+    }
+    /* The start may have allocated, and so attached a heap already. */
+    if (mm_tls_heap != &mm_heap_none)
+        return mm_tls_heap;
+    heap = mm_heap_attach();
+    /* Any value but NULL makes the destructor run. */
+    if (heap != NULL && atomic_load_explicit(&have_thread_key, memory_order_relaxed))
+        pthread_setspecific(thread_key, heap);
+    return heap;
+}

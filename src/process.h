@@ -1,0 +1,36 @@
+/* process.h - the manager's life in its process: started at the first request, kept whole over
+ * fork(), its threads' heaps taken in as they end. */
+#ifndef MM_PROCESS_H
+#define MM_PROCESS_H
+
+#include "report.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct mm_process_config {
+    struct mm_report_settings report;
+    unsigned batch_slots;
+    size_t slot_max;
+    size_t arena_size; /* 0: as much as the machine could fill */
+};
+
+/* Starts the manager unless it is started; false when there is no memory for slots. In that case
+ * requests are forwarded, and still checked where the registry could be had. */
+bool mm_process_start(const struct mm_process_config *config);
+bool mm_process_started(void);
+/* Back to before the start. No other thread may be inside. */
+void mm_process_stop(void);
+
+/* How to start when a request comes before anyone called mm_process_start(). Implemented by the
+ * library (memory_manager.c) and by the shim (preload/start.c). */
+struct mm_process_config mm_process_default_config(void);
+
+/* Largest request that slots serve. */
+extern size_t mm_process_slot_max;
+
+struct mm_heap;
+/* The calling thread's heap; starts the manager if need be. mm_heap_over in a thread that is in its
+ * last destructors, NULL when there is no memory for a heap. */
+struct mm_heap *mm_process_heap(void);
+
+#endif

@@ -1,0 +1,283 @@
+#include "route.h"
+
+#include "next.h"
+#include "process.h"
+#include "registry.h"
+#include "report.h"
+#include <errno.h>
+#include <string.h>
+
+static bool in_arena(const void *ptr)
+{
+    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+}
+
+/* --- allocation --- */
+
+/* NULL when slots cannot serve it: the arena is used up, or there is none. */
+static void *alloc_slot(unsigned class)
+{
+    struct mm_heap *heap = mm_process_heap();
+    if (heap == NULL)
+        return NULL;
+    if (heap == &mm_heap_over)
+        return mm_heap_alloc_over(class);
+    return mm_heap_alloc(heap, class);
+}
+
+enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
+
+static void *forward(enum forward how, size_t size, size_t alignment)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    void *block = how == FORWARD_MALLOC   ? mm_next_malloc(size)
+                  : how == FORWARD_CALLOC ? mm_next_calloc(1, size)
+                                          : mm_next_memalign(alignment, size);
+    if (block != NULL && !mm_registry_add(gate, block)) {
+        mm_next_free(block);
+        block = NULL;
+        errno = ENOMEM;
+    }
+    mm_registry_leave(gate);
+    return block;
+}
+
+static bool too_large(size_t size)
+{
+    if (size <= PTRDIFF_MAX)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+/* errno may have been changed by a start that met a limit; only a failure may show. */
+static void *alloc_class_or_forward(unsigned class, enum forward how, size_t size, size_t alignment)
+{
+    if (class != MM_CLASS_NONE && size <= mm_process_slot_max) {
+        int saved_errno = errno;
+        void *slot = alloc_slot(class);
+        errno = saved_errno;
+        if (slot != NULL)
+            return slot;
+    } else if (!mm_process_started()) {
+        mm_process_heap();
+    }
+    return too_large(size) ? NULL : forward(how, size, alignment);
+}
+
+static unsigned class_of(size_t size)
+{
+    if (size > MM_SLOT_SIZE_MAX)
+        return MM_CLASS_NONE;
+    return mm_class_of_size(size != 0 ? size : 1);
+}
+
+void *mm_alloc_slow(size_t size)
+{
+    return alloc_class_or_forward(class_of(size), FORWARD_MALLOC, size, 0);
+}
+
+/* Slots claimed from memory that nobody has written to are zero already. */
+static bool is_zero(const void *slot)
+{
+    const struct mm_batch *batch = mm_batch_at((uintptr_t)slot);
+    return batch->owner == mm_tls_heap && mm_tls_heap->lists[batch->class_index].zero;
+}
+
+void *mm_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *block = alloc_class_or_forward(class_of(bytes), FORWARD_CALLOC, bytes, 0);
+    if (block != NULL && in_arena(block) && !is_zero(block))
+        memset(block, 0, bytes);
+    return block;
+}
+
+void *mm_aligned_alloc(size_t alignment, size_t size)
+{
+    if (alignment <= MM_GRANULE)
+        return mm_alloc(size);
+    return alloc_class_or_forward(mm_class_of_aligned(size, alignment), FORWARD_MEMALIGN, size,
+                                  alignment);
+}
+
+/* --- verdicts --- */
+
+enum verdict { OK, DOUBLE, INTERIOR, FOREIGN, UNCERTAIN };
+
+static void report(enum verdict verdict, const void *ptr, const void *caller)
+{
+    if (verdict == UNCERTAIN)
+        mm_report_uncertain();
+    else if (verdict != OK)
+        mm_report(verdict == DOUBLE     ? MEM_MNGR_DOUBLE_FREE
+                  : verdict == INTERIOR ? MEM_MNGR_INTERIOR_FREE
+                                        : MEM_MNGR_FOREIGN_FREE,
+                  ptr, caller);
+}
+
+static bool is_stale(const struct mm_batch *batch)
+{
+    const struct mm_heap *owner = batch->owner;
+    return owner == NULL ||
+           atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
+}
+
+/* What a pointer into the arena that is not live comes to. */
+static enum verdict verdict_of_dead(const struct mm_slot_info *info)
+{
+    if (!info->in_slot || info->offset != 0)
+        return INTERIOR;
+    if (mm_heap_never_handed_out(info))
+        return FOREIGN;
+    return info->batch != NULL && is_stale(info->batch) ? UNCERTAIN : DOUBLE;
+}
+
+static bool is_live(const struct mm_slot_info *info)
+{
+    uint64_t bit = (uint64_t)1 << info->index % MM_WORD_BITS;
+    return info->batch != NULL && info->in_slot && info->offset == 0 &&
+           (atomic_load_explicit(&info->batch->live, memory_order_acquire) & bit) &&
+           !(atomic_load_explicit(&info->batch->remote, memory_order_relaxed) & bit);
+}
+
+static enum verdict verdict_of_outside(const void *ptr)
+{
+    if (mm_registry_was_block(ptr))
+        return DOUBLE;
+    char *block = mm_registry_below(ptr);
+    if (block != NULL && (size_t)((const char *)ptr - block) < mm_next_usable_size(block))
+        return INTERIOR;
+    return FOREIGN;
+}
+
+/* --- free --- */
+
+static enum verdict free_own(struct mm_batch *batch, unsigned index)
+{
+    uint64_t bit = (uint64_t)1 << index;
+    if (atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit)
+        return DOUBLE;
+    mm_batch_set_live(batch, mm_batch_live(batch) & ~bit);
+    if (--batch->until == 0)
+        mm_heap_batch_due(mm_tls_heap, batch);
+    return OK;
+}
+
+static enum verdict free_remote(struct mm_batch *batch, unsigned index)
+{
+    struct mm_heap *owner = batch->owner;
+    enum mm_remote_free result = mm_batch_free_remote(batch, index);
+    if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
+        mm_heap_push_pending(owner, batch);
+    return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
+}
+
+static enum verdict free_slot(const void *ptr)
+{
+    struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
+    uint64_t bit = (uint64_t)1 << info.index % MM_WORD_BITS;
+    if (info.batch == NULL || !info.in_slot || info.offset != 0 ||
+        !(atomic_load_explicit(&info.batch->live, memory_order_acquire) & bit))
+        return verdict_of_dead(&info);
+    if (info.batch->owner == mm_tls_heap)
+        return free_own(info.batch, info.index);
+    return free_remote(info.batch, info.index);
+}
+
+static enum verdict free_outside(void *ptr)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    bool known = mm_registry_remove(gate, ptr);
+    if (known)
+        mm_next_free(ptr);
+    mm_registry_leave(gate);
+    return known ? OK : verdict_of_outside(ptr);
+}
+
+void mm_free_slow(void *ptr, const void *caller)
+{
+    if (ptr == NULL)
+        return;
+    int saved_errno = errno;
+    if (!mm_process_started())
+        mm_process_heap();
+    report(in_arena(ptr) ? free_slot(ptr) : free_outside(ptr), ptr, caller);
+    errno = saved_errno;
+}
+
+/* --- usable size, realloc --- */
+
+static size_t live_size(const void *ptr)
+{
+    if (!in_arena(ptr))
+        return mm_registry_is_live(ptr) ? mm_next_usable_size((void *)(uintptr_t)ptr) : 0;
+    struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
+    return is_live(&info) ? info.size : 0;
+}
+
+size_t mm_usable_size(const void *ptr)
+{
+    return ptr != NULL ? live_size(ptr) : 0;
+}
+
+static enum verdict realloc_outside(void **block, size_t size)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    if (!mm_registry_remove(gate, *block)) {
+        mm_registry_leave(gate);
+        return verdict_of_outside(*block);
+    }
+    void *moved = mm_next_realloc(*block, size);
+    mm_registry_add_moved(gate, moved != NULL ? moved : *block);
+    mm_registry_leave(gate);
+    *block = moved;
+    return OK;
+}
+
+/* A slot serves as long as it is neither too small nor more than twice what is needed. */
+static bool fits_slot(size_t slot, size_t size)
+{
+    return size <= slot && (size > slot / 2 || slot <= 4 * MM_GRANULE);
+}
+
+static void *move_slot(void *ptr, size_t old_size, size_t size, const void *caller)
+{
+    void *moved = mm_alloc(size);
+    if (moved != NULL) {
+        memcpy(moved, ptr, old_size < size ? old_size : size);
+        mm_free(ptr, caller);
+    }
+    return moved;
+}
+
+void *mm_realloc(void *ptr, size_t size, const void *caller)
+{
+    if (ptr == NULL)
+        return mm_alloc(size);
+    if (size == 0) {
+        mm_free(ptr, caller);
+        return NULL;
+    }
+    enum verdict verdict;
+    if (in_arena(ptr)) {
+        struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
+        if (is_live(&info))
+            return fits_slot(info.size, size) ? ptr : move_slot(ptr, info.size, size, caller);
+        verdict = verdict_of_dead(&info);
+    } else {
+        if (too_large(size) && mm_registry_is_live(ptr))
+            return NULL;
+        void *block = ptr;
+        verdict = realloc_outside(&block, size);
+        if (verdict == OK)
+            return block;
+    }
+    report(verdict, ptr, caller);
+    errno = EINVAL;
+    return NULL;
+}
