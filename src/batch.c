@@ -7,11 +7,12 @@
 #define __libc_single_threaded 0
 #endif
 
-#define CLAIM_BYTES    16384u
-#define ZERO_FLAG      4u
-#define FIRST_SLOTS    4u /* least slots of a list's first batch ... */
-#define FIRST_ORDER_UP 2u /* ... and each later one spans four times as much, up to the full span  \
-                           */
+#define CLAIM_BYTES 16384u
+#define ZERO_FLAG   4u
+#define FIRST_SLOTS 4u /* least slots of a list's first batch ... */
+#define FIRST_ORDER_UP                                                                             \
+    2u /* ... and each later one spans four times as much, up to the full span                     \
+        */
 
 /* 63 slots of 16 bytes, not 64: a pointer 16 bytes before a block then never is the start of
  * another one, except between neighbours of that smallest size. */
@@ -109,10 +110,9 @@ void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int u
     batch->until = (int16_t)until;
 }
 
-/* Slots of which no other thread believes that it just freed them. The fence pairs with the
- * read-modify-write in mm_batch_free_remote(): a thread that sets a remote bit after our load
- * will find the live bit cleared, because the clearing is visible before the load. */
-static uint64_t free_slots(struct mm_batch *batch)
+/* The fence pairs with the read-modify-write in mm_batch_free_remote(): a thread that sets a remote
+ * bit after our load will find the live bit cleared, because the clearing is visible before it. */
+uint64_t mm_batch_free_slots(struct mm_batch *batch)
 {
     if (!__libc_single_threaded)
         atomic_thread_fence(memory_order_seq_cst);
@@ -120,16 +120,13 @@ static uint64_t free_slots(struct mm_batch *batch)
     return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);
 }
 
-uint64_t mm_batch_claim(struct mm_batch *batch, unsigned least, bool *zero)
+uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
 {
-    uint64_t free = free_slots(batch);
-    if (free == 0 || mm_bit_count(free) < least)
-        return 0;
-    unsigned window = CLAIM_BYTES / batch->size;
-    window = window < 2 ? 2 : window;
     unsigned lowest = mm_bit_lowest(free);
-    if (window < MM_WORD_BITS)
-        free &= mm_bits_below(window) << lowest;
+    if (batch->size > CLAIM_BYTES / MM_WORD_BITS) {
+        unsigned window = CLAIM_BYTES / batch->size;
+        free &= mm_bits_below(window < 2 ? 2 : window) << lowest;
+    }
     *zero = (batch->state_and_zero & ZERO_FLAG) && lowest >= batch->fresh;
     unsigned highest = mm_log2_floor(free);
     if (highest >= batch->fresh)

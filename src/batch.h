@@ -83,14 +83,15 @@ static inline struct mm_batch *mm_batch_at(uintptr_t address)
  * offset: D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation", 2019. Exact
  * here because offset < 2^20 and size <= 2^15. */
 struct mm_slot {
-    unsigned index; /* below 64; not below `slots` when the address is in the unused tail */
+    uint64_t index; /* below 64; not below `slots` when the address is in the unused tail */
     bool starts;    /* the address is the slot's first byte */
 };
 
 static inline struct mm_slot mm_batch_slot(const struct mm_batch *batch, uintptr_t address)
 {
-    unsigned __int128 product = (unsigned __int128)(address - batch->base) * batch->reciprocal;
-    return (struct mm_slot){(unsigned)(product >> 64), (uint64_t)product < batch->reciprocal};
+    uint64_t offset = address - batch->base;
+    uint64_t index = (uint64_t)((unsigned __int128)offset * batch->reciprocal >> 64);
+    return (struct mm_slot){index, offset * batch->reciprocal < batch->reciprocal};
 }
 
 /* All that is known about an address of the arena; for verdicts and reports, not for the hot path.
@@ -148,10 +149,13 @@ void mm_batch_close(struct mm_batch *batch);
 
 void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until);
 
-/* Slots to hand out next, lowest first, at least `least` or none; the caller notes that they are
- * claimed. *zero tells whether all of them read as zero. A large slot's neighbours stay untouched
- * as long as possible, so only some 16 KiB are claimed at a time. */
-uint64_t mm_batch_claim(struct mm_batch *batch, unsigned least, bool *zero);
+/* Slots that can be handed out: free, and no other thread believes that it just freed them. */
+uint64_t mm_batch_free_slots(struct mm_batch *batch);
+
+/* Which of these to hand out next, lowest first; the caller notes that they are claimed. *zero
+ * tells whether all of them read as zero. A large slot's neighbours stay untouched as long as
+ * possible, so only some 16 KiB are claimed at a time. */
+uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero);
 
 /* A free by a thread that is not the owner. */
 enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REMOTE_DOUBLE_FIRST };

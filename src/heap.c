@@ -227,51 +227,47 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
     }
 }
 
-static void become_full(struct mm_batch *batch)
+/* Goes on with a batch that has at least `least` slots to hand out; otherwise it is full. */
+static bool go_on_with(struct mm_heap *heap, unsigned class, struct mm_batch *batch, unsigned least)
 {
-    int free = batch->slots - (int)mm_bit_count(mm_batch_live(batch));
-    int until = (int)mm_batch_threshold(batch) - free;
-    mm_batch_set_state(batch, MM_BATCH_FULL, until > 0 ? until : 1);
-}
-
-static bool claim(struct mm_heap *heap, unsigned class, struct mm_batch *batch, unsigned least)
-{
-    uint64_t slots = mm_batch_claim(batch, least, &heap->lists[class].zero);
-    if (slots == 0)
+    uint64_t free = mm_batch_free_slots(batch);
+    unsigned count = mm_bit_count(free);
+    if (count < least) {
+        unsigned until = mm_batch_threshold(batch) - count;
+        mm_batch_set_state(batch, MM_BATCH_FULL, (int)until);
         return false;
+    }
     mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
-    heap->bins[class] = (struct mm_bin){slots, batch};
+    heap->bins[class].batch = batch;
+    heap->bins[class].claimed = mm_batch_claim(batch, free, &heap->lists[class].zero);
     return true;
 }
 
-/* The queue may hold a batch without a slot to claim: all that were free may have been freed
+/* The queue may hold a batch without a slot to hand out: all that were free may have been freed
  * twice and await collection. */
-static bool claim_available(struct mm_heap *heap, unsigned class)
+static bool go_on_with_available(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
     while (list->first != MM_LINE_NONE) {
         struct mm_batch *batch = mm_batch_of_line(list->first);
         dequeue(list, batch);
-        if (claim(heap, class, batch, 1))
+        if (go_on_with(heap, class, batch, 1))
             return true;
-        become_full(batch);
     }
     return false;
 }
 
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
-    struct mm_bin *bin = &heap->bins[class];
+    struct mm_batch *batch = heap->bins[class].batch;
     mm_heap_collect(heap);
-    if (bin->batch != NULL && claim(heap, class, bin->batch, mm_batch_threshold(bin->batch)))
+    if (batch != NULL && go_on_with(heap, class, batch, mm_batch_threshold(batch)))
         return true;
-    if (bin->batch != NULL)
-        become_full(bin->batch);
-    bin->batch = NULL;
-    if (claim_available(heap, class))
+    heap->bins[class].batch = NULL;
+    if (go_on_with_available(heap, class))
         return true;
-    struct mm_batch *batch = open_batch(heap, class);
-    return batch != NULL && claim(heap, class, batch, 1);
+    batch = open_batch(heap, class);
+    return batch != NULL && go_on_with(heap, class, batch, 1);
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)

@@ -58,7 +58,7 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
     uint64_t claimed = bin->claimed;
     bin->claimed = claimed & (claimed - 1);
     mm_batch_set_live(batch, mm_batch_live(batch) | (claimed & -claimed));
-    return (void *)(batch->base + (uint64_t)mm_bit_lowest(claimed) * batch->size);
+    return (void *)(batch->base + mm_bit_lowest(claimed) * batch->size);
 }
 
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
@@ -75,7 +75,7 @@ static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class)
 }
 
 /* The `until` of a batch of this heap has come to 0. */
-void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
+MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 
 /* Whether the slot was never handed out, neither now nor before its memory was last recycled. */
 bool mm_heap_never_handed_out(const struct mm_slot_info *info);

@@ -7,37 +7,27 @@
 
 enum type { NUMBER, SIZE, CHOICE };
 
-static const char *const no_choices[] = {NULL};
-static const char *const on_error_choices[] = {"report", "abort", "exit", NULL};
-static const char *const deepbind_choices[] = {"mask", "keep", NULL};
-
 struct option {
     const char *name;
     int64_t *value;
     enum type type;
     int64_t least, most;
+    const char *choices; /* separated by ", " */
 };
 
-#define OPTION(name, field, type, value, least, most, help) value,
+#define OPTION(name, field, type, value, least, most, choices, help) value,
 struct mm_options mm_options = {
 #include "options.def"
 };
 #undef OPTION
 
 static const struct option options[] = {
-#define OPTION(name, field, type, value, least, most, help)                                        \
-    {#name, &mm_options.field, type, least, most},
+#define OPTION(name, field, type, value, least, most, choices, help)                               \
+    {#name, &mm_options.field, type, least, most, choices},
 #include "options.def"
 #undef OPTION
 };
 #define OPTIONS (sizeof options / sizeof options[0])
-
-static const char *const *choices_of(const struct option *option)
-{
-    if (option->value == &mm_options.on_error)
-        return on_error_choices;
-    return option->value == &mm_options.deepbind ? deepbind_choices : no_choices;
-}
 
 /* A whole number; -1 when it is none, or larger than any option's most. */
 static int64_t number_of(const char *text, bool with_suffix)
@@ -62,12 +52,14 @@ static int64_t number_of(const char *text, bool with_suffix)
 
 static bool set_choice(const struct option *option, const char *text)
 {
-    const char *const *choices = choices_of(option);
-    for (int64_t i = 0; choices[i] != NULL; i++) {
-        if (strcmp(choices[i], text) == 0) {
-            *option->value = i;
+    int64_t index = 0;
+    for (const char *word = option->choices; *word != '\0'; index++) {
+        size_t length = strcspn(word, ",");
+        if (strlen(text) == length && memcmp(word, text, length) == 0) {
+            *option->value = index;
             return true;
         }
+        word += length + strspn(word + length, ", ");
     }
     return false;
 }
@@ -83,13 +75,10 @@ static bool set_number(const struct option *option, const char *text)
 
 static void say_expected(struct mm_out *out, const struct option *option)
 {
-    if (option->type != CHOICE) {
+    if (option->type == CHOICE)
+        mm_out_format(out, "not one of %s", option->choices);
+    else
         mm_out_format(out, "not a whole number from %d to %d", option->least, option->most);
-        return;
-    }
-    mm_out_format(out, "not one of ");
-    for (const char *const *choice = choices_of(option); *choice != NULL; choice++)
-        mm_out_format(out, "%s%s", *choice, choice[1] != NULL ? ", " : "");
 }
 
 static void read_one(const char *name, size_t length, const char *value,

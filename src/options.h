@@ -8,7 +8,7 @@ enum mm_on_error { MM_ON_ERROR_REPORT, MM_ON_ERROR_ABORT, MM_ON_ERROR_EXIT };
 enum mm_deepbind { MM_DEEPBIND_MASK, MM_DEEPBIND_KEEP };
 
 struct mm_options {
-#define OPTION(name, field, type, value, least, most, help) int64_t field;
+#define OPTION(name, field, type, value, least, most, choices, help) int64_t field;
 #include "options.def"
 #undef OPTION
 };

@@ -74,6 +74,12 @@ static unsigned class_of(size_t size)
 
 void *mm_alloc_slow(size_t size)
 {
+    struct mm_heap *heap = mm_tls_heap;
+    if (size - 1 < MM_SMALL_MAX && heap->number != 0 && size <= mm_process_slot_max) {
+        unsigned class = mm_class_of_size(size);
+        if (mm_heap_claim(heap, class))
+            return mm_bin_pop(&heap->bins[class]);
+    }
     return alloc_class_or_forward(class_of(size), FORWARD_MALLOC, size, 0);
 }
 

@@ -13,8 +13,8 @@
 #include <stddef.h>
 
 /* Both keep to malloc's rules: size 0 gives a unique pointer, NULL comes with errno ENOMEM. */
-void *mm_alloc_slow(size_t size);
-void mm_free_slow(void *ptr, const void *caller);
+MM_COLD void *mm_alloc_slow(size_t size);
+MM_COLD void mm_free_slow(void *ptr, const void *caller);
 void *mm_calloc(size_t count, size_t size);
 /* NULL with EINVAL for a ptr that is not a live block, which is reported. */
 void *mm_realloc(void *ptr, size_t size, const void *caller);
@@ -34,20 +34,19 @@ static inline void *mm_alloc(size_t size)
     return mm_alloc_slow(size);
 }
 
-/* The order of the tests does not matter: any doubt goes to the slow path. */
+/* Any doubt goes to the slow path. */
 static inline void mm_free(void *ptr, const void *caller)
 {
     uintptr_t address = (uintptr_t)ptr;
+    struct mm_heap *heap = mm_tls_heap;
     if (mm_likely(address - mm_arena.base < mm_arena.size)) {
         struct mm_batch *batch = mm_batch_at(address);
-        struct mm_heap *heap = mm_tls_heap;
         if (mm_likely(batch->owner == heap)) {
             struct mm_slot slot = mm_batch_slot(batch, address);
             uint64_t live = mm_batch_live(batch);
-            uint64_t bit = (uint64_t)1 << slot.index % MM_WORD_BITS;
-            if (mm_likely(slot.starts && (live & bit) &&
+            if (mm_likely(slot.starts && (live >> slot.index & 1) &&
                           atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0)) {
-                mm_batch_set_live(batch, live & ~bit);
+                mm_batch_set_live(batch, live & ~((uint64_t)1 << slot.index));
                 if (mm_unlikely(--batch->until == 0))
                     mm_heap_batch_due(heap, batch);
                 return;

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# options.sh [--check] - puts the option table of src/options.def into the README; with --check,
+# only tells whether it is there as it should be.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+
+readme=$root/README.md
+
+# The preprocessor reads the entries as the compiler does; an unset default shows as a dash.
+entries() {
+    {
+        printf '#define OPTION(name, field, type, value, least, most, choices, help)'
+        printf ' MM_##name @ type @ value @ least @ most @ choices @ help @ END\n'
+        cat "$root/src/options.def"
+    } | "${CC:-cc}" -E -P -x c - | tr -d '"' | tr '\n' ' ' | sed 's/ *@ END */\n/g'
+}
+
+table() {
+    printf '| option | default | values | meaning |\n| --- | --- | --- | --- |\n'
+    entries | awk -F ' *@ *' '
+        NF == 7 {
+            name = $1; type = $2; value = $3; values = $4 " to " $5; help = $7
+            sub(/^ */, "", name)
+            if (type == "SIZE")
+                values = values " bytes; K, M, G"
+            if (type == "CHOICE") {
+                values = $6
+                value = $6
+                sub(/,.*/, "", value)
+            }
+            sub(/^-1$/, "-", value)
+            print "| `" name "` | " value " | " values " | " help " |"
+        }'
+}
+
+# The README with the table between its two marks.
+updated() {
+    table | awk '
+        NR == FNR { table = table $0 "\n"; next }
+        /^<!-- end of options/ { inside = 0 }
+        !inside { print }
+        /^<!-- options:/ { printf "%s", table; inside = 1 }' - "$readme"
+}
+
+if [ "${1-}" = --check ]; then
+    diff -u --label "README.md" --label "from src/options.def" "$readme" <(updated)
+else
+    new=$(updated)
+    printf '%s\n' "$new" >"$readme"
+fi
