@@ -24,9 +24,17 @@ EXPORT void *malloc(size_t size)
     return mm_alloc(size);
 }
 
+/* Reached by a jump, so that the return address is free()'s: asked for there, it would be read
+ * before anything else in every call. */
+__attribute__((noinline)) static void free_slow(void *ptr)
+{
+    mm_free_slow(ptr, CALLER);
+}
+
 EXPORT void free(void *ptr)
 {
-    mm_free(ptr, CALLER);
+    if (mm_unlikely(!mm_free_fast(ptr)))
+        free_slow(ptr);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
@@ -106,20 +114,11 @@ EXPORT size_t malloc_usable_size(void *ptr)
     return mm_usable_size(ptr);
 }
 
-EXPORT void free_sized(void *ptr, size_t size)
-{
-    (void)size;
-    mm_free(ptr, CALLER);
-}
-
-EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
-{
-    (void)alignment;
-    (void)size;
-    mm_free(ptr, CALLER);
-}
-
+/* What these and delete are told besides the pointer is of no use: the registers that hold it are
+ * left alone. */
 ALIAS(free) void cfree(void *ptr);
+ALIAS(free) void free_sized(void *ptr);
+ALIAS(free) void free_aligned_sized(void *ptr);
 
 /* Programs that call glibc's own names must meet the same allocator. */
 ALIAS(malloc) void *__libc_malloc(size_t size);
@@ -186,8 +185,6 @@ ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t size, size_t align
 ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
 void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow);
 
-/* What delete is told besides the pointer is of no use here: the registers that hold it are left
- * alone. */
 ALIAS(free) void _ZdlPv(void *ptr);
 ALIAS(free) void _ZdaPv(void *ptr);
 ALIAS(free) void _ZdlPvm(void *ptr);

@@ -4,7 +4,6 @@
  *   the bits of chunks beyond the committed end of the arena are clear in all three. */
 #include "arena.h"
 
-#include "batch.h"
 #include <stdatomic.h>
 
 #define MIN_ARENA ((size_t)1 << 20)
@@ -96,7 +95,7 @@ static bool reserve(size_t size)
     state.pool = (uint64_t *)state.words.start;
     state.dirty = state.pool + words_size / sizeof(uint64_t) / 3;
     state.old = state.dirty + words_size / sizeof(uint64_t) / 3;
-    state.next_line = MM_LINE_NONE + 1 + MM_GRAVE_LINES;
+    state.next_line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
     return true;
 }
 
@@ -122,7 +121,7 @@ bool mm_arena_reserve(size_t size)
     if (size < MIN_ARENA)
         return false;
     mm_arena = (struct mm_arena){state.arena.start, size, (uint32_t *)state.units.start,
-                                 (struct mm_batch *)state.lines.start};
+                                 state.lines.start};
     return true;
 }
 
@@ -296,10 +295,11 @@ uint32_t mm_arena_take_lines(uint32_t count)
 {
     uint32_t first = MM_LINE_NONE;
     mm_lock(&mm_arena_lock);
-    uintptr_t end = state.lines.start + ((uintptr_t)state.next_line + count) * MM_LINE_SIZE;
-    if (mm_arena.size != 0 && commit_up_to(&state.lines, end)) {
+    uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
+    if (mm_arena.size != 0 && end <= UINT32_MAX &&
+        commit_up_to(&state.lines, state.lines.start + end)) {
         first = state.next_line;
-        state.next_line += count;
+        state.next_line = (uint32_t)end;
     }
     mm_unlock(&mm_arena_lock);
     return first;

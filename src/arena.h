@@ -48,8 +48,8 @@ struct mm_chunk {
 struct mm_arena {
     uintptr_t base;
     size_t size;         /* reserved, not committed; 0 when there is no arena */
-    uint32_t *unit_line; /* a unit's batch, by line number; beyond what is committed it reads 0 */
-    struct mm_batch *lines;
+    uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
+    uintptr_t lines;     /* line 0 */
 };
 extern struct mm_arena mm_arena;
 
@@ -63,7 +63,7 @@ void mm_arena_release(void);
  * read as zero. NULL when the arena is used up or the system refuses memory. */
 void *mm_arena_take_chunks(unsigned order, bool *zero);
 void mm_arena_give_chunks(void *start, unsigned order);
-/* `count` adjacent lines, zero; never given back. MM_LINE_NONE when refused. */
+/* `count` adjacent lines, zero; never given back. The first one, MM_LINE_NONE when refused. */
 uint32_t mm_arena_take_lines(uint32_t count);
 
 /* Purges what has been unused long enough. Cheap when it is not yet time. */

@@ -8,7 +8,6 @@
 #endif
 
 #define CLAIM_BYTES 16384u
-#define ZERO_FLAG   4u
 #define FIRST_SLOTS 4u /* least slots of a list's first batch ... */
 #define FIRST_ORDER_UP                                                                             \
     2u /* ... and each later one spans four times as much, up to the full span                     \
@@ -47,7 +46,7 @@ static void set_units(const struct mm_batch *batch, uint32_t line)
 
 static uint32_t grave_of(unsigned class, unsigned order)
 {
-    return MM_LINE_NONE + 1 + class * (MM_SPAN_ORDER_MAX + 1) + order;
+    return (1 + class * (MM_SPAN_ORDER_MAX + 1) + order) * MM_LINE_SIZE;
 }
 _Static_assert(MM_CLASSES *(MM_SPAN_ORDER_MAX + 1) <= MM_GRAVE_LINES, "a grave a shape");
 
@@ -57,9 +56,8 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     size_t size = mm_class_size(shape.class);
     mm_batch_set_live(batch, 0);
     atomic_store_explicit(&batch->remote, 0, memory_order_relaxed);
-    atomic_store_explicit(&batch->queued, 0, memory_order_relaxed);
     /* Atomic because a walk or a bad free in another thread may read them at this moment. */
-    __atomic_store_n(&batch->owner, owner, __ATOMIC_RELAXED);
+    atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);
     __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->reciprocal, UINT64_MAX / size + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->size, (uint32_t)size, __ATOMIC_RELAXED);
@@ -67,14 +65,15 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     __atomic_store_n(&batch->order, (uint8_t)shape.order, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->class_index, (uint8_t)shape.class, __ATOMIC_RELAXED);
     batch->fresh = 0;
-    batch->state_and_zero = zero ? ZERO_FLAG : 0;
+    batch->state = MM_BATCH_FULL;
+    batch->zero = zero;
     set_units(batch, mm_batch_line(batch));
 }
 
 void mm_batch_close(struct mm_batch *batch)
 {
     set_units(batch, grave_of(batch->class_index, batch->order));
-    __atomic_store_n(&batch->owner, NULL, __ATOMIC_RELAXED);
+    atomic_store_explicit(&batch->owner, 0, memory_order_relaxed);
 }
 
 static void locate(struct mm_slot_info *info, uintptr_t address, size_t size, unsigned slots)
@@ -90,14 +89,15 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
     struct mm_slot_info info = {0};
     struct mm_batch *batch = mm_batch_at(address);
     uint32_t line = mm_batch_line(batch);
-    if (line > MM_GRAVE_LINES) {
+    if (line > MM_GRAVE_LINES * MM_LINE_SIZE) {
         info.batch = batch;
         info.base = batch->base;
         locate(&info, address, batch->size, batch->slots);
-        info.fresh = info.index >= batch->fresh && (batch->state_and_zero & ZERO_FLAG);
+        info.fresh = info.index >= batch->fresh && batch->zero;
     } else if (line != MM_LINE_NONE) {
-        unsigned order = (line - 1) % (MM_SPAN_ORDER_MAX + 1);
-        size_t size = mm_class_size((line - 1) / (MM_SPAN_ORDER_MAX + 1));
+        unsigned grave = line / MM_LINE_SIZE - 1;
+        unsigned order = grave % (MM_SPAN_ORDER_MAX + 1);
+        size_t size = mm_class_size(grave / (MM_SPAN_ORDER_MAX + 1));
         info.base = address & ~(((uintptr_t)1 << (MM_UNIT_SHIFT + order)) - 1);
         locate(&info, address, size, slots_of_span(size, order));
     }
@@ -106,7 +106,7 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
 
 void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
 {
-    batch->state_and_zero = (uint8_t)((batch->state_and_zero & ZERO_FLAG) | state);
+    batch->state = (uint8_t)state;
     batch->until = (int16_t)until;
 }
 
@@ -127,7 +127,7 @@ uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
         unsigned window = CLAIM_BYTES / batch->size;
         free &= mm_bits_below(window < 2 ? 2 : window) << lowest;
     }
-    *zero = (batch->state_and_zero & ZERO_FLAG) && lowest >= batch->fresh;
+    *zero = batch->zero && lowest >= batch->fresh;
     unsigned highest = mm_log2_floor(free);
     if (highest >= batch->fresh)
         batch->fresh = (uint8_t)(highest + 1);
@@ -139,7 +139,7 @@ uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
 static bool wait_for_collection(const struct mm_batch *batch)
 {
     for (unsigned spins = 0; spins < 4096; spins++) {
-        if (atomic_load_explicit(&batch->queued, memory_order_acquire) != MM_COLLECTING)
+        if (mm_batch_tag(batch) != MM_COLLECTING)
             return true;
     }
     return false;
@@ -155,6 +155,22 @@ static bool freed_twice(struct mm_batch *batch, uint64_t bit)
     return atomic_fetch_and_explicit(&batch->remote, ~bit, memory_order_seq_cst) & bit;
 }
 
+/* Makes sure that the owner will look at the remote word, and that it does not use the fast path
+ * from now on; true when the batch must be pushed for that. Sequentially consistent with the start
+ * of mm_batch_collect(): either we see its tag, or it sees our bit. The owner may have taken our
+ * bit and even closed the batch already. */
+static bool queue(struct mm_batch *batch)
+{
+    uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_seq_cst);
+    while (owner != 0 && (owner & MM_TAGS) != MM_QUEUED) {
+        uintptr_t queued = (owner & ~(uintptr_t)MM_TAGS) | MM_QUEUED;
+        if (atomic_compare_exchange_weak_explicit(&batch->owner, &owner, queued,
+                                                  memory_order_seq_cst, memory_order_seq_cst))
+            return true;
+    }
+    return false;
+}
+
 /* The order matters: a second free must find either the remote bit or the live bit changed. */
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
 {
@@ -167,32 +183,26 @@ enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
         return MM_REMOTE_DOUBLE;
     uint64_t live = atomic_load_explicit(&batch->live, memory_order_seq_cst);
     bool twice = !(live & bit) && freed_twice(batch, bit);
-    /* An exchange besides the word, which may have been 0 for a moment while the batch was on its
-     * owner's stack: it must not be put there a second time. */
-    bool first = before == 0 && atomic_exchange_explicit(&batch->queued, MM_QUEUED,
-                                                         memory_order_acq_rel) != MM_QUEUED;
+    bool first = queue(batch);
     if (twice)
         return first ? MM_REMOTE_DOUBLE_FIRST : MM_REMOTE_DOUBLE;
     return first ? MM_REMOTE_OK_FIRST : MM_REMOTE_OK;
 }
 
-/* Live bits first, then remote bits: see mm_batch_free_remote(). Ends with an empty remote word,
- * because only a thread that finds it empty queues the batch again. */
+/* Live bits first, then remote bits: see mm_batch_free_remote(). What comes in after the last look
+ * finds the tag of the collection, and queues the batch again. */
 struct mm_collected mm_batch_collect(struct mm_batch *batch)
 {
-    struct mm_collected collected = {0, 0};
-    atomic_store_explicit(&batch->queued, MM_COLLECTING, memory_order_seq_cst);
+    uintptr_t owner = (uintptr_t)mm_batch_owner(batch);
+    uintptr_t collecting = owner | MM_COLLECTING;
+    atomic_store_explicit(&batch->owner, collecting, memory_order_seq_cst);
     uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_seq_cst);
-    while (remote != 0) {
-        uint64_t live = mm_batch_live(batch);
-        atomic_store_explicit(&batch->live, live & ~remote, memory_order_release);
-        uint64_t before = atomic_fetch_and_explicit(&batch->remote, ~remote, memory_order_seq_cst);
-        collected.freed |= remote & live;
-        collected.twice |= before & remote & ~live;
-        remote = before & ~remote;
-    }
-    uint8_t collecting = MM_COLLECTING;
-    atomic_compare_exchange_strong_explicit(&batch->queued, &collecting, MM_IDLE,
+    uint64_t live = mm_batch_live(batch);
+    atomic_store_explicit(&batch->live, live & ~remote, memory_order_release);
+    uint64_t before = atomic_fetch_and_explicit(&batch->remote, ~remote, memory_order_seq_cst);
+    struct mm_collected collected = {remote & live, before & remote & ~live};
+    /* Fails when a thread queued the batch again meanwhile. */
+    atomic_compare_exchange_strong_explicit(&batch->owner, &collecting, owner | MM_IDLE,
                                             memory_order_release, memory_order_relaxed);
     return collected;
 }

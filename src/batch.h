@@ -33,19 +33,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether a batch is on its heap's pending stack, or about to be; or the owner is taking over its
- * remote frees. */
-enum mm_queued { MM_IDLE, MM_QUEUED, MM_COLLECTING };
+/* In the low bits of a batch's owner: whether it is on its heap's pending stack, or about to be, or
+ * the owner is taking over its remote frees. While it is not idle the owner's own frees take the
+ * slow path, which looks at the remote word. */
+enum mm_tag { MM_IDLE, MM_QUEUED, MM_COLLECTING, MM_TAGS = 3 };
 
 enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_CURRENT };
 
 struct mm_batch {
     _Atomic uint64_t live;
     _Atomic uint64_t remote;
-    struct mm_heap *owner;
-    uintptr_t base;      /* of slot 0; a multiple of the span */
-    uint64_t reciprocal; /* ceil(2^64 / size), see mm_batch_slot */
-    uint32_t size;       /* of a slot */
+    _Atomic uintptr_t owner; /* heap and tag; 0: no batch is described */
+    uintptr_t base;          /* of slot 0; a multiple of the span */
+    uint64_t reciprocal;     /* ceil(2^64 / size), see mm_batch_slot */
+    uint32_t size;           /* of a slot */
     uint32_t next,
         prev; /* the list's queue of available batches; `next` also chains unused lines */
     uint32_t pending_next; /* the heap's stack of batches with remote frees */
@@ -53,22 +54,23 @@ struct mm_batch {
     uint8_t class_index;
     uint8_t order; /* the span is 2^order units */
     uint8_t slots;
-    uint8_t fresh;          /* slots from this index on were never claimed */
-    uint8_t state_and_zero; /* enum mm_batch_state, and whether the fresh slots read as zero */
-    _Atomic uint8_t queued; /* enum mm_queued */
+    uint8_t fresh; /* slots from this index on were never claimed */
+    uint8_t state; /* enum mm_batch_state */
+    bool zero;     /* fresh slots read as zero */
 };
 _Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
 
 #define MM_UNTIL_NEVER INT16_MAX
 
+/* Lines go by their offset in bytes from the first one: one instruction less than a number. */
 static inline struct mm_batch *mm_batch_of_line(uint32_t line)
 {
-    return &mm_arena.lines[line];
+    return (struct mm_batch *)(mm_arena.lines + line);
 }
 
 static inline uint32_t mm_batch_line(const struct mm_batch *batch)
 {
-    return (uint32_t)(batch - mm_arena.lines);
+    return (uint32_t)((uintptr_t)batch - mm_arena.lines);
 }
 
 /* The batch that spans an address of the arena. When none does, one without owner and live slot:
@@ -89,9 +91,17 @@ struct mm_slot {
 
 static inline struct mm_slot mm_batch_slot(const struct mm_batch *batch, uintptr_t address)
 {
-    uint64_t offset = address - batch->base;
-    uint64_t index = (uint64_t)((unsigned __int128)offset * batch->reciprocal >> 64);
-    return (struct mm_slot){index, offset * batch->reciprocal < batch->reciprocal};
+    uint64_t high, low;
+#ifdef __x86_64__
+    /* gcc 12 makes two multiplications, or a stack frame, of what is one instruction. */
+    __asm__("mulq %3"
+            : "=a"(low), "=d"(high)
+            : "0"(address - batch->base), "rm"(batch->reciprocal));
+#else
+    low = (address - batch->base) * batch->reciprocal;
+    high = (uint64_t)((unsigned __int128)(address - batch->base) * batch->reciprocal >> 64);
+#endif
+    return (struct mm_slot){high, low < batch->reciprocal};
 }
 
 /* All that is known about an address of the arena; for verdicts and reports, not for the hot path.
@@ -107,6 +117,23 @@ struct mm_slot_info {
 };
 struct mm_slot_info mm_batch_inspect(uintptr_t address);
 
+static inline struct mm_heap *mm_batch_owner(const struct mm_batch *batch)
+{
+    uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_relaxed);
+    return (struct mm_heap *)(owner & ~(uintptr_t)MM_TAGS);
+}
+
+static inline enum mm_tag mm_batch_tag(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->owner, memory_order_acquire) & MM_TAGS;
+}
+
+/* Whether `heap` owns it and no remote free waits. */
+static inline bool mm_batch_is_quiet(const struct mm_batch *batch, const struct mm_heap *heap)
+{
+    return atomic_load_explicit(&batch->owner, memory_order_relaxed) == (uintptr_t)heap;
+}
+
 /* Only for the owner: nobody else writes `live`. */
 static inline uint64_t mm_batch_live(const struct mm_batch *batch)
 {
@@ -116,11 +143,6 @@ static inline uint64_t mm_batch_live(const struct mm_batch *batch)
 static inline void mm_batch_set_live(struct mm_batch *batch, uint64_t live)
 {
     atomic_store_explicit(&batch->live, live, memory_order_relaxed);
-}
-
-static inline enum mm_batch_state mm_batch_state(const struct mm_batch *batch)
-{
-    return batch->state_and_zero & 3;
 }
 
 /* How many slots must be free for a batch to be worth handing out from. */

@@ -138,8 +138,8 @@ static struct mm_batch *take_line(struct mm_heap *heap)
         uint32_t first = mm_arena_take_lines(NEW_LINES);
         if (first == MM_LINE_NONE)
             return NULL;
-        for (uint32_t line = first + NEW_LINES; line-- > first;)
-            give_line(heap, mm_batch_of_line(line));
+        for (uint32_t i = NEW_LINES; i-- > 0;)
+            give_line(heap, mm_batch_of_line(first + i * MM_LINE_SIZE));
     }
     struct mm_batch *batch = mm_batch_of_line(heap->free_lines);
     heap->free_lines = batch->next;
@@ -209,16 +209,16 @@ static bool can_close(const struct mm_list *list, struct mm_batch *batch)
     bool spare = list->first == mm_batch_line(batch) && batch->next == MM_LINE_NONE;
     return !(spare && batch->order <= MM_CHUNK_ORDER) &&
            atomic_load_explicit(&batch->remote, memory_order_acquire) == 0 &&
-           atomic_load_explicit(&batch->queued, memory_order_acquire) == MM_IDLE;
+           mm_batch_tag(batch) == MM_IDLE;
 }
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
     unsigned live = mm_bit_count(mm_batch_live(batch));
-    if (mm_batch_state(batch) == MM_BATCH_CURRENT)
+    if (batch->state == MM_BATCH_CURRENT)
         return;
-    if (mm_batch_state(batch) == MM_BATCH_FULL)
+    if (batch->state == MM_BATCH_FULL)
         enqueue(list, batch);
     mm_batch_set_state(batch, MM_BATCH_AVAILABLE, live > 0 ? (int)live : MM_UNTIL_NEVER);
     if (live == 0 && can_close(list, batch)) {
@@ -274,7 +274,7 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
 {
     if (info->batch == NULL || info->fresh)
         return info->fresh;
-    const struct mm_heap *heap = info->batch->owner;
+    const struct mm_heap *heap = mm_batch_owner(info->batch);
     unsigned class = info->batch->class_index;
     return heap != NULL && heap->lists[class].zero && heap->bins[class].batch == info->batch &&
            (heap->bins[class].claimed >> info->index & 1);
@@ -289,7 +289,7 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch)
         mm_heap_on_freed_twice(batch, collected.twice);
     int until = batch->until - (int)mm_bit_count(collected.freed);
     batch->until = (int16_t)until;
-    if (mm_batch_state(batch) != MM_BATCH_CURRENT && (until <= 0 || mm_batch_live(batch) == 0))
+    if (batch->state != MM_BATCH_CURRENT && (until <= 0 || mm_batch_live(batch) == 0))
         mm_heap_batch_due(heap, batch);
 }
 
@@ -432,9 +432,9 @@ void mm_heap_after_fork(void)
     size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
     for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
         if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
-            atomic_load_explicit(&batch->queued, memory_order_relaxed) == MM_IDLE)
+            mm_batch_tag(batch) == MM_IDLE)
             continue;
-        struct mm_heap *owner = batch->owner;
+        struct mm_heap *owner = mm_batch_owner(batch);
         if (owner == NULL ||
             atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)
             mm_batch_collect(batch);

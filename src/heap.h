@@ -55,10 +55,10 @@ extern _Thread_local struct mm_heap *mm_tls_heap __attribute__((tls_model("initi
 static inline void *mm_bin_pop(struct mm_bin *bin)
 {
     struct mm_batch *batch = bin->batch;
-    uint64_t claimed = bin->claimed;
-    bin->claimed = claimed & (claimed - 1);
-    mm_batch_set_live(batch, mm_batch_live(batch) | (claimed & -claimed));
-    return (void *)(batch->base + mm_bit_lowest(claimed) * batch->size);
+    unsigned index = mm_bit_lowest(bin->claimed);
+    bin->claimed &= bin->claimed - 1;
+    mm_batch_set_live(batch, mm_batch_live(batch) | (uint64_t)1 << index);
+    return (void *)(batch->base + index * batch->size);
 }
 
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.

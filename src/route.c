@@ -87,7 +87,7 @@ void *mm_alloc_slow(size_t size)
 static bool is_zero(const void *slot)
 {
     const struct mm_batch *batch = mm_batch_at((uintptr_t)slot);
-    return batch->owner == mm_tls_heap && mm_tls_heap->lists[batch->class_index].zero;
+    return mm_batch_owner(batch) == mm_tls_heap && mm_tls_heap->lists[batch->class_index].zero;
 }
 
 void *mm_calloc(size_t count, size_t size)
@@ -128,7 +128,7 @@ static void report(enum verdict verdict, const void *ptr, const void *caller)
 
 static bool is_stale(const struct mm_batch *batch)
 {
-    const struct mm_heap *owner = batch->owner;
+    const struct mm_heap *owner = mm_batch_owner(batch);
     return owner == NULL ||
            atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
 }
@@ -176,7 +176,7 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
 
 static enum verdict free_remote(struct mm_batch *batch, unsigned index)
 {
-    struct mm_heap *owner = batch->owner;
+    struct mm_heap *owner = mm_batch_owner(batch);
     enum mm_remote_free result = mm_batch_free_remote(batch, index);
     if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
         mm_heap_push_pending(owner, batch);
@@ -190,7 +190,7 @@ static enum verdict free_slot(const void *ptr)
     if (info.batch == NULL || !info.in_slot || info.offset != 0 ||
         !(atomic_load_explicit(&info.batch->live, memory_order_acquire) & bit))
         return verdict_of_dead(&info);
-    if (info.batch->owner == mm_tls_heap)
+    if (mm_batch_owner(info.batch) == mm_tls_heap)
         return free_own(info.batch, info.index);
     return free_remote(info.batch, info.index);
 }

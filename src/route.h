@@ -34,26 +34,31 @@ static inline void *mm_alloc(size_t size)
     return mm_alloc_slow(size);
 }
 
-/* Any doubt goes to the slow path. */
-static inline void mm_free(void *ptr, const void *caller)
+/* Frees a slot of the calling thread's heap. False in any other case, and in any doubt: nothing has
+ * happened then, and mm_free_slow() is to be called. */
+static inline bool mm_free_fast(void *ptr)
 {
     uintptr_t address = (uintptr_t)ptr;
     struct mm_heap *heap = mm_tls_heap;
-    if (mm_likely(address - mm_arena.base < mm_arena.size)) {
-        struct mm_batch *batch = mm_batch_at(address);
-        if (mm_likely(batch->owner == heap)) {
-            struct mm_slot slot = mm_batch_slot(batch, address);
-            uint64_t live = mm_batch_live(batch);
-            if (mm_likely(slot.starts && (live >> slot.index & 1) &&
-                          atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0)) {
-                mm_batch_set_live(batch, live & ~((uint64_t)1 << slot.index));
-                if (mm_unlikely(--batch->until == 0))
-                    mm_heap_batch_due(heap, batch);
-                return;
-            }
-        }
-    }
-    mm_free_slow(ptr, caller);
+    if (mm_unlikely(address - mm_arena.base >= mm_arena.size))
+        return false;
+    struct mm_batch *batch = mm_batch_at(address);
+    if (mm_unlikely(!mm_batch_is_quiet(batch, heap)))
+        return false;
+    struct mm_slot slot = mm_batch_slot(batch, address);
+    uint64_t live = mm_batch_live(batch);
+    if (mm_unlikely(!slot.starts || !(live >> slot.index & 1)))
+        return false;
+    mm_batch_set_live(batch, live & ~((uint64_t)1 << slot.index));
+    if (mm_unlikely(--batch->until == 0))
+        mm_heap_batch_due(heap, batch);
+    return true;
+}
+
+static inline void mm_free(void *ptr, const void *caller)
+{
+    if (mm_unlikely(!mm_free_fast(ptr)))
+        mm_free_slow(ptr, caller);
 }
 
 #endif

@@ -52,7 +52,7 @@ static int compare_rows(const void *left, const void *right)
 
 static void add_row(struct copy *copy, const struct mm_batch *batch)
 {
-    const struct mm_heap *heap = __atomic_load_n(&batch->owner, __ATOMIC_RELAXED);
+    const struct mm_heap *heap = mm_batch_owner(batch);
     if (heap == NULL || copy->count == copy->capacity)
         return;
     copy->rows[copy->count++] = (struct row){
