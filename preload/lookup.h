@@ -2,7 +2,29 @@
 #ifndef SHIM_LOOKUP_H
 #define SHIM_LOOKUP_H
 
-/* NULL when there is none. */
+enum shim_function {
+    SHIM_MALLOC,
+    SHIM_CALLOC,
+    SHIM_REALLOC,
+    SHIM_MEMALIGN,
+    SHIM_FREE,
+    SHIM_USABLE_SIZE,
+    SHIM_DLOPEN,
+    SHIM_DLMOPEN,
+    SHIM_MALLOPT,
+    SHIM_MALLINFO2,
+    SHIM_MALLOC_STATS,
+    SHIM_MALLOC_TRIM,
+    SHIM_FUNCTIONS
+};
+
+/* libc's, or whoever's comes first behind ours; NULL when there is none. */
+void *shim_libc(enum shim_function function);
+/* Finds all of them. Once in the constructor, while nothing else is under way: a lookup may free
+ * and forget the text that dlerror() would still have told. */
+void shim_find_libc(void);
+
+/* Any other; NULL when there is none. */
 void *shim_next(const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* mmshim.c - the functions that the shim takes over from libc and libstdc++: argument rules that
- * are theirs alone, then one forward each. mmshim.map lists them. */
+/* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
+ * alone, then one forward each. mmshim.map lists all exports. */
 #include "lookup.h"
 #include "options.h"
 #include "os.h"
@@ -16,8 +16,6 @@
 #else
 #define ALIAS(name) EXPORT __attribute__((alias(#name)))
 #endif
-
-/* --- C --- */
 
 EXPORT void *malloc(size_t size)
 {
@@ -130,74 +128,6 @@ ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t size);
 ALIAS(valloc) void *__libc_valloc(size_t size);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
 
-/* --- C++, under the names of the Itanium ABI (m: size_t) --- */
-
-/* A request that failed goes on to the next operator of the same form: it calls the new-handler,
- * asks again and throws, none of which C can do. Called last, so that an exception finds no frame
- * of ours. */
-typedef void *new_fn(size_t size);
-typedef void *new_nothrow_fn(size_t size, const void *nothrow);
-typedef void *new_aligned_fn(size_t size, size_t alignment);
-typedef void *new_aligned_nothrow_fn(size_t size, size_t alignment, const void *nothrow);
-
-static void *next_operator(const char *name)
-{
-    void *function = shim_next(name);
-    if (function == NULL)
-        abort(); /* nobody there who could throw */
-    return function;
-}
-
-EXPORT void *_Znwm(size_t size)
-{
-    void *block = mm_alloc(size);
-    return mm_likely(block != NULL) ? block : ((new_fn *)next_operator("_Znwm"))(size);
-}
-
-EXPORT void *_ZnwmRKSt9nothrow_t(size_t size, const void *nothrow)
-{
-    void *block = mm_alloc(size);
-    return mm_likely(block != NULL)
-               ? block
-               : ((new_nothrow_fn *)next_operator("_ZnwmRKSt9nothrow_t"))(size, nothrow);
-}
-
-EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t alignment)
-{
-    void *block = mm_aligned_alloc(alignment, size);
-    return mm_likely(block != NULL)
-               ? block
-               : ((new_aligned_fn *)next_operator("_ZnwmSt11align_val_t"))(size, alignment);
-}
-
-EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow)
-{
-    void *block = mm_aligned_alloc(alignment, size);
-    return mm_likely(block != NULL)
-               ? block
-               : ((new_aligned_nothrow_fn *)next_operator("_ZnwmSt11align_val_tRKSt9nothrow_t"))(
-                     size, alignment, nothrow);
-}
-
-ALIAS(_Znwm) void *_Znam(size_t size);
-ALIAS(_ZnwmRKSt9nothrow_t) void *_ZnamRKSt9nothrow_t(size_t size, const void *nothrow);
-ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t size, size_t alignment);
-ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
-void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *nothrow);
-
-ALIAS(free) void _ZdlPv(void *ptr);
-ALIAS(free) void _ZdaPv(void *ptr);
-ALIAS(free) void _ZdlPvm(void *ptr);
-ALIAS(free) void _ZdaPvm(void *ptr);
-ALIAS(free) void _ZdlPvRKSt9nothrow_t(void *ptr);
-ALIAS(free) void _ZdaPvRKSt9nothrow_t(void *ptr);
-ALIAS(free) void _ZdlPvSt11align_val_t(void *ptr);
-ALIAS(free) void _ZdaPvSt11align_val_t(void *ptr);
-ALIAS(free) void _ZdlPvmSt11align_val_t(void *ptr);
-ALIAS(free) void _ZdaPvmSt11align_val_t(void *ptr);
-ALIAS(free) void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *ptr);
-ALIAS(free) void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *ptr);
-
 /* --- dlopen: RTLD_DEEPBIND would give a library libc's malloc together with our free --- */
 
 static int masked(int flags)
@@ -210,12 +140,13 @@ static int masked(int flags)
 /* Both end in a jump: libc takes the caller's search path from the return address. */
 EXPORT void *dlopen(const char *path, int flags)
 {
-    void *(*next)(const char *, int) = shim_next("dlopen");
+    void *(*next)(const char *, int) = (void *(*)(const char *, int))shim_libc(SHIM_DLOPEN);
     return next(path, masked(flags));
 }
 
 EXPORT void *dlmopen(Lmid_t space, const char *path, int flags)
 {
-    void *(*next)(Lmid_t, const char *, int) = shim_next("dlmopen");
+    void *(*next)(Lmid_t, const char *, int) =
+        (void *(*)(Lmid_t, const char *, int))shim_libc(SHIM_DLMOPEN);
     return next(space, path, masked(flags));
 }

@@ -12,25 +12,30 @@ void *shim_next(const char *name)
     return dlsym(RTLD_NEXT, name);
 }
 
-enum function { MALLOC, CALLOC, REALLOC, MEMALIGN, FREE, USABLE_SIZE, FUNCTIONS };
-static const char *const names[FUNCTIONS] = {"malloc",   "calloc", "realloc",
-                                             "memalign", "free",   "malloc_usable_size"};
-static void *_Atomic found[FUNCTIONS];
+static const char *const names[SHIM_FUNCTIONS] = {
+    "malloc", "calloc",  "realloc", "memalign",  "free",         "malloc_usable_size",
+    "dlopen", "dlmopen", "mallopt", "mallinfo2", "malloc_stats", "malloc_trim",
+};
+static void *_Atomic found[SHIM_FUNCTIONS];
 
-static void *find(enum function which)
+void shim_find_libc(void)
 {
-    void *function = atomic_load_explicit(&found[which], memory_order_relaxed);
-    if (function == NULL) {
-        function = shim_next(names[which]);
-        atomic_store_explicit(&found[which], function, memory_order_relaxed);
-    }
-    return function;
+    for (unsigned i = 0; i < SHIM_FUNCTIONS; i++)
+        atomic_store_explicit(&found[i], shim_next(names[i]), memory_order_relaxed);
+}
+
+void *shim_libc(enum shim_function function)
+{
+    if (atomic_load_explicit(&found[function], memory_order_relaxed) == NULL)
+        shim_find_libc();
+    return atomic_load_explicit(&found[function], memory_order_relaxed);
 }
 
 /* Where there is no such function the answer is that memory ran out: nothing calls dlsym() before
  * libc is there, and it asks for no more than a slot itself. */
 #define CALL_OR(nothing, which, type, ...)                                                         \
-    (find(which) != NULL ? ((type)find(which))(__VA_ARGS__) : (errno = ENOMEM, nothing))
+    (shim_libc(SHIM_##which) != NULL ? ((type)shim_libc(SHIM_##which))(__VA_ARGS__)                \
+                                     : (errno = ENOMEM, nothing))
 
 void *mm_next_malloc(size_t size)
 {

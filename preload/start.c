@@ -1,6 +1,7 @@
 /* start.c - how the shim starts, at the first request or in its constructor, and what it does
  * at exit. */
 #include "heap.h"
+#include "lookup.h"
 #include "options.h"
 #include "process.h"
 #include "report.h"
@@ -70,5 +71,6 @@ static void at_exit(void *unused)
 __attribute__((constructor)) static void begin(void)
 {
     mm_process_heap();
+    shim_find_libc();
     __cxa_atexit(at_exit, NULL, NULL);
 }

@@ -11,13 +11,13 @@
 
 EXPORT int mallopt(int parameter, int value)
 {
-    int (*next)(int, int) = shim_next("mallopt");
+    int (*next)(int, int) = shim_libc(SHIM_MALLOPT);
     return next != NULL ? next(parameter, value) : 0;
 }
 
 static struct mallinfo2 libc_figures(void)
 {
-    struct mallinfo2 (*next)(void) = shim_next("mallinfo2");
+    struct mallinfo2 (*next)(void) = shim_libc(SHIM_MALLINFO2);
     return next != NULL ? next() : (struct mallinfo2){0};
 }
 
@@ -58,14 +58,14 @@ EXPORT void malloc_stats(void)
         stderr,
         "mmshim slots:\nsystem bytes     = %10zu\nin use bytes     = %10zu\nthe rest is libc's:\n",
         usage.taken, sums.live_bytes);
-    void (*next)(void) = shim_next("malloc_stats");
+    void (*next)(void) = shim_libc(SHIM_MALLOC_STATS);
     if (next != NULL)
         next();
 }
 
 EXPORT int malloc_trim(size_t pad)
 {
-    int (*next)(size_t) = shim_next("malloc_trim");
+    int (*next)(size_t) = shim_libc(SHIM_MALLOC_TRIM);
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
         mm_heap_collect(mm_tls_heap);
     bool trimmed = mm_arena_trim() > 0;
@@ -74,10 +74,8 @@ EXPORT int malloc_trim(size_t pad)
 
 EXPORT int malloc_info(int options, FILE *file)
 {
-    if (options != 0) {
-        errno = EINVAL;
-        return -1;
-    }
+    if (options != 0)
+        return EINVAL; /* as glibc does, whatever its manual says */
     struct mm_arena_usage usage = mm_arena_usage();
     struct mm_snapshot_sums sums = mm_snapshot_sums();
     struct mallinfo2 libc = libc_figures();

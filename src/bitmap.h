@@ -12,7 +12,7 @@
 #define mm_unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /* Of a function that a hot one ends in: kept out of it, so that it needs no stack frame. */
-#define MM_COLD __attribute__((noinline, noclone))
+#define MM_COLD __attribute__((noinline))
 
 /* `word` must not be 0. */
 static inline unsigned mm_bit_lowest(uint64_t word)

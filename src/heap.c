@@ -7,6 +7,7 @@
 #define NEW_LINES        16u /* lines taken at a time: 1 KiB */
 #define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
 #define HEAP_LINES       (((uint32_t)sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE)
+#define CLAIMS_A_TICK    16u /* looks at the purge clock */
 #define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
 
 struct mm_heap mm_heap_none, mm_heap_over;
@@ -260,6 +261,8 @@ static bool go_on_with_available(struct mm_heap *heap, unsigned class)
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
     struct mm_batch *batch = heap->bins[class].batch;
+    if (++heap->claims % CLAIMS_A_TICK == 0)
+        mm_arena_tick();
     mm_heap_collect(heap);
     if (batch != NULL && go_on_with(heap, class, batch, mm_batch_threshold(batch)))
         return true;

@@ -38,6 +38,7 @@ struct mm_heap {
     struct mm_list lists[MM_CLASSES];
     _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
     uint32_t free_lines;      /* lines of no batch, chained by `next` */
+    uint32_t claims;          /* since it was made; paces the purge clock */
     uint32_t first_chunk;     /* chunks with free units, by index + 1 */
     uint32_t number;          /* from 1 on, in order of creation */
     _Atomic int state;        /* enum mm_heap_state */

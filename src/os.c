@@ -52,6 +52,11 @@ void mm_unlock_shared(struct mm_shared_lock *lock)
         pthread_rwlock_unlock(&lock->lock);
 }
 
+void mm_lock_renew(struct mm_shared_lock *lock)
+{
+    *lock = (struct mm_shared_lock)MM_SHARED_LOCK_INIT;
+}
+
 void mm_locks_pass(void)
 {
     atomic_store_explicit(&passing_thread, pthread_self(), memory_order_relaxed);

@@ -35,6 +35,9 @@ struct mm_shared_lock {
 void mm_lock_shared(struct mm_shared_lock *lock);
 void mm_lock_alone(struct mm_shared_lock *lock);
 void mm_unlock_shared(struct mm_shared_lock *lock);
+/* In a fork()'s child, for a lock that the parent held alone: unlocking goes by the thread id,
+ * which is another one there. */
+void mm_lock_renew(struct mm_shared_lock *lock);
 
 /* Between these two calls none of the above does anything in the calling thread. */
 void mm_locks_pass(void);

@@ -39,19 +39,24 @@ static void before_fork(void)
     mm_locks_pass();
 }
 
-static void unlock_after_fork(void)
+static void unlock_after_fork(void (*unlock_registry)(void))
 {
     mm_locks_pass_end();
     mm_unlock(&mm_arena_lock);
-    mm_registry_unlock_all();
+    unlock_registry();
     mm_unlock(&mm_heap_lock);
     mm_unlock(&mm_heap_over_lock);
     mm_unlock(&start_lock);
 }
 
+static void after_fork_in_parent(void)
+{
+    unlock_after_fork(mm_registry_unlock_all);
+}
+
 static void after_fork_in_child(void)
 {
-    unlock_after_fork();
+    unlock_after_fork(mm_registry_renew_locks);
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }
@@ -81,7 +86,7 @@ static void start(const struct mm_process_config *config)
 static void watch_forks(void)
 {
     if (!atomic_exchange(&have_fork_handlers, true))
-        pthread_atfork(before_fork, unlock_after_fork, after_fork_in_child);
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 bool mm_process_start(const struct mm_process_config *config)

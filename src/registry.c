@@ -223,3 +223,9 @@ void mm_registry_unlock_all(void)
     for (unsigned i = GATES; i-- > 0;)
         mm_unlock_shared(&gates[i].lock);
 }
+
+void mm_registry_renew_locks(void)
+{
+    for (unsigned i = 0; i < GATES; i++)
+        mm_lock_renew(&gates[i].lock);
+}

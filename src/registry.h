@@ -44,5 +44,6 @@ size_t mm_registry_count(void);
 /* For fork(). */
 void mm_registry_lock_all(void);
 void mm_registry_unlock_all(void);
+void mm_registry_renew_locks(void); /* instead, in the child */
 
 #endif
