@@ -2,6 +2,7 @@
 
 #include "os.h"
 #include <dlfcn.h>
+#include <link.h>
 #include <string.h>
 #include <unwind.h>
 
@@ -46,15 +47,16 @@ unsigned mm_backtrace(const void *caller, const void *frames[static MM_FRAMES_MA
 void mm_backtrace_symbol(struct mm_symbol *symbol, const void *address)
 {
     Dl_info info;
+    struct link_map *map;
     symbol->module = symbol->name = NULL;
-    if (dladdr(address, &info) == 0 || info.dli_fname == NULL)
+    if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
         return;
     symbol->module = info.dli_fname;
     symbol->module_offset = (size_t)((const char *)address - (const char *)info.dli_fbase);
     symbol->name = info.dli_sname;
     symbol->offset = (size_t)((const char *)address - (const char *)info.dli_saddr);
-    /* The program itself goes by argv[0] there, which need not be a path. */
-    if (info.dli_fname[0] != '/') {
+    /* The program itself has no name there, and goes by argv[0], which need not be a path. */
+    if (map->l_name[0] == '\0') {
         mm_os_program_path(symbol->path, sizeof symbol->path);
         symbol->module = symbol->path;
     }

@@ -57,6 +57,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     unlock_after_fork(mm_registry_renew_locks);
+    mm_report_forget();
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }

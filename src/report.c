@@ -146,6 +146,18 @@ void mm_report_uncertain(void)
     atomic_fetch_add_explicit(&uncertain, 1, memory_order_relaxed);
 }
 
+void mm_report_forget(void)
+{
+    if (mm_report_count() == 0)
+        return;
+    for (unsigned kind = 0; kind < 3; kind++)
+        atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);
+    for (unsigned i = 0; i < SEEN_SIZE; i++)
+        atomic_store_explicit(&seen[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&hidden, 0, memory_order_relaxed);
+    atomic_store_explicit(&shown, 0, memory_order_relaxed);
+}
+
 size_t mm_report_count(void)
 {
     size_t sum = 0;

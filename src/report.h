@@ -24,6 +24,8 @@ void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *call
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);
 
+/* In a fork()'s child, which begins with no misuse of its own. */
+void mm_report_forget(void);
 size_t mm_report_count(void);
 /* The counts, on stderr, if there are any. */
 void mm_report_summary(void);
