@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# check.sh [-B DIR] [part...] - what holds for the source itself; all parts when none is named.
+#
+#   format      clang-format changes nothing
+#   layers      a file includes its own header and files of lower floors only
+#   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
+#   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
+#   tidy        clang-tidy finds nothing
+#   sanitize    the core's tests under sanitizers        (or: sanitize-address, sanitize-thread)
+#
+# Builds go below DIR, ./build-check if not given. Ends with 1 when a part failed, with 77 when all
+# that was asked for had to be skipped.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+
+all_parts=(format layers exports warnings-gcc warnings-clang tidy sanitize-address sanitize-thread)
+# Formats and findings differ from release to release; this is the one that the tree is held to.
+llvm=14
+work=$root/build-check
+
+readonly skip=77
+
+skipped() {
+    printf 'skipped: %s (%s)\n' "$part" "$*"
+    return $skip
+}
+
+# llvm_tool NAME - prints the command that is this tool of release $llvm.
+llvm_tool() {
+    local tool
+    for tool in "$1-$llvm" "$1"; do
+        if found "$tool" && "$tool" --version | grep -q "version $llvm\."; then
+            printf '%s\n' "$tool"
+            return
+        fi
+    done
+    return 1
+}
+
+# sources FOLDER... - their C and C++ files, each ended by a NUL.
+sources() {
+    (cd -- "$root" && find "$@" -regextype posix-extended -regex '.*\.(c|h|cc|cpp)' -print0)
+}
+
+check_format() {
+    local tool
+    tool=$(llvm_tool clang-format) || { skipped "needs clang-format $llvm"; return; }
+    cd -- "$root" && sources src preload include tests |
+        xargs -0 "$tool" --dry-run -Werror 2>&1 |
+        sed -n 's/: error: .*/: not as clang-format -i writes it/p'
+}
+
+# The floors, the highest first: a file includes its own header and files of lower floors, none of
+# its own floor. A name is a path below src/, or one with its folder, without the extension. The
+# public header is the lowest: it only declares.
+floors='
+preload/mmshim preload/start preload/stats preload/next
+preload/lookup
+memory_manager
+snapshot route
+process
+report
+owner
+heap
+batch registry
+size_class arena backtrace next_libc
+options next
+bitmap out
+os
+include/memory_manager
+'
+# Files that implement a header of another name.
+implements='next_libc:next preload/next:next'
+
+check_layers() {
+    cd -- "$root"
+    local files
+    files=$(echo src/*.* preload/*.* include/*.*)
+    # One line an include: file, line number, what it includes.
+    grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' src/*.* preload/*.* include/*.* |
+        sed -E 's/^([^:]*):([0-9]+):[^"]*"([^"]*)".*/\1 \2 \3/' |
+        awk -v floors="$floors" -v implements="$implements" -v files="$files" '
+        function unit(path) {
+            sub(/^src\//, "", path)
+            sub(/\.[a-z]+$/, "", path)
+            return path
+        }
+        function bad(text) {
+            print text
+            failed = 1
+        }
+        function found(dir, name) {
+            return (dir name) in file ? dir name : ""
+        }
+        BEGIN {
+            lines = split(floors, line, "\n")
+            for (i = 1; i <= lines; i++) {
+                names = split(line[i], name, " ")
+                for (j = 1; j <= names; j++)
+                    floor[name[j]] = i
+            }
+            pairs = split(implements, pair, " ")
+            for (i = 1; i <= pairs; i++) {
+                split(pair[i], name, ":")
+                own[name[1]] = name[2]
+            }
+            n = split(files, name, " ")
+            for (i = 1; i <= n; i++) {
+                if (name[i] !~ /\.([ch]|def)$/)
+                    continue
+                file[name[i]] = 1
+                there[unit(name[i])] = 1
+                if (!(unit(name[i]) in floor))
+                    bad(name[i] ": has no floor in scripts/check.sh")
+            }
+            for (i in floor)
+                if (!(i in there))
+                    bad("scripts/check.sh: has a floor for " i ", which is not there")
+        }
+        {
+            where = $1 ":" $2 ": "
+            from = $1
+            sub(/[^\/]*$/, "", from)
+            target = found(from, $3)
+            if (target == "")
+                target = found("src/", $3)
+            if (target == "")
+                target = found("include/", $3)
+            if (target == "") {
+                bad(where "no file of a floor: " $3)
+                next
+            }
+            a = unit($1)
+            b = unit(target)
+            if (target ~ /\.c$/)
+                bad(where "includes a .c file: " $3)
+            else if (a != b && own[a] != b && floor[a] >= floor[b])
+                bad(where (floor[a] == floor[b] ? "same floor: " : "higher floor: ") $3)
+        }
+        END { exit failed }'
+}
+
+# build_with NAME COMPILER CMAKE_ARGUMENTS... -- TARGET...
+build_with() {
+    local name=$1 cc=$2 cxx
+    shift 2
+    case $cc in
+    gcc) cxx=g++ ;;
+    clang) cxx=clang++ ;;
+    esac
+    CC=$cc CXX=$cxx configured_build "$work/$name" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
+}
+
+check_exports() {
+    local dir=$work/gcc list=$root/tests/preload/process/exports.txt status=0
+    build_with gcc gcc -DMM_WERROR=ON -- mmshim memory_manager
+    # libc's names are versioned here and there, ours never.
+    diff -u --label "promised" --label "exported" \
+        <(grep -vE '^(#|$)' "$list" | LC_ALL=C sort) \
+        <(nm -D --defined-only "$dir/libmmshim.so" |
+            awk '{ sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort) || status=1
+    # Weak symbols too: nothing that a program or libc may define as well.
+    nm --defined-only --extern-only "$dir/libmemory_manager.a" 2>/dev/null |
+        awk 'NF == 3 && $3 !~ /^(mem_mngr|mm)_/ { print "libmemory_manager.a defines " $3; bad = 1 }
+            END { exit bad }' || status=1
+    return $status
+}
+
+check_warnings() {
+    found "$1" || { skipped "needs $1"; return; }
+    build_with "$1" "$1" -DMM_WERROR=ON -- all
+}
+
+check_tidy() {
+    local tool
+    tool=$(llvm_tool clang-tidy) || { skipped "needs clang-tidy $llvm"; return; }
+    found clang || { skipped "needs clang"; return; }
+    build_with clang clang -DMM_WERROR=ON -- help
+    # Tests are left out: many are wrong on purpose.
+    cd -- "$root" && find src preload -name '*.c' -print0 |
+        xargs -0 -n 1 -P "$(nproc)" "$tool" --quiet -p "$work/clang" 2>&1 |
+        sed -E '/^[0-9]+ warnings? (generated|treated)/d'
+}
+
+check_sanitize() {
+    local dir=$work/$1 fixed=()
+    build_with "$1" gcc -DMM_SANITIZE="$2" -DMM_WERROR=ON -- all
+    # The sanitizers of gcc 12 know fewer places for mappings than a kernel with a high
+    # vm.mmap_rnd_bits picks from.
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        fixed=(setarch "$(uname -m)" -R)
+    fi
+    cd -- "$dir" && "${fixed[@]}" ctest -j "$(nproc)" --output-on-failure --no-tests=error
+}
+
+run_part() {
+    case $1 in
+    warnings-*) check_warnings "${1#*-}" ;;
+    sanitize-address) check_sanitize address address,undefined ;;
+    sanitize-thread) check_sanitize thread thread ;;
+    *) "check_$1" ;;
+    esac
+}
+
+if [ "${1-}" = -B ]; then
+    work=$2
+    shift 2
+fi
+parts=()
+for part; do
+    case $part in
+    warnings) parts+=(warnings-gcc warnings-clang) ;;
+    sanitize) parts+=(sanitize-address sanitize-thread) ;;
+    *)
+        [[ " ${all_parts[*]} " == *" $part "* ]] ||
+            die "no such part: $part (there are: ${all_parts[*]})"
+        parts+=("$part")
+        ;;
+    esac
+done
+[ $# -gt 0 ] || parts=("${all_parts[@]}")
+
+need_build_tools
+outcomes=()
+some_ran=
+some_failed=
+for part in "${parts[@]}"; do
+    printf '== %s\n' "$part"
+    # Not with ||, which would keep set -e from ending the part at its first failure.
+    set +e
+    (set -e && run_part "$part")
+    status=$?
+    set -e
+    case $status in
+    0) outcomes+=("$part ok") some_ran=yes ;;
+    "$skip") outcomes+=("$part skipped") ;;
+    *) outcomes+=("$part FAILED") some_ran=yes some_failed=yes ;;
+    esac
+done
+printf 'checks:'
+printf ' %s;' "${outcomes[@]}"
+printf '\n'
+[ -z "$some_failed" ] || exit 1
+[ -n "$some_ran" ] || exit "$skip"

@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# What the scripts beside this file share: messages, missing packages, builds. Sourced, never run.
+# All of it talks on stderr: stdout belongs to the program that a script ends up running.
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+# sudo asks for a password only where the script says so (run.sh, at a terminal).
+may_ask=
+apt_updated=
+
+# nginx and others live where only root's PATH looks.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() {
+    printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2
+}
+
+# 125, as of env and timeout: the script failed, not the program it was to run.
+die() {
+    say "$*"
+    exit 125
+}
+
+# found NAME... - is one of these programs there?
+found() {
+    local name
+    for name; do
+        command -v "$name" >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
+# quietly LOG COMMAND... - runs it with its output in LOG, which is shown when it fails.
+quietly() {
+    local log=$1 status=0
+    shift
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    [ "$status" -eq 0 ] || cat -- "$log" >&2
+    return "$status"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+can_be_root() {
+    [ "$(id -u)" -eq 0 ] && return 0
+    found sudo || return 1
+    sudo -n true 2>/dev/null || { [ -n "$may_ask" ] && [ -t 2 ]; }
+}
+
+# can_install PACKAGE... - says why where packages can't be installed here.
+can_install() {
+    if ! found apt-get; then
+        say "missing, and there is no apt to install them with: $*"
+        say "(these are Debian's names; your system's package manager has them under similar ones)"
+        return 1
+    fi
+    if ! can_be_root; then
+        say "missing, and installing takes root: apt-get install $*"
+        return 1
+    fi
+}
+
+# apt_install PACKAGE...
+apt_install() {
+    local log status=0
+    log=$(mktemp)
+    say "installing with apt: $*"
+    if [ -z "$apt_updated" ]; then
+        # One source that is out of reach is no reason to give up: what is missing shows below.
+        as_root apt-get -q update >"$log" 2>&1 </dev/null || true
+        apt_updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=120 install "$@" >>"$log" 2>&1 </dev/null || status=$?
+    [ "$status" -eq 0 ] || grep -E '^(E|W|Err):?' "$log" >&2 || tail -n 20 "$log" >&2
+    rm -f -- "$log"
+    return "$status"
+}
+
+need_build_tools() {
+    local missing=()
+    # Where $CC and $CXX name compilers, cmake says what is wrong with them.
+    [ -n "${CC-}" ] || found cc gcc clang || missing+=(gcc libc6-dev)
+    [ -n "${CXX-}" ] || found c++ g++ clang++ || missing+=(g++)
+    found cmake || missing+=(cmake)
+    found make || missing+=(make)
+    [ ${#missing[@]} -eq 0 ] && return 0
+    { can_install "${missing[@]}" && apt_install "${missing[@]}"; } ||
+        die "can't build without: ${missing[*]}"
+}
+
+# configured_build DIR CONFIGURE_ARGUMENTS... -- TARGET... - configures DIR the first time, then
+# builds the targets, under a lock, since a pipe may well hold two run.sh. Shows only errors.
+configured_build() {
+    local dir=$1 arguments=()
+    shift
+    while [ "$1" != -- ]; do
+        arguments+=("$1")
+        shift
+    done
+    shift
+    mkdir -p -- "$dir"
+    (
+        ! found flock || flock 9
+        if [ ! -e "$dir/Makefile" ] && [ ! -e "$dir/build.ninja" ]; then
+            say "building in $dir"
+            quietly "$dir/build.log" cmake -S "$root" -B "$dir" "${arguments[@]}" || exit
+        fi
+        quietly "$dir/build.log" cmake --build "$dir" -j "$(nproc)" --target "$@"
+    ) 9>"$dir/build.lock"
+}
+
+# build_targets TARGET... - builds into ./build, as whoever set it up wants it.
+build_targets() {
+    configured_build "$build" -- "$@" || die "the build failed"
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# test.sh [--no-install] [ctest arguments...] - builds everything and runs the whole CTest suite,
+# with the checks of check.sh as tests of it. What the tests of real programs run is installed where
+# that can be done without a question; --no-install leaves the machine as it is.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+
+# program:package, for the tests of real programs and for check.sh.
+programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils node:nodejs tmux:tmux
+    vim:vim xz:xz-utils lua5.4:lua5.4 jq:jq openssl:openssl valgrind:valgrind gdb:gdb strace:strace
+    pkg-config:pkg-config clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
+servers="redis-server:redis-server nginx:nginx-light"
+
+# missing PROGRAM:PACKAGE... - the packages of those programs that aren't there.
+missing() {
+    local pair
+    for pair; do
+        found "${pair%%:*}" || printf '%s\n' "${pair#*:}"
+    done
+}
+
+# without_services COMMAND... - installing a server starts it, unless a policy forbids that. The one
+# written here forbids nothing once this script is gone, should it ever be left behind.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        "$@"
+        return
+    fi
+    # shellcheck disable=SC2064 # the path is to be this one
+    trap "as_root rm -f -- $policy" EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\n[ ! -e /proc/%d ] || exit 101\n' $$ | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    "$@"
+    trap - EXIT INT TERM HUP
+    as_root rm -f -- "$policy"
+}
+
+# shellcheck disable=SC2317 # called by without_services
+# All at once is faster; one by one, a package that this release hasn't got stops no other.
+install_what_there_is() {
+    local package
+    apt_install "$@" || for package; do
+        apt_install "$package" || say "going on without $package"
+    done
+}
+
+install_programs() {
+    local wanted
+    # shellcheck disable=SC2086 # lists of words
+    mapfile -t wanted < <(missing $programs)
+    # Where an init would start a server at every boot from now on, it is the owner's to install.
+    if [ ! -d /run/systemd/system ] || [ -n "${CI-}" ]; then
+        # shellcheck disable=SC2086
+        mapfile -t -O "${#wanted[@]}" wanted < <(missing $servers)
+    fi
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    if ! can_install "${wanted[@]}"; then
+        say "going on without: tests that need them are skipped, and named"
+        return 0
+    fi
+    without_services install_what_there_is "${wanted[@]}"
+}
+
+install=yes
+if [ "${1-}" = --no-install ]; then
+    install=
+    shift
+fi
+
+need_build_tools
+[ -z "$install" ] || install_programs
+build_targets all
+
+log=$build/test.log
+status=0
+# -C checks adds check.sh's parts to the suite.
+(cd -- "$build" &&
+    ctest -C checks -j "$(nproc)" --output-on-failure --no-tests=error "$@" </dev/null) 2>&1 |
+    tee -- "$log" || status=$?
+
+# Tests that leave a part of themselves out say so in their output, which ctest keeps to itself.
+sed -n '/^skipped: /p' "$build/Testing/Temporary/LastTest.log" | sort -u
+
+# From ctest's closing lines, the last of that kind: a failed test's output may hold others. They
+# count a skipped test among the passed.
+awk '
+    / tests failed out of / { failed = $4; total = $NF; skipped = disabled = 0 }
+    /^\t.* \(Skipped\)$/ { skipped++ }
+    /^\t.* \(Disabled\)$/ { disabled++ }
+    END {
+        passed = total - failed - skipped
+        printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped + disabled
+    }
+' "$log"
+exit "$status"
