@@ -94,7 +94,7 @@ MM_COLD static void *hand_on(const char *name, const void *own, const void *call
         void *block = request;                                                                     \
         if (mm_likely(block != NULL && (accept)))                                                  \
             return block;                                                                          \
-        return hand_on(#name, (const void *)name, CALLER, failure, block, size, second, third);    \
+        return hand_on(#name, (const void *)(name), CALLER, failure, block, size, second, third);  \
     }
 
 NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), true, 0, NULL)
@@ -131,7 +131,7 @@ MM_COLD static void delete_slow(void *ptr, const char *name, const void *own, co
     {                                                                                              \
         bool ours = atomic_load_explicit(&basic_pair, memory_order_relaxed) == OURS;               \
         if (mm_unlikely(!ours || !mm_free_fast(ptr)))                                              \
-            delete_slow(ptr, #name, (const void *)name, CALLER, second, third);                    \
+            delete_slow(ptr, #name, (const void *)(name), CALLER, second, third);                  \
     }
 
 DELETE(_ZdaPv)

@@ -55,7 +55,7 @@ check_format() {
 # its own floor. A name is a path below src/, or one with its folder, without the extension. The
 # public header is the lowest: it only declares.
 floors='
-preload/mmshim preload/start preload/stats preload/next
+preload/mmshim preload/operators preload/start preload/stats preload/next
 preload/lookup
 memory_manager
 snapshot route

@@ -1,9 +1,10 @@
 #include "os.h"
 
-#include "out.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -44,6 +45,11 @@ void mm_lock_shared(struct mm_shared_lock *lock)
 void mm_lock_alone(struct mm_shared_lock *lock)
 {
     pthread_rwlock_wrlock(&lock->lock);
+}
+
+bool mm_try_lock_alone(struct mm_shared_lock *lock)
+{
+    return pthread_rwlock_trywrlock(&lock->lock) == 0;
 }
 
 void mm_unlock_shared(struct mm_shared_lock *lock)
@@ -130,28 +136,36 @@ pid_t mm_os_thread_id(void)
     return (pid_t)syscall(SYS_gettid);
 }
 
-void mm_os_thread_name(pid_t thread, char name[static 16])
+static size_t read_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
 {
     char path[64];
-    struct mm_out out;
-    mm_out_start(&out, path, sizeof path);
-    mm_out_format(&out, "/proc/self/task/%u/comm", (uint64_t)thread);
-    size_t length = 0;
-    int fd = mm_os_open_read(path);
-    if (fd >= 0) {
-        length = mm_os_read(fd, name, 15);
-        mm_os_close(fd);
+    if (thread == mm_os_thread_id()) {
+        prctl(PR_GET_NAME, name);
+        return strlen(name);
     }
-    if (length > 0 && name[length - 1] == '\n')
-        length--;
+    snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)thread); /* doesn't allocate */
+    int fd = mm_os_open_read(path);
+    if (fd < 0)
+        return 0;
+    size_t length = mm_os_read(fd, name, MM_THREAD_NAME);
+    mm_os_close(fd);
+    return length > 0 ? length - 1 : 0; /* the line end */
+}
+
+void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
+{
+    size_t length = read_thread_name(thread, name);
     if (length == 0)
         name[length++] = '?';
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+            name[i] = '?';
+    }
     name[length] = '\0';
 }
 
-void mm_os_write(int fd, const void *text, size_t size)
+static void write_all(int fd, const char *next, size_t size)
 {
-    const char *next = text;
     while (size > 0) {
         ssize_t written = write(fd, next, size);
         if (written < 0 && errno == EINTR)
@@ -161,6 +175,23 @@ void mm_os_write(int fd, const void *text, size_t size)
         next += written;
         size -= (size_t)written;
     }
+}
+
+void mm_os_write(int fd, const void *text, size_t size)
+{
+    sigset_t broken_pipe, before, pending;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    write_all(fd, text, size);
+    /* Takes back the one that we raised, not one that was waiting for the program already. */
+    if (!sigismember(&pending, SIGPIPE)) {
+        static const struct timespec at_once;
+        while (sigtimedwait(&broken_pipe, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int mm_os_open_read(const char *path)

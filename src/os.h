@@ -34,6 +34,7 @@ struct mm_shared_lock {
 
 void mm_lock_shared(struct mm_shared_lock *lock);
 void mm_lock_alone(struct mm_shared_lock *lock);
+bool mm_try_lock_alone(struct mm_shared_lock *lock);
 void mm_unlock_shared(struct mm_shared_lock *lock);
 /* In a fork()'s child, for a lock that the parent held alone: unlocking goes by the thread id,
  * which is another one there. */
@@ -61,10 +62,12 @@ void mm_os_release(void *start, size_t size);
 uint64_t mm_os_milliseconds(void);
 pid_t mm_os_process_id(void);
 pid_t mm_os_thread_id(void);
-/* Name of a thread of this process, into at least 16 bytes; "?" when it is gone. */
-void mm_os_thread_name(pid_t thread, char name[static 16]);
+/* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */
+#define MM_THREAD_NAME 16u
+void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME]);
 
-/* Writes all of it; gives up on an error. */
+/* Writes all of it; gives up on an error. A pipe that nobody reads raises no SIGPIPE: the program
+ * does not expect one from a call of free. */
 void mm_os_write(int fd, const void *text, size_t size);
 int mm_os_open_read(const char *path);
 /* Bytes read, 0 at the end or on an error. */

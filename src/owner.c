@@ -28,10 +28,14 @@ static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, ui
 
 static void describe_forwarded(struct mm_out *out, const void *ptr)
 {
-    char *block = mm_registry_below(ptr);
-    mm_out_format(out, "%u bytes into a block of %u bytes at %x",
-                  (uint64_t)((const char *)ptr - block), (uint64_t)mm_next_usable_size(block),
-                  (uint64_t)(uintptr_t)block);
+    size_t size;
+    const char *block = mm_registry_around(ptr, mm_next_usable_size, &size);
+    if (block == NULL)
+        mm_out_format(out, "in a block that another thread freed meanwhile");
+    else
+        mm_out_format(out, "%u bytes into a block of %u bytes at %x",
+                      (uint64_t)((const char *)ptr - block), (uint64_t)size,
+                      (uint64_t)(uintptr_t)block);
 }
 
 /* --- foreign pointers: the mapping that they lie in --- */
@@ -95,16 +99,20 @@ static bool next_mapping(struct reader *reader, struct mapping *mapping)
     return mapping->end != 0;
 }
 
-static bool find_mapping(uintptr_t address, struct mapping *mapping)
+enum lookup { MAPPED, NOT_MAPPED, UNREADABLE };
+
+static enum lookup find_mapping(uintptr_t address, struct mapping *mapping)
 {
     struct reader reader = {.fd = mm_os_open_read("/proc/self/maps")};
-    bool found = false;
+    enum lookup result = NOT_MAPPED;
     if (reader.fd < 0)
-        return false;
-    while (!found && next_mapping(&reader, mapping))
-        found = address >= mapping->start && address < mapping->end;
+        return UNREADABLE;
+    while (result == NOT_MAPPED && next_mapping(&reader, mapping)) {
+        if (address >= mapping->start && address < mapping->end)
+            result = MAPPED;
+    }
     mm_os_close(reader.fd);
-    return found;
+    return result;
 }
 
 static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
@@ -123,7 +131,7 @@ static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
     }
     if (thread == 0)
         return false;
-    char name[16];
+    char name[MM_THREAD_NAME];
     mm_os_thread_name(thread, name);
     mm_out_format(out, "stack of thread %u (%s)", (uint64_t)thread, name);
     return true;
@@ -144,7 +152,10 @@ static bool describe_module(struct mm_out *out, const struct mapping *mapping, c
 static void describe_foreign(struct mm_out *out, const void *ptr)
 {
     struct mapping mapping;
-    if (!find_mapping((uintptr_t)ptr, &mapping))
+    enum lookup lookup = find_mapping((uintptr_t)ptr, &mapping);
+    if (lookup == UNREADABLE)
+        mm_out_format(out, "unknown memory: /proc/self/maps cannot be read");
+    else if (lookup == NOT_MAPPED)
         mm_out_format(out, "nothing mapped there");
     else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr))
         return;

@@ -204,6 +204,31 @@ void *mm_registry_below(const void *pointer)
     return NULL;
 }
 
+/* Not waiting for ever: a bad free in a signal handler may have interrupted its own thread inside.
+ */
+static unsigned close_gates(void)
+{
+    unsigned closed = 0;
+    for (unsigned tries = 0; closed < GATES && tries < 10000; tries++) {
+        while (closed < GATES && mm_try_lock_alone(&gates[closed].lock))
+            closed++;
+    }
+    return closed;
+}
+
+/* With the gates closed, no block can be given back while its size is read. */
+void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
+{
+    unsigned closed = close_gates();
+    char *block = mm_registry_below(pointer);
+    *size = block != NULL ? size_of(block) : 0;
+    if ((size_t)((const char *)pointer - block) >= *size)
+        block = NULL;
+    while (closed-- > 0)
+        mm_unlock_shared(&gates[closed].lock);
+    return block;
+}
+
 size_t mm_registry_count(void)
 {
     int64_t count = 0;

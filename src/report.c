@@ -83,7 +83,7 @@ static void compose(struct mm_out *out, enum mem_mngr_misuse_kind kind, const vo
     const void *frames[MM_FRAMES_MAX];
     unsigned count = mm_backtrace(caller, frames);
     pid_t thread = mm_os_thread_id();
-    char name[16];
+    char name[MM_THREAD_NAME];
     mm_os_thread_name(thread, name);
     mm_out_format(out, "==%u==ERROR: mmshim: %s of %x (", (uint64_t)mm_os_process_id(),
                   kind_names[kind], (uint64_t)(uintptr_t)ptr);

@@ -155,10 +155,8 @@ static enum verdict verdict_of_outside(const void *ptr)
 {
     if (mm_registry_was_block(ptr))
         return DOUBLE;
-    char *block = mm_registry_below(ptr);
-    if (block != NULL && (size_t)((const char *)ptr - block) < mm_next_usable_size(block))
-        return INTERIOR;
-    return FOREIGN;
+    size_t size;
+    return mm_registry_around(ptr, mm_next_usable_size, &size) != NULL ? INTERIOR : FOREIGN;
 }
 
 /* --- free --- */

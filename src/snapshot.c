@@ -120,7 +120,7 @@ static void write_totals(struct mm_out *out, const char *head, const struct copy
 static void write_heap(struct mm_out *out, const struct mm_heap *heap)
 {
     pid_t thread = heap->thread;
-    char name[16];
+    char name[MM_THREAD_NAME];
     mm_out_format(out, "heap %u, ", (uint64_t)heap->number);
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_STALE) {
         mm_out_format(out, "of a thread that fork() left behind\n");

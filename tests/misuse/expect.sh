@@ -69,7 +69,7 @@ wait "$pid" 2>"$work/wait" || status=$?
 [[ $status == "$expected_status" ]] || fail "exit status $status, not $expected_status"
 
 # The address of the function that the case is.
-case_address=$(sed -n 's/^CASE=//p' "$work/stdout")
+case_address=$(sed -n 's/^CASE=//p' "$work/stdout" | tail -n 1)
 
 # What a report says of one thing in several ways must come to the same.
 in_slot='of (0x[0-9a-f]+) \((([0-9]+) bytes into )?slot ([0-9]+) of ([0-9]+) bytes, batch (0x[0-9a-f]+)'

@@ -225,6 +225,15 @@ void in_a_named_thread(void)
     worker_finish(&worker);
 }
 
+/* A report has lines of its own, whatever a thread is called. */
+void in_a_thread_with_a_line_break(void)
+{
+    struct worker worker;
+
+    worker_start(&worker, "two\nlines", release_twice, NULL);
+    worker_finish(&worker);
+}
+
 static pthread_key_t key;
 
 void key_destructor(void *ptr)
@@ -481,6 +490,15 @@ void fd2_taken(void)
     misuse_and_exit();
 }
 
+static void become(const char *name, const char *case_name)
+{
+    char path[4096] = "";
+
+    CHECK(readlink("/proc/self/exe", path, sizeof(path) - 1) > 0);
+    execl(path, name, case_name, NULL);
+    check_failed(__FILE__, __LINE__, "execl() returned");
+}
+
 void fd2_closed_at_start(void)
 {
     int file = make_file();
@@ -488,10 +506,30 @@ void fd2_closed_at_start(void)
 
     if (child == 0) {
         CHECK(dup2(file, 3) == 3 && close(STDERR_FILENO) == 0);
-        execl("/proc/self/exe", "situations", "fd2_taken", NULL);
-        _exit(STATUS_CHECK_FAILED);
+        become("situations", "fd2_taken");
     }
     CHECK(end_of_child(child) == 5 && size_of(file) == 0);
+}
+
+/* The program that fd2_broken_pipe starts. */
+void fd2_unread(void)
+{
+    misuse_and_exit();
+}
+
+/* The program itself writes nothing there, so no SIGPIPE may end it. */
+void fd2_broken_pipe(void)
+{
+    pid_t child = start_child();
+
+    if (child == 0) {
+        int ends[2];
+
+        CHECK(pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+        CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+        become("situations", "fd2_unread");
+    }
+    CHECK(end_of_child(child) == 5);
 }
 
 /* ---- whose call it was ---- */
@@ -501,6 +539,12 @@ void library_releases_badly(void *ptr);
 void in_a_library(void)
 {
     library_releases_badly(freed_block(SMALL));
+}
+
+/* What a program is told as its name need not be its path. */
+void under_another_name(void)
+{
+    become("/bin/another", "one_call");
 }
 
 static const struct misuse_case situations[] = {
@@ -523,6 +567,7 @@ static const struct misuse_case situations[] = {
     MISUSE_CASE(five_calls),
     MISUSE_CASE(buffered_output),
     MISUSE_CASE(in_a_named_thread),
+    MISUSE_CASE(in_a_thread_with_a_line_break),
     MISUSE_CASE(in_a_key_destructor),
     MISUSE_CASE(eight_threads_at_once),
     MISUSE_CASE(in_an_exit_handler),
@@ -536,7 +581,10 @@ static const struct misuse_case situations[] = {
     MISUSE_CASE(fd2_restored),
     MISUSE_CASE(fd2_taken),
     MISUSE_CASE(fd2_closed_at_start),
+    MISUSE_CASE(fd2_unread),
+    MISUSE_CASE(fd2_broken_pipe),
     MISUSE_CASE(in_a_library),
+    MISUSE_CASE(under_another_name),
 };
 
 int main(int argc, char **argv)
