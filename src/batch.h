@@ -145,6 +145,12 @@ static inline void mm_batch_set_live(struct mm_batch *batch, uint64_t live)
     atomic_store_explicit(&batch->live, live, memory_order_relaxed);
 }
 
+/* In bytes. */
+static inline uint32_t mm_batch_span(const struct mm_batch *batch)
+{
+    return (1u << MM_UNIT_SHIFT) << batch->order;
+}
+
 /* How many slots must be free for a batch to be worth handing out from. */
 static inline unsigned mm_batch_threshold(const struct mm_batch *batch)
 {

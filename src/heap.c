@@ -7,8 +7,9 @@
 #define NEW_LINES        16u /* lines taken at a time: 1 KiB */
 #define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
 #define HEAP_LINES       (((uint32_t)sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE)
-#define CLAIMS_A_TICK    16u /* looks at the purge clock */
-#define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
+#define SPARE_BYTES      32768u /* of wholly free batches that a list keeps */
+#define CLAIMS_A_TICK    16u    /* looks at the purge clock */
+#define COLLECT_IDLE_AT  32u    /* batches pending on an idle heap before another thread tends it */
 
 struct mm_heap mm_heap_none, mm_heap_over;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
@@ -203,28 +204,32 @@ static void close_batch(struct mm_heap *heap, struct mm_batch *batch)
     give_span(heap, base, order);
 }
 
-/* One wholly free batch stays with its list, so that a program that goes back and forth over a
- * batch's end does not open and close one each time; unless it is large. */
+/* Some wholly free batches stay with their list, so that a program that goes back and forth over a
+ * few batches does not open and close them each time. */
 static bool can_close(const struct mm_list *list, struct mm_batch *batch)
 {
-    bool spare = list->first == mm_batch_line(batch) && batch->next == MM_LINE_NONE;
-    return !(spare && batch->order <= MM_CHUNK_ORDER) &&
-           atomic_load_explicit(&batch->remote, memory_order_acquire) == 0 &&
-           mm_batch_tag(batch) == MM_IDLE;
+    return list->spare + mm_batch_span(batch) > SPARE_BYTES && mm_batch_tag(batch) == MM_IDLE &&
+           atomic_load_explicit(&batch->remote, memory_order_acquire) == 0;
 }
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
-    unsigned live = mm_bit_count(mm_batch_live(batch));
+    uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_CURRENT)
         return;
     if (batch->state == MM_BATCH_FULL)
         enqueue(list, batch);
-    mm_batch_set_state(batch, MM_BATCH_AVAILABLE, live > 0 ? (int)live : MM_UNTIL_NEVER);
-    if (live == 0 && can_close(list, batch)) {
+    else if (batch->until == MM_UNTIL_NEVER)
+        list->spare -= mm_batch_span(batch); /* decided anew */
+    if (live != 0) {
+        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
+    } else if (can_close(list, batch)) {
         dequeue(list, batch);
         close_batch(heap, batch);
+    } else {
+        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, MM_UNTIL_NEVER);
+        list->spare += mm_batch_span(batch);
     }
 }
 
@@ -252,6 +257,8 @@ static bool go_on_with_available(struct mm_heap *heap, unsigned class)
     while (list->first != MM_LINE_NONE) {
         struct mm_batch *batch = mm_batch_of_line(list->first);
         dequeue(list, batch);
+        if (batch->until == MM_UNTIL_NEVER)
+            list->spare -= mm_batch_span(batch);
         if (go_on_with(heap, class, batch, 1))
             return true;
     }

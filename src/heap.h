@@ -24,7 +24,8 @@ struct mm_bin {
 struct mm_list {
     uint32_t first, last; /* queue of available batches, by line */
     uint32_t batches;
-    bool zero; /* the claimed slots read as zero */
+    uint32_t spare; /* bytes of available batches that are wholly free */
+    bool zero;      /* the claimed slots read as zero */
 };
 
 enum mm_heap_state {
