@@ -2,6 +2,7 @@
 # This project's library, demo and unit tests: configured, built with make -j2, run with ctest.
 . "$(dirname "$0")/compare.sh"
 need cmake make ctest
+time_limit=140
 
 # The sources may be edited while this runs.
 mkdir "$work/project"

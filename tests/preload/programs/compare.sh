@@ -166,6 +166,10 @@ expect_same() {
     diff -ru "$work/plain/$1" "$work/shim/$1" >"$work/difference" && return
     echo "FAILED: $test_name: the $1 differs: - without the shim, + with it"
     head -n 60 "$work/difference"
+    if [ "$1" = status ]; then
+        echo "the last of its stderr:"
+        tail -n 20 "$work/shim/stderr.raw"
+    fi
     failed=yes
 }
 
@@ -199,5 +203,5 @@ compare() {
     expect_silence
     rm -rf "$work/plain" "$work/shim"
     [ "$failed" = no ] || exit 1
-    echo "the same without and with the shim: $test_name${1:+ ($1)}"
+    echo "the same without and with the shim: $test_name"
 }

@@ -47,7 +47,7 @@ END
 
 # fetch PATH [HEADER]
 fetch() {
-    exec 3<>"/dev/tcp/127.0.0.1/$port"
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || return
     printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n' "$1" "${2:+$2$'\r\n'}" >&3
     cat <&3
     exec 3>&-
