@@ -45,6 +45,8 @@ EXPORT void *realloc(void *ptr, size_t size)
     return mm_realloc(ptr, size, CALLER);
 }
 
+/* Not among the functions that a program with its own malloc has to define, so it must end in that
+ * program's realloc; by a jump, as ever. */
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
 {
     size_t bytes;
@@ -52,7 +54,7 @@ EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return mm_realloc(ptr, bytes, CALLER);
+    return realloc(ptr, bytes);
 }
 
 static bool is_power_of_two(size_t value)

@@ -2,8 +2,8 @@
  *
  * A program may replace operator new(size_t) and operator delete(void *) alone: the standard says
  * that the array, nothrow and sized forms then end in those two. libstdc++'s do, ours would not. So
- * the derived forms look whether the basic pair is ours, and leave the call to libstdc++ when it
- * is not. Aligned forms are a family of their own. */
+ * the derived forms look whether that basic pair is ours, and leave the call to libstdc++ when it
+ * is not. The forms with an alignment are a second family of the same kind. */
 #include "lookup.h"
 #include "route.h"
 #include <dlfcn.h>
@@ -17,17 +17,17 @@ typedef void delete_fn(void *ptr, size_t second, size_t third);
 
 EXPORT void *_Znwm(size_t size);
 EXPORT void _ZdlPv(void *ptr);
+EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
+EXPORT void _ZdlPvSt11align_val_t(void *ptr);
 
 /* --- the next operator of the same name --- */
 
-/* libstdc++ may have been opened by a plugin for itself alone, where RTLD_NEXT does not find it:
- * then it is in the search order of the object that called. */
-static void *find_from(const void *caller, const char *name)
+/* The C++ library may have been opened by a plugin for itself alone, where RTLD_NEXT does not find
+ * it: then it is in the search order of the object that called, or found by its name. The caller
+ * may be that library, whose forms jump to one another. */
+static void *find_in(const char *path, const char *name)
 {
-    Dl_info info;
-    if (dladdr(caller, &info) == 0)
-        return NULL;
-    void *object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    void *object = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
     if (object == NULL)
         return NULL;
     void *function = dlsym(object, name);
@@ -38,33 +38,46 @@ static void *find_from(const void *caller, const char *name)
 /* NULL when there is none but ours, which is `own`. */
 static void *next_operator(const char *name, const void *own, const void *caller)
 {
+    Dl_info info;
     void *function = shim_next(name);
-    if (function == NULL)
-        function = find_from(caller, name);
+    if (function == NULL && dladdr(caller, &info) != 0)
+        function = find_in(info.dli_fname, name);
+    if (function == NULL || function == own)
+        function = find_in("libstdc++.so.6", name);
+    if (function == NULL || function == own)
+        function = find_in("libc++abi.so.1", name);
     return function != own ? function : NULL;
 }
 
 /* --- whether the program replaced the basic pair --- */
 
 /* Under hidden names, which cannot be replaced. */
-extern __typeof__(_Znwm) own_new __attribute__((alias("_Znwm"), visibility("hidden")));
-extern __typeof__(_ZdlPv) own_delete __attribute__((alias("_ZdlPv"), visibility("hidden")));
+#define HIDDEN(name, own)                                                                          \
+    extern __typeof__(name) own __attribute__((alias(#name), visibility("hidden")))
+HIDDEN(_Znwm, own_new);
+HIDDEN(_ZdlPv, own_delete);
+HIDDEN(_ZnwmSt11align_val_t, own_aligned_new);
+HIDDEN(_ZdlPvSt11align_val_t, own_aligned_delete);
 
 enum { UNKNOWN, OURS, REPLACED };
-static _Atomic int basic_pair;
+static _Atomic int plain, aligned; /* whose the basic pair of each family is */
 
-MM_COLD static bool look_for_replacement(void)
+MM_COLD static bool look_for_replacement(_Atomic int *family)
 {
-    bool ours = dlsym(RTLD_DEFAULT, "_Znwm") == (void *)own_new &&
-                dlsym(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete;
-    atomic_store_explicit(&basic_pair, ours ? OURS : REPLACED, memory_order_relaxed);
+    bool ours =
+        family == &plain
+            ? dlsym(RTLD_DEFAULT, "_Znwm") == (void *)own_new &&
+                  dlsym(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete
+            : dlsym(RTLD_DEFAULT, "_ZnwmSt11align_val_t") == (void *)own_aligned_new &&
+                  dlsym(RTLD_DEFAULT, "_ZdlPvSt11align_val_t") == (void *)own_aligned_delete;
+    atomic_store_explicit(family, ours ? OURS : REPLACED, memory_order_relaxed);
     return !ours;
 }
 
-static inline bool is_replaced(void)
+static inline bool is_replaced(_Atomic int *family)
 {
-    return mm_unlikely(atomic_load_explicit(&basic_pair, memory_order_relaxed) != OURS) &&
-           look_for_replacement();
+    return mm_unlikely(atomic_load_explicit(family, memory_order_relaxed) != OURS) &&
+           look_for_replacement(family);
 }
 
 /* --- new --- */
@@ -98,27 +111,29 @@ MM_COLD static void *hand_on(const char *name, const void *own, const void *call
     }
 
 NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), true, 0, NULL)
-NEW(_Znam, THROWS, (size_t size), mm_alloc(size), !is_replaced(), 0, NULL)
+NEW(_Znam, THROWS, (size_t size), mm_alloc(size), !is_replaced(&plain), 0, NULL)
 NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_alloc(size),
-    !is_replaced(), (size_t)nothrow, NULL)
+    !is_replaced(&plain), (size_t)nothrow, NULL)
 NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_alloc(size),
-    !is_replaced(), (size_t)nothrow, NULL)
+    !is_replaced(&plain), (size_t)nothrow, NULL)
 
 #define ALIGNED    (size_t size, size_t alignment)
 #define ALIGNED_NT (size_t size, size_t alignment, const void *nothrow)
 #define REQUEST    mm_aligned_alloc(alignment, size)
 
 NEW(_ZnwmSt11align_val_t, THROWS, ALIGNED, REQUEST, true, alignment, NULL)
-NEW(_ZnamSt11align_val_t, THROWS, ALIGNED, REQUEST, true, alignment, NULL)
-NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, true, alignment, nothrow)
-NEW(_ZnamSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, true, alignment, nothrow)
+NEW(_ZnamSt11align_val_t, THROWS, ALIGNED, REQUEST, !is_replaced(&aligned), alignment, NULL)
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_replaced(&aligned),
+    alignment, nothrow)
+NEW(_ZnamSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_replaced(&aligned),
+    alignment, nothrow)
 
 /* --- delete --- */
 
-MM_COLD static void delete_slow(void *ptr, const char *name, const void *own, const void *caller,
-                                size_t second, size_t third)
+MM_COLD static void delete_slow(void *ptr, _Atomic int *family, const char *name, const void *own,
+                                const void *caller, size_t second, size_t third)
 {
-    delete_fn *next = is_replaced() ? (delete_fn *)next_operator(name, own, caller) : NULL;
+    delete_fn *next = is_replaced(family) ? (delete_fn *)next_operator(name, own, caller) : NULL;
     if (next != NULL)
         next(ptr, second, third);
     else
@@ -126,34 +141,31 @@ MM_COLD static void delete_slow(void *ptr, const char *name, const void *own, co
 }
 
 /* The size and the alignment are of use only to the next operator. */
-#define DELETE(name)                                                                               \
+#define DELETE(name, family)                                                                       \
     EXPORT void name(void *ptr, size_t second, size_t third)                                       \
     {                                                                                              \
-        bool ours = atomic_load_explicit(&basic_pair, memory_order_relaxed) == OURS;               \
+        bool ours = atomic_load_explicit(&(family), memory_order_relaxed) == OURS;                 \
         if (mm_unlikely(!ours || !mm_free_fast(ptr)))                                              \
-            delete_slow(ptr, #name, (const void *)(name), CALLER, second, third);                  \
+            delete_slow(ptr, &(family), #name, (const void *)(name), CALLER, second, third);       \
     }
 
-DELETE(_ZdaPv)
-DELETE(_ZdlPvm)
-DELETE(_ZdaPvm)
-DELETE(_ZdlPvRKSt9nothrow_t)
-DELETE(_ZdaPvRKSt9nothrow_t)
+DELETE(_ZdaPv, plain)
+DELETE(_ZdlPvm, plain)
+DELETE(_ZdaPvm, plain)
+DELETE(_ZdlPvRKSt9nothrow_t, plain)
+DELETE(_ZdaPvRKSt9nothrow_t, plain)
+DELETE(_ZdaPvSt11align_val_t, aligned)
+DELETE(_ZdlPvmSt11align_val_t, aligned)
+DELETE(_ZdaPvmSt11align_val_t, aligned)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, aligned)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, aligned)
 
 EXPORT void _ZdlPv(void *ptr)
 {
     mm_free(ptr, CALLER);
 }
 
-#if __has_attribute(copy)
-#define AS_BASIC EXPORT __attribute__((alias("_ZdlPv"), copy(_ZdlPv)))
-#else
-#define AS_BASIC EXPORT __attribute__((alias("_ZdlPv")))
-#endif
-
-AS_BASIC void _ZdlPvSt11align_val_t(void *ptr);
-AS_BASIC void _ZdaPvSt11align_val_t(void *ptr);
-AS_BASIC void _ZdlPvmSt11align_val_t(void *ptr);
-AS_BASIC void _ZdaPvmSt11align_val_t(void *ptr);
-AS_BASIC void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *ptr);
-AS_BASIC void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *ptr);
+EXPORT void _ZdlPvSt11align_val_t(void *ptr)
+{
+    mm_free(ptr, CALLER);
+}

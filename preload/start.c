@@ -6,7 +6,7 @@
 #include "process.h"
 #include "report.h"
 #include "snapshot.h"
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
@@ -60,10 +60,10 @@ static void at_exit(void *unused)
     mm_report_summary();
     if (mm_options.snapshot)
         write_snapshot();
-    if (mm_options.exitcode >= 0 && mm_report_count() > 0) {
-        fflush(NULL); /* what exit() would do after us */
-        _exit((int)mm_options.exitcode);
-    }
+    /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
+     * handler itself is taken off before it is called, so this does not come back. */
+    if (mm_options.exitcode >= 0 && mm_report_count() > 0)
+        exit((int)mm_options.exitcode);
 }
 
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs

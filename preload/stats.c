@@ -66,8 +66,7 @@ EXPORT void malloc_stats(void)
 EXPORT int malloc_trim(size_t pad)
 {
     int (*next)(size_t) = shim_libc(SHIM_MALLOC_TRIM);
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_heap_collect(mm_tls_heap);
+    mm_heap_trim();
     bool trimmed = mm_arena_trim() > 0;
     return (next != NULL && next(pad)) || trimmed;
 }

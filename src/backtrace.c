@@ -66,8 +66,14 @@ void mm_backtrace_place(struct mm_out *out, const void *address)
 {
     struct mm_symbol symbol;
     mm_backtrace_symbol(&symbol, address);
-    if (symbol.name != NULL)
-        mm_out_format(out, " in %s+%x", symbol.name, (uint64_t)symbol.offset);
-    if (symbol.module != NULL)
-        mm_out_format(out, " (%s+%x)", symbol.module, (uint64_t)symbol.module_offset);
+    if (symbol.name != NULL) {
+        mm_out_format(out, " in ");
+        mm_out_cut(out, symbol.name, MM_SYMBOL_SHOWN);
+        mm_out_format(out, "+%x", (uint64_t)symbol.offset);
+    }
+    if (symbol.module != NULL) {
+        mm_out_format(out, " (");
+        mm_out_cut(out, symbol.module, MM_PATH_SHOWN);
+        mm_out_format(out, "+%x)", (uint64_t)symbol.module_offset);
+    }
 }

@@ -5,6 +5,9 @@
 #include "out.h"
 
 #define MM_FRAMES_MAX 16u
+/* Characters shown of a name and of a path: in C++ one name may be longer than a report. */
+#define MM_SYMBOL_SHOWN 256u
+#define MM_PATH_SHOWN   400u
 
 /* The call stack from the function that `caller` returns into on, innermost first, as addresses
  * inside the calls; at least one unless caller is NULL. Allocates nothing and takes no lock of

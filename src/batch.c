@@ -1,6 +1,7 @@
 #include "batch.h"
 
 #include "size_class.h"
+#include <stddef.h>
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
 #else
@@ -64,9 +65,9 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     __atomic_store_n(&batch->slots, (uint8_t)shape.slots, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->order, (uint8_t)shape.order, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->class_index, (uint8_t)shape.class, __ATOMIC_RELAXED);
-    batch->fresh = 0;
+    atomic_store_explicit(&batch->fresh, 0, memory_order_relaxed);
+    __atomic_store_n(&batch->zero, zero, __ATOMIC_RELAXED);
     batch->state = MM_BATCH_FULL;
-    batch->zero = zero;
     set_units(batch, mm_batch_line(batch));
 }
 
@@ -93,7 +94,8 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
         info.batch = batch;
         info.base = batch->base;
         locate(&info, address, batch->size, batch->slots);
-        info.fresh = info.index >= batch->fresh && batch->zero;
+        info.fresh = __atomic_load_n(&batch->zero, __ATOMIC_RELAXED) &&
+                     info.index >= atomic_load_explicit(&batch->fresh, memory_order_relaxed);
     } else if (line != MM_LINE_NONE) {
         unsigned grave = line / MM_LINE_SIZE - 1;
         unsigned order = grave % (MM_SPAN_ORDER_MAX + 1);
@@ -123,36 +125,51 @@ uint64_t mm_batch_free_slots(struct mm_batch *batch)
 uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
 {
     unsigned lowest = mm_bit_lowest(free);
+    unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
     if (batch->size > CLAIM_BYTES / MM_WORD_BITS) {
         unsigned window = CLAIM_BYTES / batch->size;
         free &= mm_bits_below(window < 2 ? 2 : window) << lowest;
     }
-    *zero = batch->zero && lowest >= batch->fresh;
+    *zero = batch->zero && lowest >= fresh;
     unsigned highest = mm_log2_floor(free);
-    if (highest >= batch->fresh)
-        batch->fresh = (uint8_t)(highest + 1);
+    if (highest >= fresh)
+        atomic_store_explicit(&batch->fresh, (uint8_t)(highest + 1), memory_order_relaxed);
     return free;
 }
 
-/* The owner is between clearing live bits and clearing remote bits, a matter of nanoseconds unless
- * it was preempted there. */
-static bool wait_for_collection(const struct mm_batch *batch)
+/* Changes both words from what they were seen to be, or nothing. cmpxchg16b is on every x86-64 but
+ * the first; the older builtin is the one that gcc does not turn into a call of libatomic. */
+#ifdef __x86_64__
+__attribute__((target("cx16")))
+#endif
+static bool
+swap_words(struct mm_batch *batch, uint64_t live, uint64_t remote, uint64_t new_live,
+           uint64_t new_remote)
 {
-    for (unsigned spins = 0; spins < 4096; spins++) {
-        if (mm_batch_tag(batch) != MM_COLLECTING)
-            return true;
-    }
-    return false;
+    typedef unsigned __int128 both __attribute__((may_alias));
+    /* In memory order; little-endian, like everything that this runs on. */
+    both before = (both)remote << 64 | live;
+    both after = (both)new_remote << 64 | new_live;
+    return __sync_bool_compare_and_swap((both *)batch, before, after);
 }
+_Static_assert(offsetof(struct mm_batch, live) == 0 && offsetof(struct mm_batch, remote) == 8 &&
+                   __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "swap_words takes both words as one");
 
 /* The live bit went away after we had found it set and had set the remote bit. Either the owner
- * collected our free, and took the remote bit too, or it freed the slot itself at the same moment.
- * In the second case one of us tells of it: whoever clears the remote bit. */
+ * collected our free, and took the remote bit too, or it freed the slot itself at the same moment:
+ * only then is the slot's remote bit set and its live bit clear. One of us tells of it, whoever
+ * clears the remote bit: we, or mm_batch_collect(). */
 static bool freed_twice(struct mm_batch *batch, uint64_t bit)
 {
-    if (!wait_for_collection(batch))
-        return false; /* mm_batch_collect() will see it */
-    return atomic_fetch_and_explicit(&batch->remote, ~bit, memory_order_seq_cst) & bit;
+    for (;;) {
+        uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
+        uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_acquire);
+        if ((live & bit) || !(remote & bit))
+            return false;
+        if (swap_words(batch, live, remote, live, remote & ~bit))
+            return true;
+    }
 }
 
 /* Makes sure that the owner will look at the remote word, and that it does not use the fast path
@@ -162,9 +179,8 @@ static bool freed_twice(struct mm_batch *batch, uint64_t bit)
 static bool queue(struct mm_batch *batch)
 {
     uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_seq_cst);
-    while (owner != 0 && (owner & MM_TAGS) != MM_QUEUED) {
-        uintptr_t queued = (owner & ~(uintptr_t)MM_TAGS) | MM_QUEUED;
-        if (atomic_compare_exchange_weak_explicit(&batch->owner, &owner, queued,
+    while (owner != 0 && !(owner & MM_QUEUED)) {
+        if (atomic_compare_exchange_weak_explicit(&batch->owner, &owner, owner | MM_QUEUED,
                                                   memory_order_seq_cst, memory_order_seq_cst))
             return true;
     }
@@ -189,22 +205,18 @@ enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
     return first ? MM_REMOTE_OK_FIRST : MM_REMOTE_OK;
 }
 
-/* Live bits first, then remote bits: see mm_batch_free_remote(). What comes in after the last look
- * finds the tag of the collection, and queues the batch again. */
+/* The tag first: who sets a remote bit after we looked finds the batch not queued, and queues it
+ * again. */
 struct mm_collected mm_batch_collect(struct mm_batch *batch)
 {
-    uintptr_t owner = (uintptr_t)mm_batch_owner(batch);
-    uintptr_t collecting = owner | MM_COLLECTING;
-    atomic_store_explicit(&batch->owner, collecting, memory_order_seq_cst);
-    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_seq_cst);
+    atomic_store_explicit(&batch->owner, (uintptr_t)mm_batch_owner(batch) | MM_IDLE,
+                          memory_order_seq_cst);
     uint64_t live = mm_batch_live(batch);
-    atomic_store_explicit(&batch->live, live & ~remote, memory_order_release);
-    uint64_t before = atomic_fetch_and_explicit(&batch->remote, ~remote, memory_order_seq_cst);
-    struct mm_collected collected = {remote & live, before & remote & ~live};
-    /* Fails when a thread queued the batch again meanwhile. */
-    atomic_compare_exchange_strong_explicit(&batch->owner, &collecting, owner | MM_IDLE,
-                                            memory_order_release, memory_order_relaxed);
-    return collected;
+    uint64_t remote;
+    do
+        remote = atomic_load_explicit(&batch->remote, memory_order_seq_cst);
+    while (remote != 0 && !swap_words(batch, live, remote, live & ~remote, 0));
+    return (struct mm_collected){remote & live, remote & ~live};
 }
 
 struct mm_batch *mm_batch_walk(size_t *unit, size_t end)

@@ -33,15 +33,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* In the low bits of a batch's owner: whether it is on its heap's pending stack, or about to be, or
- * the owner is taking over its remote frees. While it is not idle the owner's own frees take the
- * slow path, which looks at the remote word. */
-enum mm_tag { MM_IDLE, MM_QUEUED, MM_COLLECTING, MM_TAGS = 3 };
+/* The low bit of a batch's owner: whether the batch is on its heap's pending stack, or about to be.
+ * The owner's own frees then take the slow path, which looks at the remote word. */
+enum mm_tag { MM_IDLE, MM_QUEUED };
 
 enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_CURRENT };
 
 struct mm_batch {
-    _Atomic uint64_t live;
+    _Alignas(16) _Atomic uint64_t live;
     _Atomic uint64_t remote;
     _Atomic uintptr_t owner; /* heap and tag; 0: no batch is described */
     uintptr_t base;          /* of slot 0; a multiple of the span */
@@ -54,9 +53,9 @@ struct mm_batch {
     uint8_t class_index;
     uint8_t order; /* the span is 2^order units */
     uint8_t slots;
-    uint8_t fresh; /* slots from this index on were never claimed */
-    uint8_t state; /* enum mm_batch_state */
-    bool zero;     /* fresh slots read as zero */
+    _Atomic uint8_t fresh; /* slots from this index on were never claimed */
+    uint8_t state;         /* enum mm_batch_state */
+    bool zero;             /* fresh slots read as zero */
 };
 _Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
 
@@ -120,12 +119,12 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address);
 static inline struct mm_heap *mm_batch_owner(const struct mm_batch *batch)
 {
     uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_relaxed);
-    return (struct mm_heap *)(owner & ~(uintptr_t)MM_TAGS);
+    return (struct mm_heap *)(owner & ~(uintptr_t)MM_QUEUED);
 }
 
 static inline enum mm_tag mm_batch_tag(const struct mm_batch *batch)
 {
-    return atomic_load_explicit(&batch->owner, memory_order_acquire) & MM_TAGS;
+    return atomic_load_explicit(&batch->owner, memory_order_acquire) & MM_QUEUED;
 }
 
 /* Whether `heap` owns it and no remote free waits. */

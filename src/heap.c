@@ -14,7 +14,7 @@
 struct mm_heap mm_heap_none, mm_heap_over;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
 unsigned mm_heap_batch_slots = MM_WORD_BITS;
-void (*mm_heap_on_freed_twice)(struct mm_batch *batch, uint64_t slots);
+void (*mm_heap_on_freed_twice)(void *slot);
 
 /* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
 struct mm_lock mm_heap_lock = MM_LOCK_INIT;
@@ -205,10 +205,13 @@ static void close_batch(struct mm_heap *heap, struct mm_batch *batch)
 }
 
 /* Some wholly free batches stay with their list, so that a program that goes back and forth over a
- * few batches does not open and close them each time. */
-static bool can_close(const struct mm_list *list, struct mm_batch *batch)
+ * few batches does not open and close them each time. Idle heaps keep none. */
+static bool can_close(const struct mm_heap *heap, struct mm_batch *batch)
 {
-    return list->spare + mm_batch_span(batch) > SPARE_BYTES && mm_batch_tag(batch) == MM_IDLE &&
+    bool idle = atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
+    uint32_t limit = idle ? 0 : SPARE_BYTES;
+    return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit &&
+           mm_batch_tag(batch) == MM_IDLE &&
            atomic_load_explicit(&batch->remote, memory_order_acquire) == 0;
 }
 
@@ -224,7 +227,7 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
         list->spare -= mm_batch_span(batch); /* decided anew */
     if (live != 0) {
         mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
-    } else if (can_close(list, batch)) {
+    } else if (can_close(heap, batch)) {
         dequeue(list, batch);
         close_batch(heap, batch);
     } else {
@@ -239,8 +242,7 @@ static bool go_on_with(struct mm_heap *heap, unsigned class, struct mm_batch *ba
     uint64_t free = mm_batch_free_slots(batch);
     unsigned count = mm_bit_count(free);
     if (count < least) {
-        unsigned until = mm_batch_threshold(batch) - count;
-        mm_batch_set_state(batch, MM_BATCH_FULL, (int)until);
+        mm_batch_set_state(batch, MM_BATCH_FULL, (int)(mm_batch_threshold(batch) - count));
         return false;
     }
     mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
@@ -267,10 +269,10 @@ static bool go_on_with_available(struct mm_heap *heap, unsigned class)
 
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
-    struct mm_batch *batch = heap->bins[class].batch;
     if (++heap->claims % CLAIMS_A_TICK == 0)
         mm_arena_tick();
     mm_heap_collect(heap);
+    struct mm_batch *batch = heap->bins[class].batch; /* after what a report may have allocated */
     if (batch != NULL && go_on_with(heap, class, batch, mm_batch_threshold(batch)))
         return true;
     heap->bins[class].batch = NULL;
@@ -284,50 +286,44 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
 {
     if (info->batch == NULL || info->fresh)
         return info->fresh;
-    const struct mm_heap *heap = mm_batch_owner(info->batch);
+    const struct mm_heap *heap = mm_tls_heap;
     unsigned class = info->batch->class_index;
-    return heap != NULL && heap->lists[class].zero && heap->bins[class].batch == info->batch &&
+    return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
            (heap->bins[class].claimed >> info->index & 1);
 }
 
 /* --- remote frees --- */
 
-static void collect_batch(struct mm_heap *heap, struct mm_batch *batch)
+/* What a collection found freed twice, kept until it can be told with no lock held. */
+struct twice {
+    unsigned count;
+    void *slots[2 * MM_WORD_BITS];
+};
+
+static void note_twice(struct twice *twice, const struct mm_batch *batch, uint64_t slots)
+{
+    for (; slots != 0; slots &= slots - 1)
+        twice->slots[twice->count++] =
+            (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);
+}
+
+static void tell_twice(const struct twice *twice)
+{
+    for (unsigned i = 0; i < twice->count; i++)
+        mm_heap_on_freed_twice(twice->slots[i]);
+}
+
+static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct twice *twice)
 {
     struct mm_collected collected = mm_batch_collect(batch);
-    if (collected.twice != 0)
-        mm_heap_on_freed_twice(batch, collected.twice);
+    note_twice(twice, batch, collected.twice);
     int until = batch->until - (int)mm_bit_count(collected.freed);
     batch->until = (int16_t)until;
     if (batch->state != MM_BATCH_CURRENT && (until <= 0 || mm_batch_live(batch) == 0))
         mm_heap_batch_due(heap, batch);
 }
 
-void mm_heap_collect(struct mm_heap *heap)
-{
-    if (atomic_load_explicit(&heap->pending, memory_order_relaxed) == MM_LINE_NONE)
-        return;
-    /* Acquire pairs with the release in mm_heap_push_pending(): it publishes pending_next. */
-    uint32_t line = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
-    while (line != MM_LINE_NONE) {
-        struct mm_batch *batch = mm_batch_of_line(line);
-        line = batch->pending_next;
-        collect_batch(heap, batch);
-    }
-}
-
-/* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
-static void tend_idle(struct mm_heap *heap)
-{
-    if (atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT != 0)
-        return;
-    mm_lock(&mm_heap_lock);
-    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
-        mm_heap_collect(heap);
-    mm_unlock(&mm_heap_lock);
-}
-
-void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
+static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
 {
     uint32_t line = mm_batch_line(batch);
     uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
@@ -335,8 +331,69 @@ void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
         batch->pending_next = head;
     while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
                                                   memory_order_relaxed));
+}
+
+static bool has_pending(const struct mm_heap *heap)
+{
+    return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
+}
+
+/* What there is no room to note is put back for the next time. */
+MM_COLD static void collect_pending(struct mm_heap *heap, struct twice *twice)
+{
+    twice->count = 0;
+    /* Acquire pairs with the release in push_pending(): it publishes pending_next. */
+    uint32_t line = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
+    while (line != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->pending_next;
+        if (twice->count <= MM_WORD_BITS)
+            collect_batch(heap, batch, twice);
+        else
+            push_pending(heap, batch);
+    }
+}
+
+MM_COLD static void collect_and_tell(struct mm_heap *heap)
+{
+    struct twice twice;
+    collect_pending(heap, &twice);
+    tell_twice(&twice);
+}
+
+void mm_heap_collect(struct mm_heap *heap)
+{
+    if (has_pending(heap))
+        collect_and_tell(heap);
+}
+
+/* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
+static void tend_idle(struct mm_heap *heap)
+{
+    struct twice twice = {.count = 0};
+    mm_lock(&mm_heap_lock);
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        collect_pending(heap, &twice);
+    mm_unlock(&mm_heap_lock);
+    tell_twice(&twice);
+}
+
+void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
+{
+    push_pending(heap, batch);
+    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE &&
+        atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT == 0)
         tend_idle(heap);
+}
+
+void mm_heap_trim(void)
+{
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_heap_collect(mm_tls_heap);
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        if (has_pending(heap))
+            tend_idle(heap);
+    }
 }
 
 /* --- a heap's life --- */
@@ -374,6 +431,27 @@ struct mm_heap *mm_heap_attach(void)
     return heap;
 }
 
+/* Takes a list's current batch back into its queue, or calls it full, and closes what is wholly
+ * free. */
+static void settle_list(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch *batch = bin->batch;
+    *bin = (struct mm_bin){0, NULL};
+    if (batch != NULL) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        if (mm_batch_free_slots(batch) != 0)
+            mm_heap_batch_due(heap, batch);
+    }
+    for (uint32_t line = list->first; line != MM_LINE_NONE;) {
+        batch = mm_batch_of_line(line);
+        line = batch->next;
+        if (batch->until == MM_UNTIL_NEVER)
+            mm_heap_batch_due(heap, batch);
+    }
+}
+
 void mm_heap_detach(struct mm_heap *then)
 {
     struct mm_heap *heap = mm_tls_heap;
@@ -382,17 +460,22 @@ void mm_heap_detach(struct mm_heap *then)
         return;
     mm_heap_collect(heap);
     mm_lock(&mm_heap_lock);
+    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    for (unsigned class = 0; class < MM_CLASSES; class ++) {
+        if (heap->lists[class].batches > 0)
+            settle_list(heap, class);
+    }
     heap->thread = 0;
     heap->stack = 0;
     heap->tls = NULL;
     heap->next_idle = idle_heaps;
     idle_heaps = heap;
-    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
     mm_unlock(&mm_heap_lock);
 }
 
 void *mm_heap_alloc_over(unsigned class)
 {
+    struct twice twice = {.count = 0};
     void *slot = NULL;
     mm_lock(&mm_heap_over_lock);
     if (heap_over == NULL) {
@@ -401,9 +484,11 @@ void *mm_heap_alloc_over(unsigned class)
         mm_unlock(&mm_heap_lock);
     }
     if (heap_over != NULL) {
+        collect_pending(heap_over, &twice);
         slot = mm_heap_alloc(heap_over, class);
     }
     mm_unlock(&mm_heap_over_lock);
+    tell_twice(&twice);
     return slot;
 }
 
@@ -423,6 +508,12 @@ void mm_heap_reset(void)
     heaps_made = 0;
 }
 
+void mm_heap_renew_thread(void)
+{
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_tls_heap->thread = mm_os_thread_id();
+}
+
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in
  * the middle of the push; and pages were copied at different times. So the stacks are dropped and
  * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
@@ -436,11 +527,10 @@ void mm_heap_after_fork(void)
             atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
     }
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_tls_heap->thread = mm_os_thread_id();
     size_t unit = 0;
     size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
-    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
+    struct twice twice = {.count = 0}; /* the parent's to tell */
+    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL; twice.count = 0) {
         if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
             mm_batch_tag(batch) == MM_IDLE)
             continue;
@@ -449,6 +539,6 @@ void mm_heap_after_fork(void)
             atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)
             mm_batch_collect(batch);
         else
-            collect_batch(owner, batch);
+            collect_batch(owner, batch, &twice);
     }
 }

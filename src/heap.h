@@ -79,10 +79,11 @@ static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class)
 /* The `until` of a batch of this heap has come to 0. */
 MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 
-/* Whether the slot was never handed out, neither now nor before its memory was last recycled. */
+/* Whether the slot was never handed out, neither now nor before its memory was last recycled. What
+ * another thread's heap has claimed is not known here and taken as handed out. */
 bool mm_heap_never_handed_out(const struct mm_slot_info *info);
 
-/* Takes over what other threads freed. */
+/* Takes over what other threads freed; for the heap's own thread, with no lock held. */
 void mm_heap_collect(struct mm_heap *heap);
 
 /* A thread that doesn't own `batch` queued its first remote free there. */
@@ -95,19 +96,25 @@ void mm_heap_detach(struct mm_heap *then);
 /* For threads in their last destructors: one heap shared under its own lock. */
 void *mm_heap_alloc_over(unsigned class);
 
+/* Closes what is wholly free in idle heaps and collects in the calling thread's. */
+void mm_heap_trim(void);
+
 /* All heaps there are, linked by `next`. */
 struct mm_heap *mm_heap_first(void);
 
 /* Forgets all heaps; every thread is as before its first request. */
 void mm_heap_reset(void);
-/* In a fork()'s child: heaps of threads that don't exist there become stale, and remote frees
- * that were under way are taken over. */
+/* In a fork()'s child, always: the thread has another id there. */
+void mm_heap_renew_thread(void);
+/* In the child of a process that had threads: heaps of threads that don't exist there become stale,
+ * and remote frees that were under way are taken over. */
 void mm_heap_after_fork(void);
 
 /* How many slots a batch has at most, see mm_batch_shape(). */
 extern unsigned mm_heap_batch_slots;
-/* Told of the slots that the collection found freed twice; set by a higher floor. */
-extern void (*mm_heap_on_freed_twice)(struct mm_batch *batch, uint64_t slots);
+/* Told of each slot that a collection found freed twice, with no lock held; set by a higher floor.
+ */
+extern void (*mm_heap_on_freed_twice)(void *slot);
 
 extern struct mm_lock mm_heap_lock, mm_heap_over_lock;
 

@@ -23,7 +23,8 @@ struct mm_lock {
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
-/* Held by any number of threads at the same time, or by one alone. */
+/* Held by any number of threads at the same time, or by one alone, who does not wait for ever while
+ * others come and go. Not to be taken twice by one thread. */
 struct mm_shared_lock {
     pthread_rwlock_t lock;
 };
@@ -58,6 +59,8 @@ bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no m
 bool mm_os_purge(void *start, size_t size);         /* committed memory goes back, reads as zero */
 void mm_os_release(void *start, size_t size);
 
+/* Lets other threads run. */
+void mm_os_yield(void);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);
 pid_t mm_os_process_id(void);

@@ -2,6 +2,7 @@
 
 #include "os.h"
 #include <stdint.h>
+#include <string.h>
 
 void mm_out_start(struct mm_out *out, char *buffer, size_t capacity)
 {
@@ -36,6 +37,14 @@ static void put_text(struct mm_out *out, const char *text)
 {
     while (*text != '\0')
         put(out, *text++);
+}
+
+void mm_out_cut(struct mm_out *out, const char *text, size_t most)
+{
+    for (size_t i = 0; i < most && text[i] != '\0'; i++)
+        put(out, text[i]);
+    if (strlen(text) > most)
+        put_text(out, "...");
 }
 
 static void put_number(struct mm_out *out, uint64_t value, unsigned base)

@@ -19,6 +19,9 @@ void mm_out_to_file(struct mm_out *out, char *buffer, size_t capacity, int fd);
 /* Writes out what is left (only after mm_out_to_file). */
 void mm_out_flush(struct mm_out *out);
 
+/* A text, cut to `most` characters with an ellipsis. */
+void mm_out_cut(struct mm_out *out, const char *text, size_t most);
+
 /* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the
  * buffer always ends in a NUL. */
 void mm_out_format(struct mm_out *out, const char *format, ...);

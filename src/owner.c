@@ -143,9 +143,13 @@ static bool describe_module(struct mm_out *out, const struct mapping *mapping, c
     mm_backtrace_symbol(&symbol, ptr);
     if (symbol.module == NULL)
         return false;
-    mm_out_format(out, "%s of %s", mapping->writable ? "global" : "read-only data", symbol.module);
-    if (symbol.name != NULL)
-        mm_out_format(out, ", near %s+%x", symbol.name, (uint64_t)symbol.offset);
+    mm_out_format(out, "%s of ", mapping->writable ? "global" : "read-only data");
+    mm_out_cut(out, symbol.module, MM_PATH_SHOWN);
+    if (symbol.name != NULL) {
+        mm_out_format(out, ", near ");
+        mm_out_cut(out, symbol.name, MM_SYMBOL_SHOWN);
+        mm_out_format(out, "+%x", (uint64_t)symbol.offset);
+    }
     return true;
 }
 

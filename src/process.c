@@ -58,15 +58,14 @@ static void after_fork_in_child(void)
 {
     unlock_after_fork(mm_registry_renew_locks);
     mm_report_forget();
+    mm_heap_renew_thread();
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }
 
-static void report_freed_twice(struct mm_batch *batch, uint64_t slots)
+static void report_freed_twice(void *slot)
 {
-    for (; slots != 0; slots &= slots - 1)
-        mm_report(MEM_MNGR_DOUBLE_FREE,
-                  (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size), NULL);
+    mm_report(MEM_MNGR_DOUBLE_FREE, slot, NULL);
 }
 
 static void start(const struct mm_process_config *config)

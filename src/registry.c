@@ -29,7 +29,8 @@ static struct mm_gate {
 } gates[GATES] = {[0 ... GATES - 1] = {.lock = MM_SHARED_LOCK_INIT}};
 
 static struct leaf *_Atomic *leaves;
-static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
+static _Atomic size_t lowest_leaf = LEAVES; /* none below it was ever made */
+static _Atomic bool some_unknown;           /* see mm_registry_add_moved() */
 
 static void *reserve_committed(size_t size)
 {
@@ -53,7 +54,7 @@ void mm_registry_release(void)
 {
     if (leaves == NULL)
         return;
-    for (size_t i = 0; i < LEAVES; i++) {
+    for (size_t i = atomic_load(&lowest_leaf); i < LEAVES; i++) {
         struct leaf *leaf = atomic_load_explicit(&leaves[i], memory_order_relaxed);
         if (leaf != NULL)
             mm_os_release(leaf, sizeof *leaf);
@@ -61,6 +62,7 @@ void mm_registry_release(void)
     mm_os_release(leaves, LEAVES * sizeof *leaves);
     leaves = NULL;
     atomic_store(&some_unknown, false);
+    atomic_store(&lowest_leaf, LEAVES);
     for (unsigned i = 0; i < GATES; i++)
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
 }
@@ -100,6 +102,10 @@ static struct leaf *make_leaf(uintptr_t address)
         mm_os_release(made, sizeof *made);
         return there;
     }
+    size_t index = address >> LEAF_BITS;
+    size_t lowest = atomic_load_explicit(&lowest_leaf, memory_order_relaxed);
+    while (index < lowest && !atomic_compare_exchange_weak(&lowest_leaf, &lowest, index))
+        ;
     return made;
 }
 
@@ -121,6 +127,11 @@ static struct word *word_of(uintptr_t address)
     return leaf != NULL ? &leaf->words[word_index(address)] : NULL;
 }
 
+static bool was_block(const struct word *word, uintptr_t address)
+{
+    return atomic_load_explicit(&word->once, memory_order_relaxed) & bit_of(address);
+}
+
 bool mm_registry_add(struct mm_gate *gate, const void *block)
 {
     uintptr_t address = (uintptr_t)block;
@@ -131,7 +142,7 @@ bool mm_registry_add(struct mm_gate *gate, const void *block)
         return leaves == NULL;
     struct word *word = &leaf->words[word_index(address)];
     atomic_fetch_or_explicit(&word->live, bit_of(address), memory_order_relaxed);
-    if (!(atomic_load_explicit(&word->once, memory_order_relaxed) & bit_of(address)))
+    if (!was_block(word, address))
         atomic_fetch_or_explicit(&word->once, bit_of(address), memory_order_relaxed);
     atomic_fetch_add_explicit(&gate->count, 1, memory_order_relaxed);
     return true;
@@ -147,9 +158,11 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
 {
     uintptr_t address = (uintptr_t)block;
     struct word *word = word_of(address);
-    if (word == NULL)
+    if (word == NULL || !was_block(word, address)) {
+        /* A block that could not be noted, perhaps. */
         return atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
-               leaf_of(address) == NULL;
+               address % (1u << GRANULE_BITS) == 0;
+    }
     /* Acquire and release: the read-modify-write that finds the bit set passes the block on from
      * whoever used it to whoever frees it. */
     uint64_t before =
@@ -170,8 +183,7 @@ bool mm_registry_is_live(const void *block)
 bool mm_registry_was_block(const void *pointer)
 {
     struct word *word = word_of((uintptr_t)pointer);
-    return word != NULL && (atomic_load_explicit(&word->once, memory_order_relaxed) &
-                            bit_of((uintptr_t)pointer)) != 0;
+    return word != NULL && was_block(word, (uintptr_t)pointer);
 }
 
 /* The highest block that starts in words 0 to `last` of a leaf, of the last one only in the bits
@@ -195,7 +207,9 @@ void *mm_registry_below(const void *pointer)
         return NULL;
     size_t last = word_index(address);
     uint64_t mask = bit_of(address) | (bit_of(address) - 1);
-    for (size_t i = (address >> LEAF_BITS) + 1; i-- > 0; last = LEAF_WORDS - 1, mask = UINT64_MAX) {
+    size_t lowest = atomic_load_explicit(&lowest_leaf, memory_order_relaxed);
+    for (size_t i = (address >> LEAF_BITS) + 1; i-- > lowest;
+         last = LEAF_WORDS - 1, mask = UINT64_MAX) {
         const struct leaf *leaf = atomic_load_explicit(&leaves[i], memory_order_acquire);
         uintptr_t offset;
         if (leaf != NULL && highest_in_leaf(leaf, last, mask, &offset))
@@ -206,26 +220,33 @@ void *mm_registry_below(const void *pointer)
 
 /* Not waiting for ever: a bad free in a signal handler may have interrupted its own thread inside.
  */
-static unsigned close_gates(void)
+static bool close_gates(void)
 {
+    uint64_t give_up = mm_os_milliseconds() + 1000;
     unsigned closed = 0;
-    for (unsigned tries = 0; closed < GATES && tries < 10000; tries++) {
-        while (closed < GATES && mm_try_lock_alone(&gates[closed].lock))
+    while (closed < GATES && mm_os_milliseconds() <= give_up) {
+        if (mm_try_lock_alone(&gates[closed].lock))
             closed++;
+        else
+            mm_os_yield();
     }
-    return closed;
+    if (closed == GATES)
+        return true;
+    while (closed-- > 0)
+        mm_unlock_shared(&gates[closed].lock);
+    return false;
 }
 
 /* With the gates closed, no block can be given back while its size is read. */
 void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
 {
-    unsigned closed = close_gates();
+    if (mm_registry_below(pointer) == NULL || !close_gates())
+        return NULL;
     char *block = mm_registry_below(pointer);
     *size = block != NULL ? size_of(block) : 0;
     if ((size_t)((const char *)pointer - block) >= *size)
         block = NULL;
-    while (closed-- > 0)
-        mm_unlock_shared(&gates[closed].lock);
+    mm_registry_unlock_all();
     return block;
 }
 
@@ -245,7 +266,7 @@ void mm_registry_lock_all(void)
 
 void mm_registry_unlock_all(void)
 {
-    for (unsigned i = GATES; i-- > 0;)
+    for (unsigned i = 0; i < GATES; i++)
         mm_unlock_shared(&gates[i].lock);
 }
 

@@ -7,13 +7,15 @@
 #include "out.h"
 #include "owner.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TEXT_SIZE   4000u /* below PIPE_BUF, so that a pipe takes it in one piece */
-#define SEEN_SIZE   4096u /* a power of two */
-#define EXIT_STATUS 1     /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
+#define TEXT_SIZE     4000u /* below PIPE_BUF, so that a pipe takes it in one piece */
+#define LINE_MAX_SIZE 800u  /* a frame at its longest, see backtrace.c */
+#define SEEN_SIZE     4096u /* a power of two */
+#define EXIT_STATUS   1     /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
 
 static const char *const kind_names[] = {"double-free", "interior-free", "foreign-free"};
 
@@ -70,7 +72,7 @@ static bool is_new(enum mem_mngr_misuse_kind kind, const void *caller)
 
 static void write_frames(struct mm_out *out, const void *const *frames, unsigned count)
 {
-    for (unsigned i = 0; i < count && out->length < TEXT_SIZE * 3 / 4; i++) {
+    for (unsigned i = 0; i < count && out->length + 2 * LINE_MAX_SIZE < TEXT_SIZE; i++) {
         mm_out_format(out, "    #%u %x", (uint64_t)i, (uint64_t)(uintptr_t)frames[i]);
         mm_backtrace_place(out, frames[i]);
         mm_out_format(out, "\n");
@@ -132,12 +134,15 @@ static bool may_show(void)
 void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
 {
     int saved_errno = errno;
+    int cancel_state; /* free() is no cancellation point */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     atomic_fetch_add_explicit(&counts[kind], 1, memory_order_relaxed);
     if ((!settings.once || is_new(kind, caller)) && may_show())
         show(kind, ptr, caller);
     else
         atomic_fetch_add_explicit(&hidden, 1, memory_order_relaxed);
     obey_on_error();
+    pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
 }
 

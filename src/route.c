@@ -129,7 +129,7 @@ static void report(enum verdict verdict, const void *ptr, const void *caller)
 static bool is_stale(const struct mm_batch *batch)
 {
     const struct mm_heap *owner = mm_batch_owner(batch);
-    return owner == NULL ||
+    return owner != NULL &&
            atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
 }
 
@@ -252,6 +252,8 @@ static bool fits_slot(size_t slot, size_t size)
 static void *move_slot(void *ptr, size_t old_size, size_t size, const void *caller)
 {
     void *moved = mm_alloc(size);
+    if (moved == NULL && size <= old_size)
+        return ptr; /* a block may always be larger than asked for */
     if (moved != NULL) {
         memcpy(moved, ptr, old_size < size ? old_size : size);
         mm_free(ptr, caller);

@@ -17,7 +17,8 @@ struct row {
 
 struct copy {
     struct row *rows;
-    size_t count, capacity; /* rows; capacity is 0 where no memory was to be had */
+    size_t count, capacity; /* rows */
+    size_t bytes;           /* reserved for them */
     struct mm_arena_usage usage;
 };
 
@@ -71,10 +72,10 @@ static void take(struct copy *copy)
     copy->usage = mm_arena_usage();
     copy->count = 0;
     copy->capacity = count_batches() + 1024;
-    size_t bytes = copy->capacity * sizeof *copy->rows;
-    copy->rows = mm_os_reserve(bytes);
-    if (copy->rows == NULL || !mm_os_commit(copy->rows, bytes))
-        copy->capacity = 0;
+    copy->bytes = copy->capacity * sizeof *copy->rows;
+    copy->rows = mm_os_reserve(copy->bytes);
+    if (copy->rows == NULL || !mm_os_commit(copy->rows, copy->bytes))
+        copy->capacity = 0; /* only totals of none then */
     size_t unit = 0;
     size_t end = units_in_use();
     for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;)
@@ -86,7 +87,7 @@ static void take(struct copy *copy)
 static void drop(struct copy *copy)
 {
     if (copy->rows != NULL)
-        mm_os_release(copy->rows, (copy->capacity != 0 ? copy->capacity : 1) * sizeof *copy->rows);
+        mm_os_release(copy->rows, copy->bytes);
 }
 
 struct sums {

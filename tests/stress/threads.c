@@ -8,13 +8,14 @@
 
 enum {
     SPAWNERS = 4,
-    THREADS_EACH = 25000 / STRESS_SCALE,
+    THREADS = 100000 / STRESS_SCALE,
     OWN = 24,
     FOR_JOINER = 4,
     FOR_LATER = 4,
     LATER = 256,
-    /* 40,000 threads that lose 53 bytes each lose more than this. */
-    GROWTH_ALLOWED = 2 << 20
+    /* One more heap may have come into use since, which takes 1.5 MiB in time; 40,000 threads that
+     * lose a hundred bytes each lose this much. */
+    GROWTH_ALLOWED = 4 << 20
 };
 
 struct short_life {
@@ -25,7 +26,7 @@ struct short_life {
 
 static _Atomic(unsigned char *) for_later[LATER];
 static pthread_key_t late_key;
-static atomic_uint threads_done;
+static atomic_uint threads_started, threads_done;
 static _Atomic size_t resident_half_way, resident_late;
 
 struct late {
@@ -82,17 +83,17 @@ static void *live(void *argument)
 static void *spawn(void *argument)
 {
     struct short_life life = {.random = stress_seed(*(unsigned *)argument)};
-    for (unsigned i = 0; i < THREADS_EACH; i++) {
+    while (atomic_fetch_add(&threads_started, 1) < THREADS) {
         if (pthread_create(&life.thread, NULL, live, &life) != 0)
             stress_fail("pthread_create()");
         pthread_join(life.thread, NULL);
         for (size_t j = 0; j < FOR_JOINER; j++)
             stress_delete(life.for_joiner[j]);
         unsigned done = atomic_fetch_add(&threads_done, 1) + 1;
-        if (done == SPAWNERS * THREADS_EACH / 2)
+        if (done == THREADS / 2)
             resident_half_way = stress_resident();
         /* Not at the very end, when a spawner that is through leaves its heap to the others. */
-        if (done == SPAWNERS * THREADS_EACH / 10 * 9)
+        if (done == THREADS / 10 * 9)
             resident_late = stress_resident();
     }
     return NULL;
