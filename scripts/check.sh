@@ -2,6 +2,7 @@
 # check.sh [-B DIR] [part...] - what holds for the source itself; all parts when none is named.
 #
 #   format      clang-format changes nothing
+#   options     the README's table of options is that of the parser
 #   layers      a file includes its own header and files of lower floors only
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
@@ -14,7 +15,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 
-all_parts=(format layers exports warnings-gcc warnings-clang tidy sanitize-address sanitize-thread)
+all_parts=(format options layers exports warnings-gcc warnings-clang tidy sanitize-address sanitize-thread)
 # Formats and findings differ from release to release; this is the one that the tree is held to.
 llvm=14
 work=$root/build-check
@@ -49,6 +50,10 @@ check_format() {
     cd -- "$root" && sources src preload include tests |
         xargs -0 "$tool" --dry-run -Werror 2>&1 |
         sed -n 's/: error: .*/: not as clang-format -i writes it/p'
+}
+
+check_options() {
+    "$root/scripts/options.sh" --check
 }
 
 # The floors, the highest first: a file includes its own header and files of lower floors, none of
