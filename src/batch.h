@@ -59,6 +59,8 @@ struct mm_batch {
 };
 _Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
 
+/* No event to come. Frees count down from it all the same, but never far before it is set anew:
+ * each of 64 slots can be freed once, and once more after a claim handed it out. */
 #define MM_UNTIL_NEVER INT16_MAX
 
 /* Lines go by their offset in bytes from the first one: one instruction less than a number. */
@@ -142,6 +144,11 @@ static inline uint64_t mm_batch_live(const struct mm_batch *batch)
 static inline void mm_batch_set_live(struct mm_batch *batch, uint64_t live)
 {
     atomic_store_explicit(&batch->live, live, memory_order_relaxed);
+}
+
+static inline bool mm_batch_awaits_nothing(const struct mm_batch *batch)
+{
+    return batch->until > (int)MM_WORD_BITS;
 }
 
 /* In bytes. */

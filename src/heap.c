@@ -219,11 +219,13 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
     uint64_t live = mm_batch_live(batch);
-    if (batch->state == MM_BATCH_CURRENT)
+    if (batch->state == MM_BATCH_CURRENT) {
+        batch->until = MM_UNTIL_NEVER;
         return;
+    }
     if (batch->state == MM_BATCH_FULL)
         enqueue(list, batch);
-    else if (batch->until == MM_UNTIL_NEVER)
+    else if (mm_batch_awaits_nothing(batch))
         list->spare -= mm_batch_span(batch); /* decided anew */
     if (live != 0) {
         mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
@@ -236,32 +238,34 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
     }
 }
 
-/* Goes on with a batch that has at least `least` slots to hand out; otherwise it is full. */
-static bool go_on_with(struct mm_heap *heap, unsigned class, struct mm_batch *batch, unsigned least)
+/* Makes a batch current. Its `until` goes on counting: at 0 it is worth claiming from again, as it
+ * is from the start when the claim left free slots behind. Without a free slot, the batch is full.
+ */
+static bool claim_from(struct mm_heap *heap, unsigned class, struct mm_batch *batch)
 {
     uint64_t free = mm_batch_free_slots(batch);
-    unsigned count = mm_bit_count(free);
-    if (count < least) {
-        mm_batch_set_state(batch, MM_BATCH_FULL, (int)(mm_batch_threshold(batch) - count));
+    int threshold = (int)mm_batch_threshold(batch);
+    if (mm_unlikely(free == 0)) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, threshold);
         return false;
     }
-    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
-    heap->bins[class].batch = batch;
-    heap->bins[class].claimed = mm_batch_claim(batch, free, &heap->lists[class].zero);
+    uint64_t claimed = mm_batch_claim(batch, free, &heap->lists[class].zero);
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, claimed == free ? threshold : MM_UNTIL_NEVER);
+    heap->bins[class] = (struct mm_bin){claimed, batch};
     return true;
 }
 
-/* The queue may hold a batch without a slot to hand out: all that were free may have been freed
- * twice and await collection. */
-static bool go_on_with_available(struct mm_heap *heap, unsigned class)
+/* A batch in the queue may have no slot to hand out: all that were free may have been freed twice
+ * and await collection. */
+static bool claim_available(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
     while (list->first != MM_LINE_NONE) {
         struct mm_batch *batch = mm_batch_of_line(list->first);
         dequeue(list, batch);
-        if (batch->until == MM_UNTIL_NEVER)
+        if (mm_batch_awaits_nothing(batch))
             list->spare -= mm_batch_span(batch);
-        if (go_on_with(heap, class, batch, 1))
+        if (claim_from(heap, class, batch))
             return true;
     }
     return false;
@@ -273,13 +277,16 @@ bool mm_heap_claim(struct mm_heap *heap, unsigned class)
         mm_arena_tick();
     mm_heap_collect(heap);
     struct mm_batch *batch = heap->bins[class].batch; /* after what a report may have allocated */
-    if (batch != NULL && go_on_with(heap, class, batch, mm_batch_threshold(batch)))
-        return true;
-    heap->bins[class].batch = NULL;
-    if (go_on_with_available(heap, class))
+    if (batch != NULL) {
+        if (mm_batch_awaits_nothing(batch) && claim_from(heap, class, batch))
+            return true;
+        batch->state = MM_BATCH_FULL;
+        heap->bins[class].batch = NULL;
+    }
+    if (claim_available(heap, class))
         return true;
     batch = open_batch(heap, class);
-    return batch != NULL && go_on_with(heap, class, batch, 1);
+    return batch != NULL && claim_from(heap, class, batch);
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)
@@ -317,9 +324,9 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
 {
     struct mm_collected collected = mm_batch_collect(batch);
     note_twice(twice, batch, collected.twice);
-    int until = batch->until - (int)mm_bit_count(collected.freed);
-    batch->until = (int16_t)until;
-    if (batch->state != MM_BATCH_CURRENT && (until <= 0 || mm_batch_live(batch) == 0))
+    if (!mm_batch_awaits_nothing(batch))
+        batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
+    if (batch->until <= 0 || mm_batch_live(batch) == 0)
         mm_heap_batch_due(heap, batch);
 }
 
@@ -447,7 +454,7 @@ static void settle_list(struct mm_heap *heap, unsigned class)
     for (uint32_t line = list->first; line != MM_LINE_NONE;) {
         batch = mm_batch_of_line(line);
         line = batch->next;
-        if (batch->until == MM_UNTIL_NEVER)
+        if (mm_batch_awaits_nothing(batch))
             mm_heap_batch_due(heap, batch);
     }
 }
