@@ -28,9 +28,10 @@ struct mm_process_config mm_process_default_config(void)
     struct mm_report_settings report = {.once = true};
     if (!read) {
         read = true;
-        mm_report_start(&report);
+        mm_report_start(&report); /* for complaints about options */
         mm_options_read(environment(), mm_report_note);
     }
+    report.most = (uint64_t)mm_options.max_reports;
     return (struct mm_process_config){
         .report = report,
         .batch_slots = (unsigned)mm_options.batch_slots,

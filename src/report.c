@@ -126,9 +126,8 @@ static void obey_on_error(void)
 /* Whether there is still room for one more; takes it. */
 static bool may_show(void)
 {
-    uint64_t most = (uint64_t)mm_options.max_reports;
-    return atomic_load_explicit(&shown, memory_order_relaxed) < most &&
-           atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < most;
+    return atomic_load_explicit(&shown, memory_order_relaxed) < settings.most &&
+           atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
 }
 
 void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)

@@ -8,12 +8,14 @@
 #include "memory_manager.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* How the process wants it. */
 struct mm_report_settings {
     mem_mngr_misuse_fn *on_misuse; /* NULL: to stderr */
     void *user;
-    bool once; /* each kind and caller in full only once */
+    bool once;     /* each kind and caller in full only once ... */
+    uint64_t most; /* ... and so many in all; the rest are counted */
 };
 void mm_report_start(const struct mm_report_settings *settings);
 
