@@ -14,6 +14,8 @@
     2u /* ... and each later one spans four times as much, up to the full span                     \
         */
 
+unsigned mm_batch_slots_most = MM_WORD_BITS;
+
 /* 63 slots of 16 bytes, not 64: a pointer 16 bytes before a block then never is the start of
  * another one, except between neighbours of that smallest size. */
 static unsigned slots_of_span(size_t size, unsigned order)
@@ -101,7 +103,8 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
         unsigned order = grave % (MM_SPAN_ORDER_MAX + 1);
         size_t size = mm_class_size(grave / (MM_SPAN_ORDER_MAX + 1));
         info.base = address & ~(((uintptr_t)1 << (MM_UNIT_SHIFT + order)) - 1);
-        locate(&info, address, size, slots_of_span(size, order));
+        unsigned slots = slots_of_span(size, order);
+        locate(&info, address, size, slots < mm_batch_slots_most ? slots : mm_batch_slots_most);
     }
     return info;
 }
@@ -137,20 +140,25 @@ uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
     return free;
 }
 
-/* Changes both words from what they were seen to be, or nothing. cmpxchg16b is on every x86-64 but
- * the first; the older builtin is the one that gcc does not turn into a call of libatomic. */
-#ifdef __x86_64__
-__attribute__((target("cx16")))
-#endif
-static bool
-swap_words(struct mm_batch *batch, uint64_t live, uint64_t remote, uint64_t new_live,
-           uint64_t new_remote)
+/* Changes both words from what they were seen to be, or nothing. Spelled out on x86-64, where gcc
+ * and clang differ in whether the builtin is one instruction or a call into a library; a sanitizer
+ * must see the builtin. cmpxchg16b is on every x86-64 but the first. */
+static bool swap_words(struct mm_batch *batch, uint64_t live, uint64_t remote, uint64_t new_live,
+                       uint64_t new_remote)
 {
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+    bool swapped;
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(swapped), "+m"(*(unsigned __int128 *)batch), "+a"(live), "+d"(remote)
+                     : "b"(new_live), "c"(new_remote)
+                     : "memory");
+    return swapped;
+#else
     typedef unsigned __int128 both __attribute__((may_alias));
-    /* In memory order; little-endian, like everything that this runs on. */
     both before = (both)remote << 64 | live;
     both after = (both)new_remote << 64 | new_live;
     return __sync_bool_compare_and_swap((both *)batch, before, after);
+#endif
 }
 _Static_assert(offsetof(struct mm_batch, live) == 0 && offsetof(struct mm_batch, remote) == 8 &&
                    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,

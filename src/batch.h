@@ -163,6 +163,9 @@ static inline unsigned mm_batch_threshold(const struct mm_batch *batch)
     return batch->slots < 16 ? 1 : batch->slots / 8u;
 }
 
+/* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */
+extern unsigned mm_batch_slots_most;
+
 /* The shape of a list's next batch. */
 struct mm_batch_shape {
     unsigned class;

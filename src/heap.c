@@ -13,7 +13,6 @@
 
 struct mm_heap mm_heap_none, mm_heap_over;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
-unsigned mm_heap_batch_slots = MM_WORD_BITS;
 void (*mm_heap_on_freed_twice)(void *slot);
 
 /* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
@@ -179,7 +178,7 @@ static void dequeue(struct mm_list *list, struct mm_batch *batch)
 static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
-    struct mm_batch_shape shape = mm_batch_shape(class, mm_heap_batch_slots, list->batches);
+    struct mm_batch_shape shape = mm_batch_shape(class, mm_batch_slots_most, list->batches);
     struct mm_batch *batch = take_line(heap);
     if (batch == NULL)
         return NULL;

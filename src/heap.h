@@ -110,8 +110,6 @@ void mm_heap_renew_thread(void);
  * and remote frees that were under way are taken over. */
 void mm_heap_after_fork(void);
 
-/* How many slots a batch has at most, see mm_batch_shape(). */
-extern unsigned mm_heap_batch_slots;
 /* Told of each slot that a collection found freed twice, with no lock held; set by a higher floor.
  */
 extern void (*mm_heap_on_freed_twice)(void *slot);

@@ -72,7 +72,7 @@ static void start(const struct mm_process_config *config)
 {
     mm_report_start(&config->report);
     mm_process_slot_max = config->slot_max;
-    mm_heap_batch_slots = config->batch_slots;
+    mm_batch_slots_most = config->batch_slots;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_registry_reserve();
     mm_arena_reserve(config->arena_size);

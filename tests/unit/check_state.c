@@ -1,0 +1,317 @@
+#include "check_state.h"
+
+#include "check.h"
+#include "heap.h"
+#include "snapshot.h"
+#include <stdlib.h>
+
+enum { ZERO_BYTES = 64 }; /* looked at, at both ends of a slot that reads as zero */
+
+/* What the walk over all batches found, to be compared with what the heaps say. */
+struct walk {
+    struct check_sums sums;
+    struct mm_arena_usage usage;
+    uint32_t (*batches)[MM_CLASSES]; /* by heap number - 1 */
+};
+
+static bool is_batch_line(uint32_t line)
+{
+    return line > MM_GRAVE_LINES * MM_LINE_SIZE;
+}
+
+static uint64_t remote_of(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->remote, memory_order_relaxed);
+}
+
+static uint64_t free_of(const struct mm_batch *batch)
+{
+    return ~mm_batch_live(batch) & mm_bits_below(batch->slots);
+}
+
+/* --- batches --- */
+
+static void check_slot_is_zero(const struct mm_batch *batch, unsigned index)
+{
+    const char *slot = (const char *)batch->base + (size_t)index * batch->size;
+    size_t size = batch->size < ZERO_BYTES ? batch->size : ZERO_BYTES;
+    CHECK(check_all_bytes(slot, size, 0));
+    CHECK(check_all_bytes(slot + batch->size - size, size, 0));
+}
+
+static void check_fresh_slots(const struct mm_batch *batch)
+{
+    CHECK(batch->fresh <= batch->slots);
+    for (unsigned index = batch->fresh; index < batch->slots; index++) {
+        CHECK(!(mm_batch_live(batch) >> index & 1));
+        if (batch->zero)
+            check_slot_is_zero(batch, index);
+    }
+}
+
+static void check_shape(const struct mm_batch *batch)
+{
+    size_t size = mm_class_size(batch->class_index);
+    CHECK_EQUAL(batch->size, size);
+    CHECK_EQUAL(batch->reciprocal, UINT64_MAX / size + 1);
+    CHECK_EQUAL((batch->base - mm_arena.base) % mm_batch_span(batch), 0);
+    CHECK(batch->slots >= 1 && batch->slots <= mm_batch_slots_most);
+    CHECK(batch->slots * size <= mm_batch_span(batch));
+    uint32_t line = mm_batch_line(batch);
+    CHECK(is_batch_line(line) && line % MM_LINE_SIZE == 0);
+    size_t first = (batch->base - mm_arena.base) >> MM_UNIT_SHIFT;
+    for (size_t unit = first; unit < first + (mm_batch_span(batch) >> MM_UNIT_SHIFT); unit++)
+        CHECK_EQUAL(mm_arena.unit_line[unit], line);
+}
+
+/* `until` is what the state makes of the bits; see claim_from() and mm_heap_batch_due(). */
+static void check_batch_state(const struct mm_batch *batch)
+{
+    const struct mm_heap *heap = mm_batch_owner(batch);
+    bool current = heap->bins[batch->class_index].batch == batch;
+    unsigned live = mm_bit_count(mm_batch_live(batch));
+    unsigned free = mm_bit_count(free_of(batch));
+    CHECK_EQUAL(batch->state == MM_BATCH_CURRENT, current);
+    switch (batch->state) {
+    case MM_BATCH_CURRENT:
+        CHECK(batch->until > 0);
+        break;
+    case MM_BATCH_AVAILABLE:
+        CHECK_EQUAL(batch->until, live > 0 ? (int)live : MM_UNTIL_NEVER);
+        CHECK(free > 0);
+        break;
+    default:
+        CHECK_EQUAL(batch->state, MM_BATCH_FULL);
+        /* Sooner than at the threshold only after a thread ended: settle_list(). */
+        CHECK(batch->until >= 1 && (unsigned)batch->until + free <= mm_batch_threshold(batch));
+    }
+}
+
+static void check_batch(struct walk *walk, const struct mm_batch *batch)
+{
+    const struct mm_heap *heap = mm_batch_owner(batch);
+    uint64_t live = mm_batch_live(batch), remote = remote_of(batch);
+    CHECK(heap != NULL);
+    CHECK(heap->number >= 1 && heap->number <= walk->sums.heaps);
+    CHECK(batch->class_index < MM_CLASSES);
+    check_shape(batch);
+    CHECK_EQUAL(live & ~mm_bits_below(batch->slots), 0);
+    CHECK_EQUAL(remote & ~live, 0);
+    CHECK(remote == 0 || mm_batch_tag(batch) == MM_QUEUED);
+    check_fresh_slots(batch);
+    check_batch_state(batch);
+    walk->batches[heap->number - 1][batch->class_index]++;
+    walk->sums.batches++;
+    walk->sums.live += mm_bit_count(live & ~remote);
+    walk->sums.waiting += mm_bit_count(remote);
+}
+
+static void check_batches(struct walk *walk)
+{
+    size_t unit = 0, end = walk->usage.chunks * MM_UNITS_A_CHUNK;
+    for (const struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;)
+        check_batch(walk, batch);
+}
+
+/* --- a heap's lists --- */
+
+static void check_bin(const struct mm_heap *heap, unsigned class)
+{
+    const struct mm_bin *bin = &heap->bins[class];
+    if (bin->batch == NULL) {
+        CHECK_EQUAL(bin->claimed, 0);
+        return;
+    }
+    CHECK(mm_batch_owner(bin->batch) == heap);
+    CHECK_EQUAL(bin->batch->class_index, class);
+    CHECK_EQUAL(bin->claimed & ~free_of(bin->batch), 0);
+    if (bin->claimed != 0)
+        CHECK(mm_log2_floor(bin->claimed) < bin->batch->fresh);
+    for (uint64_t rest = bin->claimed; rest != 0 && heap->lists[class].zero; rest &= rest - 1)
+        check_slot_is_zero(bin->batch, mm_bit_lowest(rest));
+}
+
+static void check_queue(const struct mm_heap *heap, unsigned class)
+{
+    const struct mm_list *list = &heap->lists[class];
+    uint32_t previous = MM_LINE_NONE, queued = 0;
+    size_t spare = 0;
+    for (uint32_t line = list->first; line != MM_LINE_NONE; queued++) {
+        const struct mm_batch *batch = mm_batch_of_line(line);
+        CHECK(queued < list->batches);
+        CHECK(is_batch_line(line) && mm_batch_owner(batch) == heap);
+        CHECK_EQUAL(batch->class_index, class);
+        CHECK_EQUAL(batch->state, MM_BATCH_AVAILABLE);
+        CHECK_EQUAL(batch->prev, previous);
+        if (mm_batch_live(batch) == 0)
+            spare += mm_batch_span(batch);
+        previous = line;
+        line = batch->next;
+    }
+    CHECK_EQUAL(list->last, previous);
+    CHECK_EQUAL(list->spare, spare);
+}
+
+/* All batches are counted; those of the queue were, one by one, so no other is available. */
+static void check_list(const struct walk *walk, const struct mm_heap *heap, unsigned class)
+{
+    CHECK_EQUAL(heap->lists[class].batches, walk->batches[heap->number - 1][class]);
+    check_bin(heap, class);
+    check_queue(heap, class);
+}
+
+static size_t queue_length(const struct mm_heap *heap)
+{
+    size_t length = 0;
+    for (unsigned class = 0; class < MM_CLASSES; class ++) {
+        for (uint32_t line = heap->lists[class].first; line != MM_LINE_NONE;
+             line = mm_batch_of_line(line)->next)
+            length++;
+    }
+    return length;
+}
+
+/* --- a heap's stacks, against all batches --- */
+
+static void check_pending(const struct walk *walk, const struct mm_heap *heap)
+{
+    size_t on_stack = 0, queued = 0, available = 0;
+    for (uint32_t line = atomic_load(&heap->pending); line != MM_LINE_NONE; on_stack++) {
+        const struct mm_batch *batch = mm_batch_of_line(line);
+        CHECK(on_stack < walk->sums.batches);
+        CHECK(is_batch_line(line) && mm_batch_owner(batch) == heap);
+        CHECK_EQUAL(mm_batch_tag(batch), MM_QUEUED);
+        line = batch->pending_next;
+    }
+    size_t unit = 0, end = walk->usage.chunks * MM_UNITS_A_CHUNK;
+    for (const struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
+        if (mm_batch_owner(batch) != heap)
+            continue;
+        queued += mm_batch_tag(batch) == MM_QUEUED;
+        available += batch->state == MM_BATCH_AVAILABLE;
+    }
+    CHECK_EQUAL(on_stack, queued);
+    CHECK_EQUAL(queue_length(heap), available);
+}
+
+static void check_free_lines(const struct walk *walk, const struct mm_heap *heap)
+{
+    size_t count = 0;
+    for (uint32_t line = heap->free_lines; line != MM_LINE_NONE; count++) {
+        const struct mm_batch *batch = mm_batch_of_line(line);
+        CHECK(is_batch_line(line) && line % MM_LINE_SIZE == 0);
+        CHECK(count < walk->usage.metadata / MM_LINE_SIZE);
+        CHECK_EQUAL(atomic_load(&batch->owner), 0);
+        line = batch->next;
+    }
+}
+
+/* --- chunks --- */
+
+static void check_units(const struct mm_chunk *chunk, size_t index)
+{
+    for (unsigned unit = 0; unit < MM_UNITS_A_CHUNK; unit++) {
+        uintptr_t address =
+            mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
+        const struct mm_batch *batch = mm_batch_at(address);
+        bool free = chunk->heap == NULL || (chunk->free_units >> unit & 1);
+        CHECK_EQUAL(is_batch_line(mm_batch_line(batch)), !free);
+        if (!free)
+            CHECK(mm_batch_owner(batch) == chunk->heap && address >= batch->base &&
+                  address < batch->base + mm_batch_span(batch));
+        if (chunk->heap != NULL && (chunk->fresh_units >> unit & 1))
+            CHECK(check_all_bytes((void *)address, (size_t)1 << MM_UNIT_SHIFT, 0));
+    }
+}
+
+/* How many chunks the one at `index` stands for: those of a span wider than a chunk are one row. */
+static size_t row_of(const struct mm_chunk *chunk, size_t index)
+{
+    if (chunk->heap == NULL || chunk->free_units != 0)
+        return 1;
+    const struct mm_batch *batch = mm_batch_at(mm_arena.base + (index << MM_CHUNK_SHIFT));
+    return batch->order <= MM_CHUNK_ORDER ? 1 : (size_t)1 << (batch->order - MM_CHUNK_ORDER);
+}
+
+static void check_chunks(const struct walk *walk)
+{
+    size_t taken = 0, row;
+    for (size_t index = 0; index < walk->usage.chunks; index += row) {
+        const struct mm_chunk *chunk = mm_arena_chunk(index);
+        row = row_of(chunk, index);
+        if (row == 1)
+            check_units(chunk, index);
+        if (chunk->heap == NULL)
+            continue;
+        CHECK(chunk->free_units != UINT64_MAX);
+        CHECK_EQUAL(chunk->fresh_units & ~chunk->free_units, 0);
+        taken += row;
+    }
+    CHECK_EQUAL(taken << MM_CHUNK_SHIFT, walk->usage.taken);
+}
+
+static void check_row_of_chunks(const struct walk *walk, const struct mm_heap *heap)
+{
+    size_t with_free_units = 0, in_row = 0;
+    for (size_t index = 0; index < walk->usage.chunks; index++) {
+        const struct mm_chunk *chunk = mm_arena_chunk(index);
+        with_free_units += chunk->heap == heap && chunk->free_units != 0;
+    }
+    uint32_t previous = 0;
+    for (uint32_t next = heap->first_chunk; next != 0; in_row++) {
+        const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
+        CHECK(in_row < with_free_units);
+        CHECK(chunk->heap == heap && chunk->free_units != 0);
+        CHECK_EQUAL(chunk->prev, previous);
+        previous = next;
+        next = chunk->next;
+    }
+    CHECK_EQUAL(in_row, with_free_units);
+}
+
+/* --- all of it --- */
+
+static size_t check_heaps(void)
+{
+    const struct mm_heap *heap = mm_heap_first();
+    size_t count = heap != NULL ? heap->number : 0;
+    for (size_t number = count; number > 0; number--, heap = heap->next) {
+        CHECK(heap != NULL);
+        CHECK_EQUAL(heap->number, number);
+        if (heap->tls != NULL) {
+            CHECK(*heap->tls == heap);
+            CHECK_EQUAL(atomic_load(&heap->state), MM_HEAP_ACTIVE);
+            CHECK(heap->thread != 0);
+        }
+    }
+    CHECK(heap == NULL);
+    return count;
+}
+
+static void check_graves(void)
+{
+    CHECK(check_all_bytes((void *)mm_arena.lines, (MM_GRAVE_LINES + 1) * MM_LINE_SIZE, 0));
+}
+
+struct check_sums check_state(void)
+{
+    struct walk walk = {.usage = mm_arena_usage()};
+    if (mm_arena.size == 0)
+        return walk.sums;
+    walk.sums.heaps = check_heaps();
+    walk.batches = calloc(walk.sums.heaps + 1, sizeof *walk.batches);
+    CHECK(walk.batches != NULL);
+    check_graves();
+    check_batches(&walk);
+    check_chunks(&walk);
+    for (const struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        for (unsigned class = 0; class < MM_CLASSES; class ++)
+            check_list(&walk, heap, class);
+        check_pending(&walk, heap);
+        check_free_lines(&walk, heap);
+        check_row_of_chunks(&walk, heap);
+    }
+    CHECK_EQUAL(mm_snapshot_sums().live, walk.sums.live);
+    free(walk.batches);
+    return walk.sums;
+}
