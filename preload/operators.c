@@ -52,12 +52,11 @@ static void *next_operator(const char *name, const void *own, const void *caller
 /* --- whether the program replaced the basic pair --- */
 
 /* Under hidden names, which cannot be replaced. */
-#define HIDDEN(name, own)                                                                          \
-    extern __typeof__(name) own __attribute__((alias(#name), visibility("hidden")))
-HIDDEN(_Znwm, own_new);
-HIDDEN(_ZdlPv, own_delete);
-HIDDEN(_ZnwmSt11align_val_t, own_aligned_new);
-HIDDEN(_ZdlPvSt11align_val_t, own_aligned_delete);
+#define HIDDEN(name) __attribute__((alias(#name), visibility("hidden")))
+extern __typeof__(_Znwm) own_new HIDDEN(_Znwm);
+extern __typeof__(_ZdlPv) own_delete HIDDEN(_ZdlPv);
+extern __typeof__(_ZnwmSt11align_val_t) own_aligned_new HIDDEN(_ZnwmSt11align_val_t);
+extern __typeof__(_ZdlPvSt11align_val_t) own_aligned_delete HIDDEN(_ZdlPvSt11align_val_t);
 
 enum { UNKNOWN, OURS, REPLACED };
 static _Atomic int plain, aligned; /* whose the basic pair of each family is */

@@ -11,6 +11,7 @@
 
 EXPORT int mallopt(int parameter, int value)
 {
+    shim_leave_libc_alone();
     int (*next)(int, int) = shim_libc(SHIM_MALLOPT);
     return next != NULL ? next(parameter, value) : 0;
 }

@@ -8,7 +8,7 @@
 #define __libc_single_threaded 0
 #endif
 
-#define CLAIM_BYTES 16384u
+#define CLAIM_BYTES 4096u
 #define FIRST_SLOTS 4u /* least slots of a list's first batch ... */
 #define FIRST_ORDER_UP                                                                             \
     2u /* ... and each later one spans four times as much, up to the full span                     \
@@ -73,10 +73,17 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     set_units(batch, mm_batch_line(batch));
 }
 
-void mm_batch_close(struct mm_batch *batch)
+/* A thread whose remote free was taken over already may still be about to queue the batch: it must
+ * either be seen to have done so, or find no owner any more. */
+bool mm_batch_close(struct mm_batch *batch)
 {
+    uintptr_t idle = (uintptr_t)mm_batch_owner(batch) | MM_IDLE;
+    if (atomic_load_explicit(&batch->remote, memory_order_relaxed) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&batch->owner, &idle, 0, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return false;
     set_units(batch, grave_of(batch->class_index, batch->order));
-    atomic_store_explicit(&batch->owner, 0, memory_order_relaxed);
+    return true;
 }
 
 static void locate(struct mm_slot_info *info, uintptr_t address, size_t size, unsigned slots)

@@ -179,10 +179,11 @@ struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, u
 /* Makes `batch` describe the span at `base`, with all slots free, and the units refer to it. */
 void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,
                    uintptr_t base, bool zero);
-/* Undoes it; every slot must be free and no remote free under way. From now on the units refer to a
- * grave: a line that is all zero, whose number says what class and order the batch was, so that
- * a second free of one of its slots still is told from a free of something else. */
-void mm_batch_close(struct mm_batch *batch);
+/* Undoes it; every slot must be free. False, and nothing done, while a remote free is under way.
+ * From now on the units refer to a grave: a line that is all zero, whose number says what class and
+ * order the batch was, so that a second free of one of its slots still is told from a free of
+ * something else. */
+bool mm_batch_close(struct mm_batch *batch);
 
 void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until);
 

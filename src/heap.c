@@ -193,25 +193,23 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     return batch;
 }
 
-static void close_batch(struct mm_heap *heap, struct mm_batch *batch)
+/* A closed batch's line may be used for another one at once. */
+static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
     uintptr_t base = batch->base;
     unsigned order = batch->order;
     heap->lists[batch->class_index].batches--;
-    mm_batch_close(batch);
     give_line(heap, batch);
     give_span(heap, base, order);
 }
 
 /* Some wholly free batches stay with their list, so that a program that goes back and forth over a
  * few batches does not open and close them each time. Idle heaps keep none. */
-static bool can_close(const struct mm_heap *heap, struct mm_batch *batch)
+static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
 {
     bool idle = atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
     uint32_t limit = idle ? 0 : SPARE_BYTES;
-    return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit &&
-           mm_batch_tag(batch) == MM_IDLE &&
-           atomic_load_explicit(&batch->remote, memory_order_acquire) == 0;
+    return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit;
 }
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
@@ -228,9 +226,9 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
         list->spare -= mm_batch_span(batch); /* decided anew */
     if (live != 0) {
         mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
-    } else if (can_close(heap, batch)) {
+    } else if (may_close(heap, batch) && mm_batch_close(batch)) {
         dequeue(list, batch);
-        close_batch(heap, batch);
+        give_back(heap, batch);
     } else {
         mm_batch_set_state(batch, MM_BATCH_AVAILABLE, MM_UNTIL_NEVER);
         list->spare += mm_batch_span(batch);

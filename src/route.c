@@ -105,8 +105,11 @@ void *mm_calloc(size_t count, size_t size)
 
 void *mm_aligned_alloc(size_t alignment, size_t size)
 {
+    size_t multiple = (size + alignment - 1) & ~(alignment - 1);
     if (alignment <= MM_GRANULE)
         return mm_alloc(size);
+    if (size != 0 && size <= MM_SMALL_MAX && multiple <= MM_SMALL_MAX)
+        return mm_alloc(multiple); /* there is a slot size for each, see mm_class_of_aligned() */
     return alloc_class_or_forward(mm_class_of_aligned(size, alignment), FORWARD_MEMALIGN, size,
                                   alignment);
 }

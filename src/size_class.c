@@ -1,6 +1,6 @@
 #include "size_class.h"
 
-_Static_assert(MM_SLOT_SIZE_MAX == MM_SMALL_MAX << 5, "MM_CLASSES counts five doublings");
+_Static_assert(MM_SLOT_SIZE_MAX == (MM_SMALL_MAX << MM_DOUBLINGS), "the classes end there");
 
 unsigned mm_class_of_aligned(size_t size, size_t alignment)
 {
@@ -9,7 +9,7 @@ unsigned mm_class_of_aligned(size_t size, size_t alignment)
     if (size < alignment)
         size = alignment;
     for (unsigned class = mm_class_of_size(size); class < MM_CLASSES; class ++) {
-        if (mm_class_size(class) % alignment == 0)
+        if ((mm_class_size(class) & (alignment - 1)) == 0)
             return class;
     }
     return MM_CLASS_NONE;

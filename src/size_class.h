@@ -13,7 +13,8 @@
 #define MM_SLOT_SIZE_MAX 32768u
 #define MM_SMALL_CLASSES (MM_SMALL_MAX / MM_GRANULE)
 #define MM_STEPS         4u /* slot sizes a doubling, above MM_SMALL_MAX */
-#define MM_CLASSES       (MM_SMALL_CLASSES + 5 * MM_STEPS)
+#define MM_DOUBLINGS     5u
+#define MM_CLASSES       (MM_SMALL_CLASSES + MM_DOUBLINGS * MM_STEPS)
 #define MM_CLASS_NONE    MM_CLASSES
 
 /* size must be 1 to MM_SLOT_SIZE_MAX. */

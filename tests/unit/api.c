@@ -6,6 +6,7 @@
 #include "check.h"
 #include "check_state.h"
 #include "registry.h"
+#include "size_class.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CAPACITY = 8192, LARGE = 100000, MISUSES = 250 };
+enum { CAPACITY = 8192, LARGE = MM_SLOT_SIZE_MAX + 1000, MISUSES = 250 };
 
 #define WILD  ((void *)(uintptr_t)0xDEADBEEF)
 #define CHUNK ((size_t)1 << MM_CHUNK_SHIFT)
@@ -134,7 +135,7 @@ static void init_and_leave(void)
         if (round % 2 == 0)
             check_init(round % 5);
         for (unsigned i = 0; i < 100; i++) {
-            blocks[i] = mem_mngr_alloc(1 + i * round * 50);
+            blocks[i] = mem_mngr_alloc(1 + (size_t)i * round * 300);
             CHECK(blocks[i] != NULL);
             blocks[i][0] = 1;
         }
@@ -145,7 +146,7 @@ static void init_and_leave(void)
         CHECK(mm_arena.size == 0);
         /* These stay valid for the system allocator. */
         for (unsigned i = 1; i < 100 && forwarded > 0; i += 2) {
-            if (1 + i * round * 50 > 32768)
+            if (1 + (size_t)i * round * 300 > MM_SLOT_SIZE_MAX)
                 free(blocks[i]);
         }
     }
@@ -237,7 +238,7 @@ static void no_memory_at_init(void)
 static void sizes(void)
 {
     check_init(8);
-    for (size_t size = 0; size <= 70000; size += size < 2000 ? 1 : 997) {
+    for (size_t size = 0; size <= 2 * MM_SLOT_SIZE_MAX; size += size < 2000 ? 1 : 4997) {
         unsigned char *block = mem_mngr_alloc(size);
         CHECK(block != NULL && (uintptr_t)block % 16 == 0);
         size_t usable = mem_mngr_usable_size(block);
@@ -347,9 +348,30 @@ static void aligned(void)
 /* From any size to any other, over all the boundaries, the content comes along. */
 static void resizing(void)
 {
-    static const size_t steps[] = {0,     1,     16,    17,    32,    33,   64,   65,
-                                   128,   1000,  1024,  1025,  1280,  1281, 5000, 16384,
-                                   20480, 32767, 32768, 32769, 65536, LARGE};
+    static const size_t steps[] = {0,
+                                   1,
+                                   16,
+                                   17,
+                                   32,
+                                   33,
+                                   64,
+                                   65,
+                                   128,
+                                   1000,
+                                   1024,
+                                   1025,
+                                   1280,
+                                   1281,
+                                   5000,
+                                   16384,
+                                   20480,
+                                   32767,
+                                   32768,
+                                   32769,
+                                   MM_SLOT_SIZE_MAX - 1,
+                                   MM_SLOT_SIZE_MAX,
+                                   MM_SLOT_SIZE_MAX + 1,
+                                   2 * MM_SLOT_SIZE_MAX};
     enum { STEPS = sizeof steps / sizeof steps[0] };
     check_init(8);
     for (unsigned from = 1; from < STEPS; from++) {

@@ -327,6 +327,25 @@ static void half_way(void)
     mm_batch_close(batch);
 }
 
+/* Not while another thread has queued it, or is about to; and who comes later finds no owner. */
+static void closing(void)
+{
+    open_batch(mm_class_of_size(48), 8, ZERO);
+    mm_batch_set_live(batch, slot_bit(2));
+    CHECK_EQUAL(mm_batch_free_remote(batch, 2), MM_REMOTE_OK_FIRST);
+    mm_batch_set_live(batch, 0);
+    CHECK(!mm_batch_close(batch));
+    set_tag(MM_IDLE);
+    CHECK(!mm_batch_close(batch) && mm_batch_at(span) == batch);
+    CHECK_EQUAL(mm_batch_collect(batch).twice, slot_bit(2));
+    set_tag(MM_QUEUED);
+    CHECK(!mm_batch_close(batch) && mm_batch_owner(batch) == owner);
+    CHECK_EQUAL(mm_batch_collect(batch).twice, 0);
+    CHECK(mm_batch_close(batch) && mm_batch_at(span) != batch);
+    CHECK_EQUAL(mm_batch_free_remote(batch, 2), MM_REMOTE_DOUBLE);
+    CHECK_EQUAL(atomic_load(&batch->owner), 0);
+}
+
 /* --- all at once --- */
 
 /* What the frees of a slot came to, and how often it was handed out. */
@@ -525,6 +544,7 @@ int main(void)
     remote_frees();
     freed_by_both();
     half_way();
+    closing();
     racing_frees(MM_WORD_BITS - 1, one_block_a_slot);
     racing_frees(MM_WORD_BITS - 1, many_blocks_a_slot);
     racing_frees(3, many_blocks_a_slot);

@@ -417,6 +417,35 @@ static void idle_heap(void)
     stop();
 }
 
+static _Atomic bool taken, given;
+
+static void take_and_wait(unsigned number, void *shared)
+{
+    if (number == 0) {
+        CHECK(mm_process_heap() != NULL);
+        *(void **)shared = take(SMALL);
+        atomic_store(&taken, true);
+        while (!atomic_load(&given))
+            check_yield();
+    } else {
+        while (!atomic_load(&taken))
+            check_yield();
+        give(*(void **)shared);
+        atomic_store(&given, true);
+    }
+}
+
+/* A thread that ends collects a last time, and what is wholly free then goes back. */
+static void last_collection(void)
+{
+    void *slot;
+    start(PLAIN_SLOTS, ARENA);
+    check_in_threads(2, take_and_wait, &slot);
+    struct check_sums sums = check_state();
+    CHECK(sums.waiting == 0 && sums.batches == 0 && mm_arena_usage().taken == 0);
+    stop();
+}
+
 /* Not only a new thread collects there: whoever frees does, now and then. */
 static void tending(void)
 {
@@ -569,6 +598,7 @@ int main(void)
     freed_again();
     freed_by_both();
     idle_heap();
+    last_collection();
     tending();
     short_threads();
     after_the_last_destructor();

@@ -59,7 +59,7 @@ static size_t some_size(struct player *player)
         return below(player, 1100);
     if (kind < 97)
         return below(player, 33000);
-    return below(player, 200000);
+    return below(player, 2 * MM_SLOT_SIZE_MAX);
 }
 
 /* Both ends of what is usable: two blocks that overlap at all spoil one of them. */

@@ -112,7 +112,7 @@ static void several_heaps(void)
     for (unsigned i = 0; i < 25; i++)
         small[i] = mem_mngr_alloc(40);
     large = mem_mngr_alloc(300);
-    forwarded = mem_mngr_alloc(100000);
+    forwarded = mem_mngr_alloc(MM_SLOT_SIZE_MAX + 1);
     check_in_threads(1, take_two, NULL);
     mem_mngr_free(small[24]);
 

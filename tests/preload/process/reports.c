@@ -34,9 +34,10 @@ ALL_PLACES(PLACE)
 static place_fn *const places[] = {ALL_PLACES(PLACE_NAME)};
 #define PLACE_COUNT (sizeof(places) / sizeof(places[0]))
 
-/* Of all kinds. The freed ones are of sizes that nothing else here uses: no slot of theirs is
+/* Of all kinds. The freed ones are of sizes that nothing else here uses, the large one is mapped by
+ * itself: no slot of theirs is
  * handed out again. */
-enum { FREED_SMALL = 640, FREED_LARGE = 777777 };
+enum { FREED_SMALL = 640, FREED_LARGE = 7777777 };
 static char *bad_pointers[8];
 #define BAD_POINTERS (sizeof(bad_pointers) / sizeof(bad_pointers[0]))
 
