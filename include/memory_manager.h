@@ -42,7 +42,7 @@ struct mem_mngr_misuse {
 typedef void mem_mngr_misuse_fn(const struct mem_mngr_misuse *misuse, void *user);
 
 struct mem_mngr_config {
-    unsigned slots_per_batch;      /* 1 to 64; 0 means 8 */
+    unsigned slots_per_batch;      /* 1 to 64, at most; 0 means 8 */
     mem_mngr_misuse_fn *on_misuse; /* NULL means: write the report to stderr */
     void *user;                    /* passed on to on_misuse */
 };

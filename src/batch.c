@@ -58,7 +58,7 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
 {
     size_t size = mm_class_size(shape.class);
     mm_batch_set_live(batch, 0);
-    atomic_store_explicit(&batch->remote, 0, memory_order_relaxed);
+    /* `remote` is 0 but for the bit of a second free that is just being withdrawn. */
     /* Atomic because a walk or a bad free in another thread may read them at this moment. */
     atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);
     __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
@@ -73,17 +73,23 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     set_units(batch, mm_batch_line(batch));
 }
 
-/* A thread whose remote free was taken over already may still be about to queue the batch: it must
- * either be seen to have done so, or find no owner any more. */
-bool mm_batch_close(struct mm_batch *batch)
+/* Another thread may be in the middle of mm_batch_free_remote(). If its free was taken over
+ * already, it must either be seen to have queued the batch, or find no owner any more. If it is a
+ * second free, it must find the live bit gone, or its remote bit must be found here: sequentially
+ * consistent with its two steps. */
+enum mm_close mm_batch_close(struct mm_batch *batch)
 {
-    uintptr_t idle = (uintptr_t)mm_batch_owner(batch) | MM_IDLE;
-    if (atomic_load_explicit(&batch->remote, memory_order_relaxed) != 0 ||
-        !atomic_compare_exchange_strong_explicit(&batch->owner, &idle, 0, memory_order_seq_cst,
+    uintptr_t owner = (uintptr_t)mm_batch_owner(batch);
+    uintptr_t idle = owner | MM_IDLE;
+    if (!atomic_compare_exchange_strong_explicit(&batch->owner, &idle, 0, memory_order_seq_cst,
                                                  memory_order_relaxed))
-        return false;
+        return MM_CLOSE_LATER;
+    if (atomic_load_explicit(&batch->remote, memory_order_seq_cst) != 0) {
+        atomic_store_explicit(&batch->owner, owner | MM_QUEUED, memory_order_seq_cst);
+        return MM_CLOSE_PUSH;
+    }
     set_units(batch, grave_of(batch->class_index, batch->order));
-    return true;
+    return MM_CLOSED;
 }
 
 static void locate(struct mm_slot_info *info, uintptr_t address, size_t size, unsigned slots)
@@ -138,7 +144,10 @@ uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
     unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
     if (batch->size > CLAIM_BYTES / MM_WORD_BITS) {
         unsigned window = CLAIM_BYTES / batch->size;
-        free &= mm_bits_below(window < 2 ? 2 : window) << lowest;
+        unsigned end = lowest + (window < 2 ? 2 : window);
+        end = end < fresh ? fresh : end;
+        if (end < MM_WORD_BITS)
+            free &= mm_bits_below(end);
     }
     *zero = batch->zero && lowest >= fresh;
     unsigned highest = mm_log2_floor(free);
@@ -148,12 +157,14 @@ uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
 }
 
 /* Changes both words from what they were seen to be, or nothing. Spelled out on x86-64, where gcc
- * and clang differ in whether the builtin is one instruction or a call into a library; a sanitizer
- * must see the builtin. cmpxchg16b is on every x86-64 but the first. */
-static bool swap_words(struct mm_batch *batch, uint64_t live, uint64_t remote, uint64_t new_live,
-                       uint64_t new_remote)
+ * and clang differ in whether the builtin is one instruction or a call into a library; and gcc's
+ * thread sanitizer would put a lock of its own around it. cmpxchg16b is on every x86-64 but the
+ * first. */
+__attribute__((no_sanitize_thread)) static bool swap_words(struct mm_batch *batch, uint64_t live,
+                                                           uint64_t remote, uint64_t new_live,
+                                                           uint64_t new_remote)
 {
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#ifdef __x86_64__
     bool swapped;
     __asm__ volatile("lock cmpxchg16b %1"
                      : "=@ccz"(swapped), "+m"(*(unsigned __int128 *)batch), "+a"(live), "+d"(remote)

@@ -173,17 +173,19 @@ struct mm_batch_shape {
     unsigned slots;
 };
 /* slots_per_batch: 64 to fill spans, growing with `batches`, the number that the list has
- * already, so that a small heap of many sizes shares its pages; less to have exactly that many. */
+ * already, so that a small heap of many sizes shares its pages; less to have that many, as far as
+ * the widest span of the size has room. */
 struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, uint32_t batches);
 
 /* Makes `batch` describe the span at `base`, with all slots free, and the units refer to it. */
 void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,
                    uintptr_t base, bool zero);
-/* Undoes it; every slot must be free. False, and nothing done, while a remote free is under way.
- * From now on the units refer to a grave: a line that is all zero, whose number says what class and
- * order the batch was, so that a second free of one of its slots still is told from a free of
- * something else. */
-bool mm_batch_close(struct mm_batch *batch);
+/* Undoes it; every slot must be free. From now on the units refer to a grave: a line that is all
+ * zero, whose number says what class and order the batch was, so that a second free of one of its
+ * slots still is told from a free of something else. Nothing is done while a remote free is under
+ * way: the batch will be collected, in the last case when the caller has pushed it. */
+enum mm_close { MM_CLOSED, MM_CLOSE_LATER, MM_CLOSE_PUSH };
+enum mm_close mm_batch_close(struct mm_batch *batch);
 
 void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until);
 
@@ -191,8 +193,8 @@ void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int u
 uint64_t mm_batch_free_slots(struct mm_batch *batch);
 
 /* Which of these to hand out next, lowest first; the caller notes that they are claimed. *zero
- * tells whether all of them read as zero. A large slot's neighbours stay untouched as long as
- * possible, so only some 16 KiB are claimed at a time. */
+ * tells whether all of them read as zero. Slots that were never touched are claimed some 4 KiB at a
+ * time, so that a program that needs few goes round in few. */
 uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero);
 
 /* A free by a thread that is not the owner. */

@@ -193,6 +193,16 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     return batch;
 }
 
+static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
+{
+    uint32_t line = mm_batch_line(batch);
+    uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
+    do
+        batch->pending_next = head;
+    while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
 /* A closed batch's line may be used for another one at once. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
@@ -212,6 +222,14 @@ static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
     return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit;
 }
 
+static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
+{
+    enum mm_close result = may_close(heap, batch) ? mm_batch_close(batch) : MM_CLOSE_LATER;
+    if (result == MM_CLOSE_PUSH)
+        push_pending(heap, batch);
+    return result == MM_CLOSED;
+}
+
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
@@ -226,7 +244,7 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
         list->spare -= mm_batch_span(batch); /* decided anew */
     if (live != 0) {
         mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
-    } else if (may_close(heap, batch) && mm_batch_close(batch)) {
+    } else if (try_close(heap, batch)) {
         dequeue(list, batch);
         give_back(heap, batch);
     } else {
@@ -325,16 +343,6 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
         batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
     if (batch->until <= 0 || mm_batch_live(batch) == 0)
         mm_heap_batch_due(heap, batch);
-}
-
-static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
-{
-    uint32_t line = mm_batch_line(batch);
-    uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
-    do
-        batch->pending_next = head;
-    while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
-                                                  memory_order_relaxed));
 }
 
 static bool has_pending(const struct mm_heap *heap)

@@ -41,6 +41,8 @@ int mem_mngr_init_with(const struct mem_mngr_config *config)
         errno = EINVAL;
         return -1;
     }
+    if (mm_process_started())
+        return 0;
     struct mm_process_config wanted = config_of(config);
     if (!mm_process_start(&wanted)) {
         errno = ENOMEM;

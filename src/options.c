@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define VALUE_SHOWN 64u
+
 enum type { NUMBER, SIZE, CHOICE };
 
 struct option {
@@ -94,7 +96,9 @@ static void read_one(const char *name, size_t length, const char *value,
             continue;
         if (option->type == CHOICE ? set_choice(option, value) : set_number(option, value))
             return;
-        mm_out_format(&out, "MM_%s=%s: ", option->name, value);
+        mm_out_format(&out, "MM_%s=", option->name);
+        mm_out_cut(&out, value, VALUE_SHOWN);
+        mm_out_format(&out, ": ");
         say_expected(&out, option);
         mm_out_format(&out, ", ignored");
         complain(line);

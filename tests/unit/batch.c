@@ -334,14 +334,14 @@ static void closing(void)
     mm_batch_set_live(batch, slot_bit(2));
     CHECK_EQUAL(mm_batch_free_remote(batch, 2), MM_REMOTE_OK_FIRST);
     mm_batch_set_live(batch, 0);
-    CHECK(!mm_batch_close(batch));
+    CHECK_EQUAL(mm_batch_close(batch), MM_CLOSE_LATER);
     set_tag(MM_IDLE);
-    CHECK(!mm_batch_close(batch) && mm_batch_at(span) == batch);
+    CHECK(mm_batch_close(batch) != MM_CLOSED && mm_batch_at(span) == batch);
     CHECK_EQUAL(mm_batch_collect(batch).twice, slot_bit(2));
     set_tag(MM_QUEUED);
-    CHECK(!mm_batch_close(batch) && mm_batch_owner(batch) == owner);
+    CHECK(mm_batch_close(batch) != MM_CLOSED && mm_batch_owner(batch) == owner);
     CHECK_EQUAL(mm_batch_collect(batch).twice, 0);
-    CHECK(mm_batch_close(batch) && mm_batch_at(span) != batch);
+    CHECK(mm_batch_close(batch) == MM_CLOSED && mm_batch_at(span) != batch);
     CHECK_EQUAL(mm_batch_free_remote(batch, 2), MM_REMOTE_DOUBLE);
     CHECK_EQUAL(atomic_load(&batch->owner), 0);
 }
