@@ -9,6 +9,11 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded 0
+#endif
 
 void *shim_next(const char *name)
 {
@@ -36,53 +41,67 @@ void *shim_libc(enum shim_function function)
 
 /* --- libc's limits --- */
 
-#define THRESHOLD_FIRST ((size_t)4 << 20)
-#define THRESHOLD_LAST  ((size_t)32 << 20) /* the most that glibc takes */
-#define TRIM_LEAST      ((size_t)16 << 20)
-#define TOP_PAD         ((size_t)256 << 10)
+/* A process of one thread has one heap, whose end is where all goes that is freed. Threads make
+ * libc spread over several, and what each keeps adds up: then the limits are those that libc begins
+ * with. */
+struct limits {
+    size_t mmap_threshold; /* from this size on a block is mapped by itself */
+    size_t trim_threshold; /* so much at the heap's end, at least, goes back to the system */
+};
+static const struct limits one_thread = {(size_t)4 << 20, (size_t)16 << 20};
+static const struct limits threads = {(size_t)128 << 10, (size_t)256 << 10};
+#define THRESHOLD_LAST ((size_t)32 << 20) /* the most that glibc takes */
 
-/* From this size on libc maps a block by itself. 0: libc is as its user set it. */
+static const struct limits *_Atomic limits; /* NULL: libc is as its user set it */
 static _Atomic size_t mmap_threshold;
 
-static void set_threshold(int (*set)(int, int), size_t threshold)
+static void set_limits(size_t threshold, size_t trim)
 {
-    size_t trim = 2 * threshold > TRIM_LEAST ? 2 * threshold : TRIM_LEAST;
+    int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
     atomic_store_explicit(&mmap_threshold, threshold, memory_order_relaxed);
     set(M_MMAP_THRESHOLD, (int)threshold);
     set(M_TRIM_THRESHOLD, (int)trim);
 }
 
+static void begin_with(const struct limits *wanted)
+{
+    atomic_store_explicit(&limits, wanted, memory_order_relaxed);
+    set_limits(wanted->mmap_threshold, wanted->trim_threshold);
+}
+
 void shim_tune_libc(void)
 {
     static const char *const set_by_user[] = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_",
-                                              "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_",
-                                              "MALLOC_ARENA_MAX"};
-    int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
+                                              "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"};
     for (size_t i = 0; i < sizeof set_by_user / sizeof set_by_user[0]; i++) {
         if (getenv(set_by_user[i]) != NULL)
             return;
     }
-    if (set == NULL)
-        return;
-    set_threshold(set, THRESHOLD_FIRST);
-    set(M_TOP_PAD, (int)TOP_PAD);
-    /* The heaps of further arenas shrink only after a look at /proc, which with these limits would
-     * come late: perhaps when the program has locked itself in already. */
-    set(M_ARENA_MAX, 1);
+    if (shim_libc(SHIM_MALLOPT) != NULL && __libc_single_threaded)
+        begin_with(&one_thread);
 }
 
 void shim_leave_libc_alone(void)
 {
-    atomic_store_explicit(&mmap_threshold, 0, memory_order_relaxed);
+    atomic_store_explicit(&limits, NULL, memory_order_relaxed);
+}
+
+static void adapt_to_threads(void)
+{
+    if (mm_unlikely(!__libc_single_threaded &&
+                    atomic_load_explicit(&limits, memory_order_relaxed) == &one_thread))
+        begin_with(&threads);
 }
 
 /* glibc's own rule, which a threshold once set turns off: what was mapped by itself and is freed is
  * likely to come again. */
 static void adapt_to_free(size_t size)
 {
-    size_t threshold = atomic_load_explicit(&mmap_threshold, memory_order_relaxed);
-    if (mm_unlikely(threshold != 0 && size > threshold && size <= THRESHOLD_LAST))
-        set_threshold((int (*)(int, int))shim_libc(SHIM_MALLOPT), size);
+    const struct limits *least = atomic_load_explicit(&limits, memory_order_relaxed);
+    if (mm_likely(least == NULL || size > THRESHOLD_LAST ||
+                  size <= atomic_load_explicit(&mmap_threshold, memory_order_relaxed)))
+        return;
+    set_limits(size, 2 * size > least->trim_threshold ? 2 * size : least->trim_threshold);
 }
 
 /* Where there is no such function the answer is that memory ran out: nothing calls dlsym() before
@@ -93,11 +112,13 @@ static void adapt_to_free(size_t size)
 
 void *mm_next_malloc(size_t size)
 {
+    adapt_to_threads();
     return CALL_OR(NULL, MALLOC, void *(*)(size_t), size);
 }
 
 void *mm_next_calloc(size_t count, size_t size)
 {
+    adapt_to_threads();
     return CALL_OR(NULL, CALLOC, void *(*)(size_t, size_t), count, size);
 }
 
@@ -108,6 +129,7 @@ void *mm_next_realloc(void *block, size_t size)
 
 void *mm_next_memalign(size_t alignment, size_t size)
 {
+    adapt_to_threads();
     return CALL_OR(NULL, MEMALIGN, void *(*)(size_t, size_t), alignment, size);
 }
 
