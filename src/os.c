@@ -111,7 +111,10 @@ bool mm_os_make_readable(void *start, size_t size)
 
 bool mm_os_purge(void *start, size_t size)
 {
-    return madvise(start, size, MADV_DONTNEED) == 0;
+    int saved_errno = errno; /* free() purges, and must keep it */
+    bool purged = madvise(start, size, MADV_DONTNEED) == 0;
+    errno = saved_errno;
+    return purged;
 }
 
 void mm_os_release(void *start, size_t size)

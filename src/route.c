@@ -103,13 +103,17 @@ void *mm_calloc(size_t count, size_t size)
     return block;
 }
 
+/* For small ones a multiple of the alignment is a slot size, see mm_class_of_aligned(). */
 void *mm_aligned_alloc(size_t alignment, size_t size)
 {
     size_t multiple = (size + alignment - 1) & ~(alignment - 1);
     if (alignment <= MM_GRANULE)
         return mm_alloc(size);
-    if (size != 0 && size <= MM_SMALL_MAX && multiple <= MM_SMALL_MAX)
-        return mm_alloc(multiple); /* there is a slot size for each, see mm_class_of_aligned() */
+    if (size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX) {
+        struct mm_bin *bin = &mm_tls_heap->bins[mm_class_of_size(multiple)];
+        if (mm_likely(bin->claimed != 0))
+            return mm_bin_pop(bin);
+    }
     return alloc_class_or_forward(mm_class_of_aligned(size, alignment), FORWARD_MEMALIGN, size,
                                   alignment);
 }
