@@ -24,11 +24,7 @@ void *shim_libc(enum shim_function function);
  * and forget the text that dlerror() would still have told. */
 void shim_find_libc(void);
 
-/* libc's heap gets the large blocks only, and by default would give its end back and take it again
- * around every few of them: the small ones that used to lie in between are gone. Sets wider limits,
- * unless the environment sets any. */
-void shim_tune_libc(void);
-/* From now on the limits are the program's. */
+/* From now on libc's limits are the program's. */
 void shim_leave_libc_alone(void);
 
 /* Any other; NULL when there is none. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -48,11 +49,14 @@ struct limits {
     size_t mmap_threshold; /* from this size on a block is mapped by itself */
     size_t trim_threshold; /* so much at the heap's end, at least, goes back to the system */
 };
+static const struct limits undecided;
 static const struct limits one_thread = {(size_t)4 << 20, (size_t)16 << 20};
 static const struct limits threads = {(size_t)128 << 10, (size_t)256 << 10};
 #define THRESHOLD_LAST ((size_t)32 << 20) /* the most that glibc takes */
 
-static const struct limits *_Atomic limits; /* NULL: libc is as its user set it */
+/* NULL: libc is as its user set it. Decided when libc is first asked for a block: most short
+ * programs never do. */
+static const struct limits *_Atomic limits = &undecided;
 static _Atomic size_t mmap_threshold;
 
 static void set_limits(size_t threshold, size_t trim)
@@ -69,16 +73,26 @@ static void begin_with(const struct limits *wanted)
     set_limits(wanted->mmap_threshold, wanted->trim_threshold);
 }
 
-void shim_tune_libc(void)
+static bool set_by_user(void)
 {
-    static const char *const set_by_user[] = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_",
-                                              "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"};
-    for (size_t i = 0; i < sizeof set_by_user / sizeof set_by_user[0]; i++) {
-        if (getenv(set_by_user[i]) != NULL)
-            return;
+    static const char *const names_of_limits[] = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_",
+                                                  "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"};
+    for (size_t i = 0; i < sizeof names_of_limits / sizeof names_of_limits[0]; i++) {
+        if (getenv(names_of_limits[i]) != NULL)
+            return true;
     }
-    if (shim_libc(SHIM_MALLOPT) != NULL && __libc_single_threaded)
+    return false;
+}
+
+/* libc's heap gets the large blocks only, and by default would give its end back and take it again
+ * around every few of them: the small ones that used to lie in between are gone. With threads, the
+ * environment may be changing at this moment, and libc's own limits are right. */
+MM_COLD static void decide(void)
+{
+    if (__libc_single_threaded && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL)
         begin_with(&one_thread);
+    else
+        shim_leave_libc_alone();
 }
 
 void shim_leave_libc_alone(void)
@@ -88,8 +102,10 @@ void shim_leave_libc_alone(void)
 
 static void adapt_to_threads(void)
 {
-    if (mm_unlikely(!__libc_single_threaded &&
-                    atomic_load_explicit(&limits, memory_order_relaxed) == &one_thread))
+    const struct limits *now = atomic_load_explicit(&limits, memory_order_relaxed);
+    if (mm_unlikely(now == &undecided))
+        decide();
+    else if (mm_unlikely(!__libc_single_threaded && now == &one_thread))
         begin_with(&threads);
 }
 

@@ -73,6 +73,5 @@ __attribute__((constructor)) static void begin(void)
 {
     mm_process_heap();
     shim_find_libc();
-    shim_tune_libc();
     __cxa_atexit(at_exit, NULL, NULL);
 }

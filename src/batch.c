@@ -2,11 +2,6 @@
 
 #include "size_class.h"
 #include <stddef.h>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#else
-#define __libc_single_threaded 0
-#endif
 
 #define CLAIM_BYTES 4096u
 #define FIRST_SLOTS 4u /* least slots of a list's first batch ... */
@@ -122,38 +117,11 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
     return info;
 }
 
-void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
+unsigned mm_batch_window(size_t size)
 {
-    batch->state = (uint8_t)state;
-    batch->until = (int16_t)until;
-}
-
-/* The fence pairs with the read-modify-write in mm_batch_free_remote(): a thread that sets a remote
- * bit after our load will find the live bit cleared, because the clearing is visible before it. */
-uint64_t mm_batch_free_slots(struct mm_batch *batch)
-{
-    if (!__libc_single_threaded)
-        atomic_thread_fence(memory_order_seq_cst);
-    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
-    return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);
-}
-
-uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero)
-{
-    unsigned lowest = mm_bit_lowest(free);
-    unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
-    if (batch->size > CLAIM_BYTES / MM_WORD_BITS) {
-        unsigned window = CLAIM_BYTES / batch->size;
-        unsigned end = lowest + (window < 2 ? 2 : window);
-        end = end < fresh ? fresh : end;
-        if (end < MM_WORD_BITS)
-            free &= mm_bits_below(end);
-    }
-    *zero = batch->zero && lowest >= fresh;
-    unsigned highest = mm_log2_floor(free);
-    if (highest >= fresh)
-        atomic_store_explicit(&batch->fresh, (uint8_t)(highest + 1), memory_order_relaxed);
-    return free;
+    size_t window = CLAIM_BYTES / size;
+    window = window > 2 ? window : 2;
+    return window < MM_WORD_BITS ? (unsigned)window : MM_WORD_BITS;
 }
 
 /* Changes both words from what they were seen to be, or nothing. Spelled out on x86-64, where gcc

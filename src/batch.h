@@ -17,13 +17,15 @@
  * A batch is in one of three states for its owner:
  *
  *   current    the one that its list hands out from (mm_bin.batch)
- *   available  in its list's queue: at least an eighth of its slots is free
- *   full       in no queue; less than an eighth is free
+ *   available  in its list's queue: at least a quarter of its slots is free, or an eighth in a
+ *              list of many batches
+ *   full       in no queue; fewer slots than that are free
  *
  * `until` counts down the frees that it takes to leave the state: a full batch becomes available,
  * an available one wholly free. This is the only thing that a local free has to look at besides the
  * words, and why a batch comes back with several free slots at once: otherwise random replacement
- * would cost one walk through the slow path for each request. */
+ * would cost one walk through the slow path for each request. A current batch awaits nothing: how
+ * many of its slots are free is looked at when the claimed ones have run out. */
 #ifndef MM_BATCH_H
 #define MM_BATCH_H
 
@@ -32,6 +34,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#else
+#define __libc_single_threaded 0
+#endif
 
 /* The low bit of a batch's owner: whether the batch is on its heap's pending stack, or about to be.
  * The owner's own frees then take the slow path, which looks at the remote word. */
@@ -132,7 +139,14 @@ static inline enum mm_tag mm_batch_tag(const struct mm_batch *batch)
 /* Whether `heap` owns it and no remote free waits. */
 static inline bool mm_batch_is_quiet(const struct mm_batch *batch, const struct mm_heap *heap)
 {
+#ifdef __x86_64__
+    /* Compilers keep an atomic load and its comparison apart. */
+    bool same;
+    __asm__("cmpq %2, %1" : "=@ccz"(same) : "m"(batch->owner), "r"(heap));
+    return same;
+#else
     return atomic_load_explicit(&batch->owner, memory_order_relaxed) == (uintptr_t)heap;
+#endif
 }
 
 /* Only for the owner: nobody else writes `live`. */
@@ -157,10 +171,14 @@ static inline uint32_t mm_batch_span(const struct mm_batch *batch)
     return (1u << MM_UNIT_SHIFT) << batch->order;
 }
 
-/* How many slots must be free for a batch to be worth handing out from. */
-static inline unsigned mm_batch_threshold(const struct mm_batch *batch)
+/* How many slots must be free for a batch of a list of `batches` to be worth handing out from. The
+ * fewer batches, the less memory lies idle below the threshold, and the more a long way round
+ * through the slow path would be felt. */
+static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t batches)
 {
-    return batch->slots < 16 ? 1 : batch->slots / 8u;
+    unsigned part = batch->slots >> (batches < 32 ? 2 : 3);
+    return 1 +
+           (part - 1) * (batch->slots >= 16); /* no branch: which batch comes is anyone's guess */
 }
 
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */
@@ -187,15 +205,42 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
 enum mm_close { MM_CLOSED, MM_CLOSE_LATER, MM_CLOSE_PUSH };
 enum mm_close mm_batch_close(struct mm_batch *batch);
 
-void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until);
+static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
+{
+    batch->state = (uint8_t)state;
+    batch->until = (int16_t)until;
+}
 
-/* Slots that can be handed out: free, and no other thread believes that it just freed them. */
-uint64_t mm_batch_free_slots(struct mm_batch *batch);
+/* Slots that can be handed out: free, and no other thread believes that it just freed them.
+ * The fence pairs with the read-modify-write in mm_batch_free_remote(): a thread that sets a remote
+ * bit after our load will find the live bit cleared, because the clearing is visible before it. */
+static inline uint64_t mm_batch_free_slots(struct mm_batch *batch)
+{
+    if (!__libc_single_threaded)
+        atomic_thread_fence(memory_order_seq_cst);
+    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
+    return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);
+}
 
-/* Which of these to hand out next, lowest first; the caller notes that they are claimed. *zero
- * tells whether all of them read as zero. Slots that were never touched are claimed some 4 KiB at a
- * time, so that a program that needs few goes round in few. */
-uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, bool *zero);
+/* Slots that were never touched are claimed only so many at a time, some 4 KiB of them: a program
+ * that needs few then goes round in few. Up to 64. */
+unsigned mm_batch_window(size_t size);
+
+/* Which of `free` (not 0) to hand out next, lowest first; the caller notes that they are claimed.
+ * *zero tells whether all of them read as zero. */
+static inline uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, unsigned window,
+                                      bool *zero)
+{
+    unsigned lowest = mm_bit_lowest(free);
+    unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
+    unsigned end = lowest + window > fresh ? lowest + window : fresh;
+    uint64_t claimed = free & mm_bits_below(end < MM_WORD_BITS ? end : MM_WORD_BITS);
+    *zero = batch->zero && lowest >= fresh;
+    unsigned used = mm_log2_floor(claimed) + 1;
+    atomic_store_explicit(&batch->fresh, (uint8_t)(used > fresh ? used : fresh),
+                          memory_order_relaxed);
+    return claimed;
+}
 
 /* A free by a thread that is not the owner. */
 enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REMOTE_DOUBLE_FIRST };

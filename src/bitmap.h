@@ -14,10 +14,17 @@
 /* Of a function that a hot one ends in: kept out of it, so that it needs no stack frame. */
 #define MM_COLD __attribute__((noinline))
 
-/* `word` must not be 0. */
+/* `word` must not be 0. Compilers clear the register before, which only processors older than the
+ * instruction's fast form can use. */
 static inline unsigned mm_bit_lowest(uint64_t word)
 {
+#ifdef __x86_64__
+    uint64_t index;
+    __asm__("rep bsfq %1, %0" : "=r"(index) : "r"(word) : "cc");
+    return (unsigned)index;
+#else
     return (unsigned)__builtin_ctzll(word);
+#endif
 }
 
 /* Spelled out because without an instruction for it, as on plain x86-64, the builtin is a call.
@@ -32,6 +39,21 @@ static inline unsigned mm_bit_count(uint64_t word)
     word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
     return (unsigned)(word * 0x0101010101010101 >> 56);
 #endif
+}
+
+/* Clears a bit; whether it was set. One instruction that compilers make two of. */
+static inline bool mm_bit_take(uint64_t *word, uint64_t index)
+{
+    uint64_t rest = *word;
+#ifdef __x86_64__
+    bool was_set;
+    __asm__("btrq %2, %0" : "+r"(rest), "=@ccc"(was_set) : "r"(index));
+#else
+    bool was_set = rest >> index & 1;
+    rest &= ~((uint64_t)1 << index);
+#endif
+    *word = rest;
+    return was_set;
 }
 
 /* The `count` lowest bits; count is 1 to 64. */

@@ -8,8 +8,10 @@
 #define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
 #define HEAP_LINES       (((uint32_t)sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE)
 #define SPARE_BYTES      32768u /* of wholly free batches that a list keeps */
-#define CLAIMS_A_TICK    16u    /* looks at the purge clock */
-#define COLLECT_IDLE_AT  32u    /* batches pending on an idle heap before another thread tends it */
+#define CLAIMS_A_TICK    64u    /* looks at the purge clock */
+#define ROUNDS_TO_WIDEN  32u    /* see widen() */
+#define WIDE_WINDOW      8u
+#define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
 
 struct mm_heap mm_heap_none, mm_heap_over;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
@@ -190,6 +192,8 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     }
     mm_batch_open(batch, heap, shape, base, zero);
     list->batches++;
+    if (list->window == 0)
+        list->window = (uint8_t)mm_batch_window(batch->size);
     return batch;
 }
 
@@ -230,21 +234,10 @@ static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
     return result == MM_CLOSED;
 }
 
-void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
+/* Nothing is live in it any more. */
+MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
 {
-    struct mm_list *list = &heap->lists[batch->class_index];
-    uint64_t live = mm_batch_live(batch);
-    if (batch->state == MM_BATCH_CURRENT) {
-        batch->until = MM_UNTIL_NEVER;
-        return;
-    }
-    if (batch->state == MM_BATCH_FULL)
-        enqueue(list, batch);
-    else if (mm_batch_awaits_nothing(batch))
-        list->spare -= mm_batch_span(batch); /* decided anew */
-    if (live != 0) {
-        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
-    } else if (try_close(heap, batch)) {
+    if (try_close(heap, batch)) {
         dequeue(list, batch);
         give_back(heap, batch);
     } else {
@@ -253,55 +246,109 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
     }
 }
 
-/* Makes a batch current. Its `until` goes on counting: at 0 it is worth claiming from again, as it
- * is from the start when the claim left free slots behind. Without a free slot, the batch is full.
- */
-static bool claim_from(struct mm_heap *heap, unsigned class, struct mm_batch *batch)
+void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
-    uint64_t free = mm_batch_free_slots(batch);
-    int threshold = (int)mm_batch_threshold(batch);
-    if (mm_unlikely(free == 0)) {
-        mm_batch_set_state(batch, MM_BATCH_FULL, threshold);
-        return false;
-    }
-    uint64_t claimed = mm_batch_claim(batch, free, &heap->lists[class].zero);
-    mm_batch_set_state(batch, MM_BATCH_CURRENT, claimed == free ? threshold : MM_UNTIL_NEVER);
-    heap->bins[class] = (struct mm_bin){claimed, batch};
-    return true;
+    struct mm_list *list = &heap->lists[batch->class_index];
+    uint64_t live = mm_batch_live(batch);
+    if (batch->state == MM_BATCH_FULL)
+        enqueue(list, batch);
+    else if (mm_batch_awaits_nothing(batch))
+        list->spare -= mm_batch_span(batch); /* decided anew */
+    if (live != 0)
+        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
+    else
+        free_wholly(heap, list, batch);
+}
+
+/* Makes a batch current; `free` are its free slots, and not 0. */
+static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct mm_batch *batch,
+                              uint64_t free)
+{
+    bin->claimed = mm_batch_claim(batch, free, list->window, &list->zero);
+    bin->batch = batch;
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
 }
 
 /* A batch in the queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
-static bool claim_available(struct mm_heap *heap, unsigned class)
+static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
 {
-    struct mm_list *list = &heap->lists[class];
     while (list->first != MM_LINE_NONE) {
         struct mm_batch *batch = mm_batch_of_line(list->first);
+        uint64_t free = mm_batch_free_slots(batch);
         dequeue(list, batch);
         if (mm_batch_awaits_nothing(batch))
             list->spare -= mm_batch_span(batch);
-        if (claim_from(heap, class, batch))
+        if (mm_likely(free != 0)) {
+            claim_from(bin, list, batch, free);
             return true;
+        }
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
     }
     return false;
 }
 
-bool mm_heap_claim(struct mm_heap *heap, unsigned class)
+MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class)
+{
+    struct mm_batch *batch = open_batch(heap, class);
+    if (batch != NULL)
+        claim_from(&heap->bins[class], &heap->lists[class], batch, mm_batch_free_slots(batch));
+    return batch != NULL;
+}
+
+/* A list that goes round and round in the few slots of its only batch gets more of them, so that
+ * it has to come here less often. Larger slots are left alone: what the program does with one
+ * outweighs the claim. */
+MM_COLD static void widen(struct mm_heap *heap, unsigned class)
+{
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch *batch = heap->bins[class].batch;
+    if (list->window >= WIDE_WINDOW && batch->slots < list->window && list->batches == 1 &&
+        claim_new(heap, class)) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        mm_heap_batch_due(heap, batch);
+    }
+}
+
+/* Claims from a bin's batch once more, or calls it full when too few slots are free. */
+static inline bool claim_again(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    uint64_t free = mm_batch_free_slots(bin->batch);
+    unsigned count = mm_bit_count(free);
+    unsigned threshold = mm_batch_threshold(bin->batch, list->batches);
+    if (count >= threshold) {
+        claim_from(bin, list, bin->batch, free);
+        if (mm_unlikely(++list->rounds == ROUNDS_TO_WIDEN))
+            widen(heap, class);
+        return true;
+    }
+    mm_batch_set_state(bin->batch, MM_BATCH_FULL, (int)(threshold - count));
+    bin->batch = NULL;
+    return false;
+}
+
+static inline bool claim(struct mm_heap *heap, unsigned class)
 {
     if (++heap->claims % CLAIMS_A_TICK == 0)
         mm_arena_tick();
     mm_heap_collect(heap);
-    struct mm_batch *batch = heap->bins[class].batch; /* after what a report may have allocated */
-    if (batch != NULL) {
-        if (mm_batch_awaits_nothing(batch) && claim_from(heap, class, batch))
-            return true;
-        batch->state = MM_BATCH_FULL;
-        heap->bins[class].batch = NULL;
-    }
-    if (claim_available(heap, class))
-        return true;
-    batch = open_batch(heap, class);
-    return batch != NULL && claim_from(heap, class, batch);
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    /* The batch only now: a report may have allocated. */
+    return (bin->batch != NULL && claim_again(heap, class)) || claim_available(bin, list) ||
+           claim_new(heap, class);
+}
+
+bool mm_heap_claim(struct mm_heap *heap, unsigned class)
+{
+    return claim(heap, class);
+}
+
+void *mm_heap_refill(struct mm_heap *heap, unsigned class)
+{
+    return claim(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)
@@ -339,6 +386,8 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
 {
     struct mm_collected collected = mm_batch_collect(batch);
     note_twice(twice, batch, collected.twice);
+    if (batch->state == MM_BATCH_CURRENT)
+        return;
     if (!mm_batch_awaits_nothing(batch))
         batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
     if (batch->until <= 0 || mm_batch_live(batch) == 0)
@@ -375,7 +424,7 @@ MM_COLD static void collect_and_tell(struct mm_heap *heap)
 
 void mm_heap_collect(struct mm_heap *heap)
 {
-    if (has_pending(heap))
+    if (mm_unlikely(has_pending(heap)))
         collect_and_tell(heap);
 }
 

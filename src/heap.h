@@ -25,6 +25,8 @@ struct mm_list {
     uint32_t first, last; /* queue of available batches, by line */
     uint32_t batches;
     uint32_t spare; /* bytes of available batches that are wholly free */
+    uint8_t window; /* see mm_batch_window(); set once there is a batch */
+    uint8_t rounds; /* how often slots were claimed from the current batch once more, modulo 256 */
     bool zero;      /* the claimed slots read as zero */
 };
 
@@ -66,14 +68,14 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
  * False when the arena is used up. */
 bool mm_heap_claim(struct mm_heap *heap, unsigned class);
+/* The same, and hands one of them out; NULL when the arena is used up. */
+MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class);
 
 /* A slot of a class; NULL when the arena is used up. */
 static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class)
 {
     struct mm_bin *bin = &heap->bins[class];
-    if (bin->claimed == 0 && !mm_heap_claim(heap, class))
-        return NULL;
-    return mm_bin_pop(bin);
+    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class);
 }
 
 /* The `until` of a batch of this heap has come to 0. */

@@ -99,9 +99,19 @@ void *mm_os_reserve(size_t size)
     return start == MAP_FAILED ? NULL : start;
 }
 
+void *mm_os_map(size_t size)
+{
+    void *start = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return start == MAP_FAILED ? NULL : start;
+}
+
 bool mm_os_commit(void *start, size_t size)
 {
-    return mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+    int saved_errno = errno;
+    bool committed = mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+    errno = saved_errno;
+    return committed;
 }
 
 bool mm_os_make_readable(void *start, size_t size)

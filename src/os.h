@@ -53,6 +53,8 @@ size_t mm_os_address_space_limit(void);
 
 /* Address space without memory: any access faults. NULL when refused. */
 void *mm_os_reserve(size_t size);
+/* Memory at once, zero on first touch. NULL when refused. */
+void *mm_os_map(size_t size);
 /* All ranges below: page-aligned, inside one reservation. */
 bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero on first touch */
 bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no memory */

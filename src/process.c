@@ -3,6 +3,7 @@
 #include "heap.h"
 #include "os.h"
 #include "registry.h"
+#include "size_class.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #if __has_include(<sys/single_threaded.h>)
@@ -11,7 +12,7 @@
 #define __libc_single_threaded 0
 #endif
 
-size_t mm_process_slot_max = MM_SLOT_SIZE_MAX;
+unsigned mm_process_classes = MM_CLASSES;
 
 static struct mm_lock start_lock = MM_LOCK_INIT;
 static _Atomic bool started;
@@ -71,7 +72,7 @@ static void report_freed_twice(void *slot)
 static void start(const struct mm_process_config *config)
 {
     mm_report_start(&config->report);
-    mm_process_slot_max = config->slot_max;
+    mm_process_classes = mm_class_of_size(config->slot_max) + 1;
     mm_batch_slots_most = config->batch_slots;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_registry_reserve();

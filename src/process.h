@@ -25,8 +25,8 @@ void mm_process_stop(void);
  * library (memory_manager.c) and by the shim (preload/start.c). */
 struct mm_process_config mm_process_default_config(void);
 
-/* Largest request that slots serve. */
-extern size_t mm_process_slot_max;
+/* Slots serve the size classes below it; larger requests are forwarded. */
+extern unsigned mm_process_classes;
 
 struct mm_heap;
 /* The calling thread's heap; starts the manager if need be. mm_heap_over in a thread that is in its

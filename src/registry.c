@@ -32,19 +32,10 @@ static struct leaf *_Atomic *leaves;
 static _Atomic size_t lowest_leaf = LEAVES; /* none below it was ever made */
 static _Atomic bool some_unknown;           /* see mm_registry_add_moved() */
 
-static void *reserve_committed(size_t size)
-{
-    void *start = mm_os_reserve(size);
-    if (start == NULL || mm_os_commit(start, size))
-        return start;
-    mm_os_release(start, size);
-    return NULL;
-}
-
 bool mm_registry_reserve(void)
 {
     /* Whole and at once: an entry is touched when its leaf is made, the rest costs nothing. */
-    leaves = reserve_committed(LEAVES * sizeof *leaves);
+    leaves = mm_os_map(LEAVES * sizeof *leaves);
     if (leaves == NULL)
         atomic_store(&some_unknown, true);
     return leaves != NULL;
@@ -93,7 +84,7 @@ static struct leaf *make_leaf(uintptr_t address)
 {
     if (leaves == NULL || address >> ADDRESS_BITS != 0)
         return NULL;
-    struct leaf *made = reserve_committed(sizeof *made);
+    struct leaf *made = mm_os_map(sizeof *made);
     if (made == NULL)
         return NULL;
     struct leaf *there = NULL;

@@ -14,15 +14,29 @@ static bool in_arena(const void *ptr)
 
 /* --- allocation --- */
 
-/* NULL when slots cannot serve it: the arena is used up, or there is none. */
+/* Of any size; MM_CLASS_NONE when it is too large for a slot. */
+static unsigned class_of(size_t size)
+{
+    if (size - 1 < MM_SLOT_SIZE_MAX)
+        return mm_class_of_size(size);
+    return size == 0 ? 0 : MM_CLASS_NONE;
+}
+
+/* One of the calling thread's slots. NULL when it has no heap of its own yet, or any more, or when
+ * slots cannot serve the request: it is too large or the arena is used up. */
+static inline void *take_slot(unsigned class)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    return heap->number != 0 && class < mm_process_classes ? mm_heap_alloc(heap, class) : NULL;
+}
+
+/* The same, for a thread without a heap too. */
 static void *alloc_slot(unsigned class)
 {
     struct mm_heap *heap = mm_process_heap();
-    if (heap == NULL)
-        return NULL;
     if (heap == &mm_heap_over)
         return mm_heap_alloc_over(class);
-    return mm_heap_alloc(heap, class);
+    return heap != NULL ? mm_heap_alloc(heap, class) : NULL;
 }
 
 enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
@@ -51,9 +65,10 @@ static bool too_large(size_t size)
 }
 
 /* errno may have been changed by a start that met a limit; only a failure may show. */
-static void *alloc_class_or_forward(unsigned class, enum forward how, size_t size, size_t alignment)
+MM_COLD static void *alloc_class_or_forward(unsigned class, enum forward how, size_t size,
+                                            size_t alignment)
 {
-    if (class != MM_CLASS_NONE && size <= mm_process_slot_max) {
+    if (class < mm_process_classes) {
         int saved_errno = errno;
         void *slot = alloc_slot(class);
         errno = saved_errno;
@@ -65,29 +80,23 @@ static void *alloc_class_or_forward(unsigned class, enum forward how, size_t siz
     return too_large(size) ? NULL : forward(how, size, alignment);
 }
 
-static unsigned class_of(size_t size)
-{
-    if (size > MM_SLOT_SIZE_MAX)
-        return MM_CLASS_NONE;
-    return mm_class_of_size(size != 0 ? size : 1);
-}
-
 void *mm_alloc_slow(size_t size)
 {
-    struct mm_heap *heap = mm_tls_heap;
-    if (size - 1 < MM_SMALL_MAX && heap->number != 0 && size <= mm_process_slot_max) {
-        unsigned class = mm_class_of_size(size);
-        if (mm_heap_claim(heap, class))
-            return mm_bin_pop(&heap->bins[class]);
-    }
-    return alloc_class_or_forward(class_of(size), FORWARD_MALLOC, size, 0);
+    unsigned class = class_of(size);
+    void *slot = take_slot(class);
+    return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, FORWARD_MALLOC, size, 0);
 }
 
 /* Slots claimed from memory that nobody has written to are zero already. */
-static bool is_zero(const void *slot)
+static void *clear_slot(void *slot, unsigned class, size_t size)
 {
-    const struct mm_batch *batch = mm_batch_at((uintptr_t)slot);
-    return mm_batch_owner(batch) == mm_tls_heap && mm_tls_heap->lists[batch->class_index].zero;
+    return mm_tls_heap->lists[class].zero ? slot : memset(slot, 0, size);
+}
+
+MM_COLD static void *calloc_slow(size_t size)
+{
+    void *block = alloc_class_or_forward(class_of(size), FORWARD_CALLOC, size, 0);
+    return block != NULL && in_arena(block) ? memset(block, 0, size) : block;
 }
 
 void *mm_calloc(size_t count, size_t size)
@@ -97,10 +106,9 @@ void *mm_calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    void *block = alloc_class_or_forward(class_of(bytes), FORWARD_CALLOC, bytes, 0);
-    if (block != NULL && in_arena(block) && !is_zero(block))
-        memset(block, 0, bytes);
-    return block;
+    unsigned class = class_of(bytes);
+    void *slot = take_slot(class);
+    return mm_likely(slot != NULL) ? clear_slot(slot, class, bytes) : calloc_slow(bytes);
 }
 
 /* For small ones a multiple of the alignment is a slot size, see mm_class_of_aligned(). */
@@ -109,13 +117,13 @@ void *mm_aligned_alloc(size_t alignment, size_t size)
     size_t multiple = (size + alignment - 1) & ~(alignment - 1);
     if (alignment <= MM_GRANULE)
         return mm_alloc(size);
-    if (size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX) {
-        struct mm_bin *bin = &mm_tls_heap->bins[mm_class_of_size(multiple)];
-        if (mm_likely(bin->claimed != 0))
-            return mm_bin_pop(bin);
-    }
-    return alloc_class_or_forward(mm_class_of_aligned(size, alignment), FORWARD_MEMALIGN, size,
-                                  alignment);
+    unsigned class = size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX
+                         ? mm_class_of_size(multiple)
+                         : mm_class_of_aligned(size, alignment);
+    void *slot = take_slot(class);
+    if (mm_likely(slot != NULL))
+        return slot;
+    return alloc_class_or_forward(class, FORWARD_MEMALIGN, size, alignment);
 }
 
 /* --- verdicts --- */

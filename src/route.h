@@ -46,10 +46,12 @@ static inline bool mm_free_fast(void *ptr)
     if (mm_unlikely(!mm_batch_is_quiet(batch, heap)))
         return false;
     struct mm_slot slot = mm_batch_slot(batch, address);
-    uint64_t live = mm_batch_live(batch);
-    if (mm_unlikely(!slot.starts || !(live >> slot.index & 1)))
+    if (mm_unlikely(!slot.starts))
         return false;
-    mm_batch_set_live(batch, live & ~((uint64_t)1 << slot.index));
+    uint64_t live = mm_batch_live(batch);
+    if (mm_unlikely(!mm_bit_take(&live, slot.index)))
+        return false;
+    mm_batch_set_live(batch, live);
     if (mm_unlikely(--batch->until == 0))
         mm_heap_batch_due(heap, batch);
     return true;

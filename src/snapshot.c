@@ -73,8 +73,8 @@ static void take(struct copy *copy)
     copy->count = 0;
     copy->capacity = count_batches() + 1024;
     copy->bytes = copy->capacity * sizeof *copy->rows;
-    copy->rows = mm_os_reserve(copy->bytes);
-    if (copy->rows == NULL || !mm_os_commit(copy->rows, copy->bytes))
+    copy->rows = mm_os_map(copy->bytes);
+    if (copy->rows == NULL)
         copy->capacity = 0; /* only totals of none then */
     size_t unit = 0;
     size_t end = units_in_use();

@@ -14,9 +14,9 @@ set -euo pipefail
 #   lifo        a thousand allocated, then freed in reverse: refills included
 #   random-20k  random replacement over 20,000 live blocks of 16 to 255 bytes: the state of batches changes
 rows='
-pair        100000 300000  65
-lifo        100000 300000  69
-random-20k  200000 600000 103
+pair        100000 300000  60
+lifo        100000 300000  66
+random-20k  200000 600000  99
 '
 
 check=

@@ -228,15 +228,15 @@ static void claiming_small(void)
     bool zero;
     open_batch(mm_class_of_size(48), 8, ZERO);
     CHECK(is_fresh(0) && is_fresh(7));
-    CHECK_EQUAL(mm_batch_claim(batch, 0x0f, &zero), 0x0f);
+    CHECK_EQUAL(mm_batch_claim(batch, 0x0f, MM_WORD_BITS, &zero), 0x0f);
     CHECK(zero && !is_fresh(0) && !is_fresh(3) && is_fresh(4));
-    CHECK_EQUAL(mm_batch_claim(batch, 0xf8, &zero), 0xf8);
+    CHECK_EQUAL(mm_batch_claim(batch, 0xf8, MM_WORD_BITS, &zero), 0xf8);
     CHECK(!zero && !is_fresh(7));
     mm_batch_close(batch);
 
     open_batch(mm_class_of_size(48), 8, USED);
     CHECK(!is_fresh(0));
-    CHECK_EQUAL(mm_batch_claim(batch, 0xff, &zero), 0xff);
+    CHECK_EQUAL(mm_batch_claim(batch, 0xff, MM_WORD_BITS, &zero), 0xff);
     CHECK(!zero);
     mm_batch_close(batch);
 }
@@ -250,7 +250,7 @@ static void claiming_large(void)
         uint64_t left = mm_bits_below(shape.slots);
         while (left != 0) {
             bool zero = false;
-            uint64_t claimed = mm_batch_claim(batch, left, &zero);
+            uint64_t claimed = mm_batch_claim(batch, left, mm_batch_window(batch->size), &zero);
             CHECK(zero && claimed != 0 && (claimed & ~left) == 0);
             CHECK_EQUAL(mm_bit_lowest(claimed), mm_bit_lowest(left));
             unsigned count = mm_bit_count(claimed);

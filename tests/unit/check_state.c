@@ -64,7 +64,7 @@ static void check_shape(const struct mm_batch *batch)
         CHECK_EQUAL(mm_arena.unit_line[unit], line);
 }
 
-/* `until` is what the state makes of the bits; see claim_from() and mm_heap_batch_due(). */
+/* `until` is what the state makes of the bits; see claim_again() and mm_heap_batch_due(). */
 static void check_batch_state(const struct mm_batch *batch)
 {
     const struct mm_heap *heap = mm_batch_owner(batch);
@@ -74,7 +74,7 @@ static void check_batch_state(const struct mm_batch *batch)
     CHECK_EQUAL(batch->state == MM_BATCH_CURRENT, current);
     switch (batch->state) {
     case MM_BATCH_CURRENT:
-        CHECK(batch->until > 0);
+        CHECK(mm_batch_awaits_nothing(batch));
         break;
     case MM_BATCH_AVAILABLE:
         CHECK_EQUAL(batch->until, live > 0 ? (int)live : MM_UNTIL_NEVER);
@@ -82,8 +82,9 @@ static void check_batch_state(const struct mm_batch *batch)
         break;
     default:
         CHECK_EQUAL(batch->state, MM_BATCH_FULL);
-        /* Sooner than at the threshold only after a thread ended: settle_list(). */
-        CHECK(batch->until >= 1 && (unsigned)batch->until + free <= mm_batch_threshold(batch));
+        /* Sooner than at the threshold only after a thread ended: settle_list(). The threshold is
+         * that of the time when the batch became full, when the list may have been shorter. */
+        CHECK(batch->until >= 1 && (unsigned)batch->until + free <= mm_batch_threshold(batch, 0));
     }
 }
 
