@@ -4,10 +4,7 @@
 #include <stddef.h>
 
 #define CLAIM_BYTES 4096u
-#define FIRST_SLOTS 4u /* least slots of a list's first batch ... */
-#define FIRST_ORDER_UP                                                                             \
-    2u /* ... and each later one spans four times as much, up to the full span                     \
-        */
+#define FIRST_SLOTS 4u /* least slots of a list's first batch; each later one spans twice as much */
 
 unsigned mm_batch_slots_most = MM_WORD_BITS;
 
@@ -29,7 +26,7 @@ struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, u
     size_t least = size * (slots_per_batch < MM_WORD_BITS ? slots_per_batch : FIRST_SLOTS);
     unsigned order = mm_log2_ceil((least + (1u << MM_UNIT_SHIFT) - 1) >> MM_UNIT_SHIFT);
     if (slots_per_batch == MM_WORD_BITS)
-        order += batches < MM_SPAN_ORDER_MAX ? FIRST_ORDER_UP * batches : widest;
+        order += batches < MM_SPAN_ORDER_MAX ? batches : widest;
     order = order < widest ? order : widest;
     unsigned slots = slots_of_span(size, order);
     return (struct mm_batch_shape){class, order, slots < slots_per_batch ? slots : slots_per_batch};

@@ -198,35 +198,43 @@ static enum verdict free_remote(struct mm_batch *batch, unsigned index)
 
 static enum verdict free_slot(const void *ptr)
 {
-    struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
-    uint64_t bit = (uint64_t)1 << info.index % MM_WORD_BITS;
-    if (info.batch == NULL || !info.in_slot || info.offset != 0 ||
-        !(atomic_load_explicit(&info.batch->live, memory_order_acquire) & bit))
+    uintptr_t address = (uintptr_t)ptr;
+    struct mm_batch *batch = mm_batch_at(address);
+    struct mm_slot slot = mm_batch_slot(batch, address);
+    /* Below 64 but while another thread makes a new batch of a line that this free is too late for.
+     */
+    unsigned index = slot.index % MM_WORD_BITS;
+    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
+    if (mm_unlikely(!slot.starts || !(live >> index & 1))) {
+        struct mm_slot_info info = mm_batch_inspect(address);
         return verdict_of_dead(&info);
-    if (mm_batch_owner(info.batch) == mm_tls_heap)
-        return free_own(info.batch, info.index);
-    return free_remote(info.batch, info.index);
+    }
+    return mm_batch_owner(batch) == mm_tls_heap ? free_own(batch, index)
+                                                : free_remote(batch, index);
 }
 
 static enum verdict free_outside(void *ptr)
 {
+    int saved_errno = errno;
+    if (!mm_process_started())
+        mm_process_heap();
     struct mm_gate *gate = mm_registry_enter();
     bool known = mm_registry_remove(gate, ptr);
     if (known)
         mm_next_free(ptr);
     mm_registry_leave(gate);
-    return known ? OK : verdict_of_outside(ptr);
+    enum verdict verdict = known ? OK : verdict_of_outside(ptr);
+    errno = saved_errno;
+    return verdict;
 }
 
 void mm_free_slow(void *ptr, const void *caller)
 {
     if (ptr == NULL)
         return;
-    int saved_errno = errno;
-    if (!mm_process_started())
-        mm_process_heap();
-    report(in_arena(ptr) ? free_slot(ptr) : free_outside(ptr), ptr, caller);
-    errno = saved_errno;
+    enum verdict verdict = in_arena(ptr) ? free_slot(ptr) : free_outside(ptr);
+    if (mm_unlikely(verdict != OK))
+        report(verdict, ptr, caller);
 }
 
 /* --- usable size, realloc --- */
