@@ -9,7 +9,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
 #include <sys/types.h>
+
+/* Whether the calling thread is the only one; another can then come only by its own doing. Never
+ * true by mistake. */
+static inline bool mm_os_single_threaded(void)
+{
+#if __has_include(<sys/single_threaded.h>)
+    return __libc_single_threaded;
+#else
+    return false;
+#endif
+}
 
 /* A mutex that the thread inside fork() passes through: it holds every lock of ours from its
  * prepare handler to its parent or child handler, and handlers of others allocate in between. */

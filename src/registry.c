@@ -58,8 +58,11 @@ void mm_registry_release(void)
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
 }
 
+/* A process of one thread needs none: whoever forks is not inside. */
 struct mm_gate *mm_registry_enter(void)
 {
+    if (mm_os_single_threaded())
+        return NULL;
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
     mm_lock_shared(&gate->lock);
@@ -68,7 +71,18 @@ struct mm_gate *mm_registry_enter(void)
 
 void mm_registry_leave(struct mm_gate *gate)
 {
-    mm_unlock_shared(&gate->lock);
+    if (gate != NULL)
+        mm_unlock_shared(&gate->lock);
+}
+
+static void count(struct mm_gate *gate, int64_t change)
+{
+    if (gate == NULL) {
+        int64_t now = atomic_load_explicit(&gates[0].count, memory_order_relaxed);
+        atomic_store_explicit(&gates[0].count, now + change, memory_order_relaxed);
+    } else {
+        atomic_fetch_add_explicit(&gate->count, change, memory_order_relaxed);
+    }
 }
 
 static struct leaf *leaf_of(uintptr_t address)
@@ -135,7 +149,7 @@ bool mm_registry_add(struct mm_gate *gate, const void *block)
     atomic_fetch_or_explicit(&word->live, bit_of(address), memory_order_relaxed);
     if (!was_block(word, address))
         atomic_fetch_or_explicit(&word->once, bit_of(address), memory_order_relaxed);
-    atomic_fetch_add_explicit(&gate->count, 1, memory_order_relaxed);
+    count(gate, 1);
     return true;
 }
 
@@ -160,7 +174,7 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
         atomic_fetch_and_explicit(&word->live, ~bit_of(address), memory_order_acq_rel);
     if (!(before & bit_of(address)))
         return false;
-    atomic_fetch_sub_explicit(&gate->count, 1, memory_order_relaxed);
+    count(gate, -1);
     return true;
 }
 
