@@ -183,6 +183,20 @@ void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
     name[length] = '\0';
 }
 
+struct mm_signals mm_os_block_signals(void)
+{
+    struct mm_signals signals;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &signals.before);
+    return signals;
+}
+
+void mm_os_restore_signals(const struct mm_signals *signals)
+{
+    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+}
+
 static void write_all(int fd, const char *next, size_t size)
 {
     while (size > 0) {

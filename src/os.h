@@ -6,6 +6,7 @@
 #define MM_OS_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,6 +71,13 @@ pid_t mm_os_thread_id(void);
 /* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */
 #define MM_THREAD_NAME 16u
 void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME]);
+
+/* No signal handler runs in the calling thread between these two; they nest. */
+struct mm_signals {
+    sigset_t before;
+};
+struct mm_signals mm_os_block_signals(void);
+void mm_os_restore_signals(const struct mm_signals *signals);
 
 /* Writes all of it; gives up on an error. A pipe that nobody reads raises no SIGPIPE: the program
  * does not expect one from a call of free. */
