@@ -1,4 +1,4 @@
-/* report_json.h - reports for programs: one JSON object a line. tests/misuse/report.schema.json
+/* report_json.h - reports for programs: one JSON object a line. tests/report/report.schema.json
  * says what is in it.
  *
  * Texts are UTF-8: each byte that is no part of a valid character stands as U+FFFD. Addresses are
