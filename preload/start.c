@@ -93,8 +93,8 @@ static void at_exit(void *unused)
         write_snapshot();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
-    if (mm_options.exitcode >= 0 && mm_report_count() > 0)
-        exit((int)mm_options.exitcode);
+    if (mm_report_exit_status(-1) >= 0)
+        exit(mm_report_exit_status(-1));
 }
 
 /* --- other ends than exit() --- */
@@ -119,8 +119,8 @@ EXPORT _Noreturn void _Exit(int status)
 static void at_quick_exit_of_all(void)
 {
     mm_report_summary();
-    if (mm_options.exitcode >= 0 && mm_report_count() > 0)
-        _exit((int)mm_options.exitcode);
+    if (mm_report_exit_status(-1) >= 0)
+        _exit(mm_report_exit_status(-1));
 }
 
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs

@@ -89,7 +89,8 @@ bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
 {
     uint64_t give_up = mm_os_milliseconds() + milliseconds;
     while (!mm_turn_try(turn)) {
-        if (mm_os_milliseconds() > give_up)
+        if (atomic_load_explicit(&turn->holder, memory_order_relaxed) == pthread_self() ||
+            mm_os_milliseconds() > give_up)
             return false;
         mm_os_yield();
     }

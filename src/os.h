@@ -46,14 +46,14 @@ void mm_lock_renew(struct mm_shared_lock *lock);
 void mm_locks_pass(void);
 void mm_locks_pass_end(void);
 
-/* A lock for what may come in any thread at any time, inside a callback of ours too: who holds it
- * is known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
- * up by mm_turn_renew(). Signals must be blocked unless the holder can do without it. */
+/* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
+ * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
+ * up by mm_turn_renew(). */
 struct mm_turn {
     _Atomic pthread_t holder; /* 0: nobody */
 };
 bool mm_turn_try(struct mm_turn *turn);
-/* False after so many milliseconds. */
+/* False after so many milliseconds, and at once when the thread itself has it. */
 bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds);
 void mm_turn_end(struct mm_turn *turn);
 void mm_turn_renew(struct mm_turn *turn);
@@ -123,7 +123,7 @@ struct mm_os_command {
     const char *path;
     const char *const *arguments;   /* with the name in front, NULL at the end */
     const char *const *environment; /* NULL at the end */
-    void *stack;                    /* of 16 KiB at least, for its start */
+    void *stack;                    /* 16 KiB, for its start */
     size_t stack_size;
     char *output;
     size_t output_size;

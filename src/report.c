@@ -30,7 +30,7 @@ static size_t suppressions_size;
 /* That the findings are of. A vfork()'s child has another id, and the same memory. */
 static _Atomic pid_t process;
 static _Atomic uint64_t counts[3], hidden, shown, suppressed, uncertain;
-static _Atomic bool summary_told;
+static _Atomic bool misused, summary_told;
 
 /* Where a report is put together. Kept during a callback, which may misuse in turn. */
 static struct room {
@@ -38,7 +38,7 @@ static struct room {
     struct mm_finding finding;
     struct mm_symbolize_room symbolize;
     char program[1024];
-    char text[65536];
+    char text[32768];
 } rooms[ROOMS];
 
 /* --- start --- */
@@ -218,14 +218,14 @@ static void tell(struct room *room, const struct mm_signals *signals)
         mm_report_json_finding(&out, finding);
     else
         mm_report_text_finding(&out, finding);
-    if (settings.on_misuse == NULL) {
-        mm_sink_write(room->text, out.length);
-        return;
-    }
-    struct mem_mngr_misuse misuse = {finding->kind, (void *)(uintptr_t)finding->ptr, room->text,
-                                     out.length};
     mm_os_restore_signals(signals);
-    settings.on_misuse(&misuse, settings.user);
+    if (settings.on_misuse != NULL) {
+        struct mem_mngr_misuse misuse = {finding->kind, (void *)(uintptr_t)finding->ptr, room->text,
+                                         out.length};
+        settings.on_misuse(&misuse, settings.user);
+    } else {
+        mm_sink_write(room->text, out.length);
+    }
 }
 
 /* --- which are shown --- */
@@ -349,6 +349,7 @@ void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *call
     int saved_errno = errno;
     int cancel_state; /* free() is no cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    atomic_store_explicit(&misused, true, memory_order_relaxed);
     enum mm_fate fate = judge_call(kind, ptr, caller);
     count(kind, fate);
     if (fate != MM_FATE_SUPPRESSED)
@@ -373,7 +374,7 @@ void mm_report_forget(void)
     for (unsigned i = 0; i < ROOMS; i++)
         mm_turn_renew(&rooms[i].turn);
     mm_sink_renew();
-    if (mm_report_count() == 0 && value_of(&suppressed) == 0)
+    if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
         return;
     for (unsigned kind = 0; kind < 3; kind++)
         atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);

@@ -2,8 +2,8 @@
  *
  * A finding is one kind of misuse at one stack; it is shown when it first comes, and counted ever
  * after (seen.h). A report is put together in one of a few rooms set aside for that, with signals
- * blocked, and written at once: it allocates nothing, takes no lock that a thread inside malloc may
- * hold, and mixes with no other. */
+ * blocked, and then written at once: it allocates nothing, takes no lock that a thread inside
+ * malloc may hold, and mixes with no other. */
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 

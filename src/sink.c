@@ -146,15 +146,15 @@ static void give_up_log(const char *problem)
     complain(line);
 }
 
+/* Signals are not blocked: who reads may be slow, and the program is to be stopped all the same. A
+ * report from a handler that came in between has no turn to wait for. */
 static const char *write_in_turn(const char *(*write_it)(const void *text, size_t size),
                                  const void *text, size_t size)
 {
-    struct mm_signals signals = mm_os_block_signals();
     bool taken = mm_turn_take(&turn, WAIT_MS);
     const char *problem = write_it(text, size);
     if (taken)
         mm_turn_end(&turn);
-    mm_os_restore_signals(&signals);
     return problem;
 }
 

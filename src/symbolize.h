@@ -30,9 +30,9 @@ struct mm_symbolize_room {
     char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
     const char *arguments[MM_SYMBOLIZE_FRAMES_MAX + 10];
     struct mm_frame frames[MM_TRACE_MAX];
-    char text[65536];
+    char text[32768];
     size_t text_length;
-    char stack[32768];
+    char stack[16384];
 };
 
 /* Looks for the tools in the folders of a PATH; false when there is none. */

@@ -300,7 +300,7 @@ static void in_exec(void)
 {
     release(a_global);
     execl("/proc/self/exe", "cases", "one", (char *)NULL);
-    CHECK(!"exec");
+    check_failed(__LINE__, "execl()");
 }
 
 /* Children that end in each way, and free badly before or not. */
