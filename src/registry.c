@@ -256,13 +256,12 @@ static bool highest_in_leaf(struct leaf *leaf, struct place from, uintptr_t *off
     for (size_t i = last / MM_WORD_BITS + 1; i-- > 0; mask = UINT64_MAX) {
         uint64_t groups = atomic_load(&leaf->groups[i]) & mask;
         while (groups != 0) {
-            unsigned bit = mm_log2_floor(groups);
-            size_t group = i * MM_WORD_BITS + bit;
+            size_t group = i * MM_WORD_BITS + mm_log2_floor(groups);
             if (highest_in_group(leaf, group, group == last ? from : end_of_group(group), offset))
                 return true;
             if (group != last)
                 forget_group(leaf, group);
-            groups &= ~((uint64_t)1 << bit);
+            groups &= ~((uint64_t)1 << group % MM_WORD_BITS);
         }
     }
     return false;
