@@ -325,8 +325,8 @@ static const char *read_opened(int fd, size_t *size)
         return NULL;
     }
     size_t capacity = (size_t)status.st_size + 1;
-    char *text = mm_os_reserve(capacity);
-    if (text == NULL || !mm_os_commit(text, capacity))
+    char *text = mm_os_map(capacity);
+    if (text == NULL)
         return NULL;
     size_t got = 1;
     for (*size = 0; got > 0 && *size < capacity; *size += got)
