@@ -409,14 +409,21 @@ static void end_after(uint64_t milliseconds)
     alarm((unsigned)(milliseconds / 1000) + 1);
 }
 
+/* Any of these three may have been closed, and be a number of the pipe now. */
+static bool set_standard_files(int output)
+{
+    int nothing = fcntl(open("/dev/null", O_RDWR), F_DUPFD, STDERR_FILENO + 1);
+    output = fcntl(output, F_DUPFD, STDERR_FILENO + 1);
+    return nothing >= 0 && output >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
+           dup2(output, STDOUT_FILENO) >= 0 && dup2(nothing, STDERR_FILENO) >= 0;
+}
+
 /* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
 static int become_program(void *argument)
 {
     const struct start *start = argument;
     uint64_t now = mm_os_milliseconds();
-    int nothing = open("/dev/null", O_RDWR);
-    if (now >= start->command->give_up || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
-        dup2(nothing, STDERR_FILENO) < 0 || dup2(start->output, STDOUT_FILENO) < 0)
+    if (now >= start->command->give_up || !set_standard_files(start->output))
         return 1;
     /* Files that the program left open for an exec of its own. */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);

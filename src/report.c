@@ -22,7 +22,6 @@
 #define EXIT_STATUS  1      /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
 #define ROOMS        4u     /* reports that are put together at the same time */
 #define ROOM_WAIT_MS 10000u /* longer than it takes to symbolize one */
-#define NOTE_SIZE    4096u
 
 static struct mm_report_settings settings;
 static const char *suppressions;
@@ -40,6 +39,35 @@ static struct room {
     char program[1024];
     char text[32768];
 } rooms[ROOMS];
+
+/* NULL when all are taken for long. */
+static struct room *take_room(void)
+{
+    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
+    do {
+        for (unsigned i = 0; i < ROOMS; i++) {
+            if (mm_turn_try(&rooms[i].turn))
+                return &rooms[i];
+        }
+        mm_os_yield();
+    } while (mm_os_milliseconds() <= give_up);
+    return NULL;
+}
+
+void mm_report_note(const char *line)
+{
+    struct room *room = take_room();
+    struct mm_out out;
+    if (room == NULL)
+        return;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_note(&out, line);
+    else
+        mm_report_text_note(&out, line);
+    mm_sink_write(room->text, out.length);
+    mm_turn_end(&room->turn);
+}
 
 /* --- start --- */
 
@@ -95,35 +123,9 @@ void mm_report_read_options(const char *search_path)
 
 /* --- one finding --- */
 
-void mm_report_note(const char *line)
-{
-    char text[NOTE_SIZE];
-    struct mm_out out;
-    mm_out_start(&out, text, sizeof text);
-    if (mm_options.format == MM_FORMAT_JSON)
-        mm_report_json_note(&out, line);
-    else
-        mm_report_text_note(&out, line);
-    mm_sink_write(text, out.length);
-}
-
 static bool is_own_process(void)
 {
     return atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id();
-}
-
-/* NULL when all are taken for long. */
-static struct room *take_room(void)
-{
-    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
-    do {
-        for (unsigned i = 0; i < ROOMS; i++) {
-            if (mm_turn_try(&rooms[i].turn))
-                return &rooms[i];
-        }
-        mm_os_yield();
-    } while (mm_os_milliseconds() <= give_up);
-    return NULL;
 }
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
@@ -393,24 +395,37 @@ size_t mm_report_count(void)
     return sum;
 }
 
-void mm_report_summary(void)
+static struct mm_totals take_totals(void)
 {
-    char text[NOTE_SIZE];
-    struct mm_out out;
-    struct mm_totals totals = {
+    return (struct mm_totals){
         .kinds = {value_of(&counts[0]), value_of(&counts[1]), value_of(&counts[2])},
         .hidden = value_of(&hidden),
         .suppressed = value_of(&suppressed),
-        .uncertain = value_of(&uncertain)};
-    if ((mm_report_count() == 0 && totals.suppressed == 0) || !is_own_process() ||
-        atomic_exchange_explicit(&summary_told, true, memory_order_relaxed))
+        .uncertain = value_of(&uncertain),
+    };
+}
+
+/* Whoever is first. */
+static bool may_tell_summary(void)
+{
+    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && is_own_process() &&
+           !atomic_exchange_explicit(&summary_told, true, memory_order_relaxed);
+}
+
+void mm_report_summary(void)
+{
+    struct mm_totals totals = take_totals();
+    struct room *room = may_tell_summary() ? take_room() : NULL;
+    struct mm_out out;
+    if (room == NULL)
         return;
-    mm_out_start(&out, text, sizeof text);
+    mm_out_start(&out, room->text, sizeof room->text);
     if (mm_options.format == MM_FORMAT_JSON)
         mm_report_json_summary(&out, &totals);
     else
         mm_report_text_summary(&out, &totals);
-    mm_sink_write(text, out.length);
+    mm_sink_write(room->text, out.length);
+    mm_turn_end(&room->turn);
 }
 
 int mm_report_exit_status(int status)

@@ -268,6 +268,16 @@ static void without_stderr(void)
     CHECK(fstat(STDERR_FILENO, &own) == 0 && own.st_size == 0);
 }
 
+/* A pipe to a tool then gets these numbers. */
+static void without_standard_files(void)
+{
+    close(STDIN_FILENO);
+    close(STDERR_FILENO);
+    release(a_global);
+    close(STDOUT_FILENO);
+    release(a_global);
+}
+
 static void few_files(void)
 {
     struct rlimit limit = {16, 16};
@@ -367,6 +377,7 @@ static const struct {
     {"takes-all-files", takes_all_files},
     {"closes-all-files", closes_all_files},
     {"without-stderr", without_stderr},
+    {"without-standard-files", without_standard_files},
     {"few-files", few_files},
     {"in-fork", in_fork},
     {"in-exec", in_exec},

@@ -409,6 +409,9 @@ def tools():
                             report[-1]), report
     run = cases("no-child", SYMBOLIZE=1, PATH=folder_with(there[0]))
     assert " in release " in run.err
+    cases("without-standard-files", SYMBOLIZE=1, PATH=folder_with(there[0]), LOG=path("log"))
+    reports, _ = split_reports(read("log"))
+    assert len(reports) == 2 and all(" in release /" in report[1] for report in reports), reports
 
 
 def no_tool():
