@@ -1,7 +1,6 @@
 #include "report.h"
 
 #include "backtrace.h"
-#include "bitmap.h"
 #include "finding.h"
 #include "options.h"
 #include "os.h"

@@ -285,10 +285,8 @@ bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room)
     struct mm_trace *const traces[] = {&finding->bad, &finding->freed, &finding->allocated};
     if (tool == NULL || atomic_load_explicit(&given_up, memory_order_relaxed))
         return true;
-    if (!ask_all((const struct mm_trace *const *)traces, room)) {
-        atomic_store_explicit(&given_up, true, memory_order_relaxed);
-        return false;
-    }
+    if (!ask_all((const struct mm_trace *const *)traces, room))
+        return atomic_exchange_explicit(&given_up, true, memory_order_relaxed);
     for (unsigned t = 0; t < 3; t++)
         fill_in(traces[t], room);
     return true;

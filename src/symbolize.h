@@ -38,8 +38,8 @@ struct mm_symbolize_room {
 /* Looks for the tools in the folders of a PATH; false when there is none. */
 bool mm_symbolize_start(const char *search_path);
 
-/* Adds what is found to the frames, and frames of inlined functions. False when the tool could not
- * be run, or not in time: it is not tried again. */
+/* Adds what is found to the frames, and frames of inlined functions. False, once, when the
+ * tool could not be run, or not in time: it is not tried again. */
 bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room);
 
 /* Reads what a tool wrote about addresses of `module`; writes into the text. */

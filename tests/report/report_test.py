@@ -216,7 +216,13 @@ def threads_text():
 
 
 def threads_json():
-    check_threads(json_lines(cases("threads", MAX_REPORTS=1000, FORMAT="json").err))
+    """Lines longer than what a pipe takes in one piece, by a path that each frame names."""
+    folder = path("a" * 200)
+    os.mkdir(folder)
+    program = shutil.copy(args.cases, folder)
+    run = Run(program, "threads", MAX_REPORTS=1000, FORMAT="json")
+    assert max(map(len, run.err.splitlines())) > 4096
+    check_threads(json_lines(run.err))
 
 
 def threads_symbolized():
