@@ -19,6 +19,7 @@ enum shim_function {
     SHIM_MALLINFO2,
     SHIM_MALLOC_STATS,
     SHIM_MALLOC_TRIM,
+    SHIM_EXIT,
     SHIM_FUNCTIONS
 };
 

@@ -66,10 +66,11 @@ memory_manager
 snapshot route
 process
 report
-owner
+owner report_text report_json symbolize
+finding
 heap
 batch registry
-size_class arena backtrace next_libc
+size_class arena backtrace module seen sink stacks suppress next_libc
 options next
 bitmap out
 os

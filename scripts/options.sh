@@ -29,6 +29,8 @@ table() {
                 value = $6
                 sub(/,.*/, "", value)
             }
+            if (type == "TEXT")
+                values = $6
             sub(/^-1$/, "-", value)
             print "| `" name "` | " value " | " values " | " help " |"
         }'
