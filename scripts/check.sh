@@ -242,6 +242,8 @@ check_aarch64() {
         aarch64-linux-gnu-readelf -d "$dir/libmmshim.so" | grep 'libatomic\|libgcc'; then
         return 1
     fi
+    # The emulator keeps a table of all pages: less address space, less to reserve, and to enter there.
+    ulimit -v $((8 << 20))
     cd -- "$dir" && ctest -j "$(nproc)" -R "$emulated" -E "$not_emulated" --output-on-failure --no-tests=error
 }
 
