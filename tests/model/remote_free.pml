@@ -125,10 +125,10 @@ inline push()
 
 /* --- a thread that does not own the batch --- */
 
-/* free_slot() to queue() */
+/* free_slot(), free_remote(), mm_batch_free_remote() and what that calls */
 inline free_remote()
 {
-    /* mm_batch_inspect(): unit_line, then the line's base */
+    /* mm_batch_at(): unit_line, mm_batch_slot(): base */
     if
     :: atomic { unit_line[span] != LINE -> late--; is_told = true; goto verdict }
     :: unit_line[span] == LINE
