@@ -66,7 +66,7 @@ can_install() {
     fi
 }
 
-# apt_install PACKAGE...
+# apt_install PACKAGE... - fails where one could only come by removing what is there.
 apt_install() {
     local log status=0
     log=$(mktemp)
@@ -76,7 +76,7 @@ apt_install() {
         as_root apt-get -q update >"$log" 2>&1 </dev/null || true
         apt_updated=yes
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-remove --no-install-recommends \
         -o DPkg::Lock::Timeout=120 install "$@" >>"$log" 2>&1 </dev/null || status=$?
     [ "$status" -eq 0 ] || grep -E '^(E|W|Err):?' "$log" >&2 || tail -n 20 "$log" >&2
     rm -f -- "$log"

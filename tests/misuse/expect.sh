@@ -5,7 +5,7 @@
 #   expect.sh [--join] [--sed COMMAND]... EXPECTED STATUS [NAME=VALUE...] PROGRAM [ARGUMENT...]
 #
 # STATUS is the exit status to expect (134: killed by SIGABRT), NAME=VALUE an environment variable
-# for the program. LD_PRELOAD is passed on to the program, and to nothing else that runs here.
+# for the program; MISUSE_EMULATOR holds the command that runs it, when it is for another machine. LD_PRELOAD is passed on to the program, and to nothing else that runs here.
 #
 #   PID PROGRAM COMM   the process, the program's path and the name of its main thread
 #   NAME               a value that the program published on stdout as NAME=VALUE
@@ -52,6 +52,7 @@ while [[ $1 == *=* ]]; do
 done
 program=$(realpath "$1")
 shift
+read -ra emulator <<<"${MISUSE_EMULATOR-}"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -64,7 +65,7 @@ fail() {
 }
 
 ulimit -c 0
-env "${environment[@]}" "$program" "$@" >"$work/stdout" 2>"$work/stderr" &
+env "${environment[@]}" "${emulator[@]}" "$program" "$@" >"$work/stdout" 2>"$work/stderr" &
 pid=$!
 status=0
 wait "$pid" 2>"$work/wait" || status=$?
@@ -97,7 +98,7 @@ quoted() {
     printf '%s' "$1" | sed 's/[][\\.*^$/]/\\&/g'
 }
 
-comm=$(basename "$program")
+comm=$(basename "${emulator[0]:-$program}")
 # The order matters: a pointer may equal the address of its batch.
 {
     cat <<END
