@@ -3,7 +3,6 @@
 # packages: python3 libpython3.11-testsuite
 . "${0%/*}/../compare.sh"
 [ $# -gt 0 ] || set -- test_dict test_list test_json test_threading test_subprocess test_mp_fork
-time_limit=120
 
 # Left out: tests that wait for a timeout to pass, or for what the machine's load decides.
 ignored=(
