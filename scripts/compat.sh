@@ -49,7 +49,7 @@ install_packages() {
 # outcome LOG STATUS - "same", "skipped" or "differs", and the case's own words.
 outcome() {
     case $2 in
-    0) printf 'same\t%s\n' "$(sed -n 's/^the same .*(\(.*\))$/\1/p' "$1" | tail -n 1)" ;;
+    0) printf 'same\t%s\n' "$(sed -n 's/^the same without and with the shim: [^ ]* (\(.*\))$/\1/p' "$1" | tail -n 1)" ;;
     "$skip") printf 'skipped\t%s\n' "$(sed -n 's/^skipped: [^ ]* (\(.*\))$/\1/p' "$1")" ;;
     *) printf 'differs\t%s\n' "$(sed -n 's/^FAILED: [^:]*: //p' "$1" | head -n 1)" ;;
     esac

@@ -149,6 +149,14 @@ normalise() {
     cat
 }
 
+# seconds START - prints how long a run took, and what of the processors: the children that `times`
+# counted in $work/times before and after it.
+seconds() {
+    awk -v wall="$EPOCHREALTIME" -v start="$1" '
+        NR % 2 == 0 { split($0, t, "[ms ]+"); before = cpu; cpu = t[1] * 60 + t[2] + t[3] * 60 + t[4] }
+        END { printf "%.1f s, processor %.1f s", wall - start, cpu - before }' "$work/times"
+}
+
 # run_once MODE ACTION: each run is a process group of its own, so that all of it can be ended.
 run_once() {
     mkdir -p "$work/run/varying" "$work/$1"
@@ -165,6 +173,7 @@ run_once() {
     group=$!
     set +m
 
+    times >>"$work/times"
     local start=$EPOCHREALTIME end=$((SECONDS + time_limit)) status=0 stream
     while kill -0 "$group" 2>/dev/null; do
         if ((SECONDS >= end)); then
@@ -177,7 +186,8 @@ run_once() {
         sleep 0.05
     done
     wait "$group" || status=$?
-    awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $start }" >"$work/$1/seconds"
+    times >>"$work/times"
+    seconds "$start" >"$work/$1/seconds"
     kill -KILL -- "-$group" 2>/dev/null || true
     group=
 
@@ -231,6 +241,6 @@ compare() {
     expect_silence
     [ "$failed" = no ] || exit 1
     echo "the same without and with the shim: $test_name" \
-        "($(cat "$work/plain/seconds") s, $(cat "$work/shim/seconds") s)"
+        "($(cat "$work/plain/seconds"); with it $(cat "$work/shim/seconds"))"
     rm -rf "$work/plain" "$work/shim"
 }

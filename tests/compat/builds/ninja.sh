@@ -13,7 +13,7 @@ work() {
     } >build.ninja
     ninja -j2 | tail -n 1
     ninja
-    echo changed >17
+    echo changed >./17
     ninja -j2 | tail -n 1
     ninja -t targets all | cksum
     ninja -t clean

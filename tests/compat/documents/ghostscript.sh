@@ -15,7 +15,7 @@ work() {
     local run=(gs -q -dSAFER -dBATCH -dNOPAUSE)
     "${run[@]}" -sDEVICE=png16m -r100 -o page%d.png page.ps
     "${run[@]}" -sDEVICE=jpeg -r72 -o page%d.jpg page.ps
-    "${run[@]}" -sDEVICE=tiffg4 -r150 -o page.tif page.ps
+    "${run[@]}" -sDEVICE=tiffg4 -r150 -o varying/page.tif page.ps # holds the time
     "${run[@]}" -sDEVICE=pdfwrite -o varying/page.pdf page.ps
     "${run[@]}" -sDEVICE=txtwrite -o - varying/page.pdf
     "${run[@]}" -sDEVICE=pnggray -dTextAlphaBits=4 -r50 -o gray%d.png varying/page.pdf

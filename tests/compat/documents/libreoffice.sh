@@ -18,7 +18,7 @@ work() {
     convert_to ods sheet.csv
     convert_to xlsx varying/out/sheet.ods
     convert_to csv varying/out/sheet.xlsx
-    convert_to txt:Text varying/out/page.docx
+    convert_to "txt:Text (encoded):UTF8" varying/out/page.docx
     env -u LD_PRELOAD pdftotext -layout varying/out/page.pdf - | cksum
     cp varying/out/sheet.csv out.csv
     cp varying/out/page.txt out.txt

@@ -23,7 +23,7 @@
     (org-mode)
     (goto-char (point-min))
     (org-map-entries (lambda () (message "%s" (org-get-heading)))))
-  (message "%d" (length (json-encode (cl-loop for i below 2000 collect (list i (number-to-string i))))))
+  (message "%d" (length (json-encode (cl-loop for i below 2000 collect (vector i (number-to-string i))))))
   (message "%s" (% (cl-reduce #'* (number-sequence 1 100)) (expt 10 20)))
   (message "%s" (shell-command-to-string "seq 1000 | tail -n 1"))
   (garbage-collect))

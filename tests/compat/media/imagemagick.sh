@@ -5,7 +5,7 @@
 need convert identify montage
 
 work() {
-    local exact=(-define png:exclude-chunks=date,time -strip)
+    local exact=(-define 'png:exclude-chunks=date,time' -strip)
     convert -size 400x300 -seed 1 plasma:red-blue "${exact[@]}" plasma.png
     convert -size 400x300 gradient:white-black -fill red -draw 'circle 200,150 200,50' -stroke green -draw 'line 0,0 400,300' "${exact[@]}" drawn.png
     convert plasma.png -blur 0x5 -swirl 90 -modulate 120,80 -resize 50% -rotate 30 "${exact[@]}" swirled.png

@@ -27,7 +27,7 @@ frontend in
     http-request set-header X-Seen %[src]
     http-response del-header Last-Modified
     http-response del-header Date
-    http-response set-header X-Hash %[path,xxh64]
+    http-request set-header X-Hash %[path,xxh64]
     compression algo gzip
     compression type text/plain
     default_backend out

@@ -4,11 +4,11 @@
 . "${0%/*}/../compare.sh"
 qemu=qemu-$(uname -m)
 need "$qemu"
-"$qemu" "$(command -v true)" 2>/dev/null || skip "$qemu can't run this system's programs"
+"$qemu" "$(type -P true)" 2>/dev/null || skip "$qemu can't run this system's programs"
 
 work() {
-    "$qemu" "$(command -v sort)" -n <<<$'10\n9\n1'
+    "$qemu" "$(type -P sort)" -n <<<$'10\n9\n1'
     "$qemu" "$PRELOAD_BLOCKS"
-    "$qemu" "$(command -v bash)" -c 'for i in {1..300}; do text+=$i; done; echo ${#text}'
+    "$qemu" "$(type -P bash)" -c 'for i in {1..300}; do text+=$i; done; echo ${#text}'
 }
 compare work

@@ -13,8 +13,7 @@ work() {
     echo 'reversed text' | rev
     flock lock -c 'echo locked'
     setsid -w sh -c 'echo in a session of its own'
-    truncate -s 10M image && mkswap -U 00000000-0000-0000-0000-000000000001 image >/dev/null && rm image
-    uuidgen --sha1 --namespace @dns --name example.org
+    head -c 10M /dev/zero >image && chmod 600 image && mkswap -U 00000000-0000-0000-0000-000000000001 image >/dev/null && rm image
     namei -m /usr/bin/env | tail -n 1
     ps -o comm= -p $$
     findmnt --version; lsblk --version; prlimit --nofile=100 sh -c 'ulimit -n'
