@@ -1,7 +1,7 @@
 #!/bin/bash
 # chromium: headless, with its sandbox where it may use one: a page with scripts, canvas, workers and wasm dumped and drawn.
 # packages: chromium fonts-dejavu-core
-# note: brings its own malloc (PartitionAlloc), which stays in use; the shim serves only what shared libraries resolve to it
+# note: has its own malloc (PartitionAlloc), which stays in use: the shim is loaded and idle
 . "${0%/*}/../compare.sh"
 need chromium
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # firefox-esr: headless: the same page drawn, content processes in their sandbox.
 # packages: firefox-esr fonts-dejavu-core
-# note: brings its own malloc (mozjemalloc), which its executable defines and so stays in use; the shim is loaded and idle
+# note: has its own malloc (mozjemalloc), which stays in use: the shim is loaded and idle
 . "${0%/*}/../compare.sh"
 need firefox-esr
 

@@ -14,7 +14,7 @@ work() {
     { echo 'n,square,formula'; seq 500 | awk '{ print $1 "," $1 * $1 ",=SUM(A$2:B" $1 + 1 ")" }'; } >sheet.csv
     convert_to odt:writer8 page.html
     convert_to pdf varying/out/page.odt
-    convert_to docx varying/out/page.odt
+    convert_to 'docx:MS Word 2007 XML' varying/out/page.odt
     convert_to ods sheet.csv
     convert_to xlsx varying/out/sheet.ods
     convert_to csv varying/out/sheet.xlsx

@@ -1,7 +1,6 @@
 #!/bin/bash
 # pandoc: a long Markdown text to HTML, LaTeX, EPUB, DOCX, JSON and back.
 # packages: pandoc
-# note: the Haskell heap comes from the system directly; the shim serves the C libraries in it
 . "${0%/*}/../compare.sh"
 need pandoc
 

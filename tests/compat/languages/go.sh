@@ -1,7 +1,7 @@
 #!/bin/bash
 # go: a program built without cgo and with it, and run, race detector included.
 # packages: golang-go gcc libc6-dev
-# note: Go's own memory comes from the system directly; the shim serves what cgo allocates and cmd/cgo's gcc. A program built without cgo is static: no preloaded library takes effect there
+# note: a program built without cgo is static and has no malloc: nothing takes effect there, nor is there anything to report; build with CGO_ENABLED=1 to have its C code checked
 . "${0%/*}/../compare.sh"
 need go gcc
 

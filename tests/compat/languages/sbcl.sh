@@ -1,7 +1,6 @@
 #!/bin/bash
 # sbcl: hash tables, strings, big numbers, compiled functions, foreign memory.
 # packages: sbcl
-# note: Lisp objects come from the system directly; the shim serves foreign memory
 . "${0%/*}/../compare.sh"
 need sbcl
 

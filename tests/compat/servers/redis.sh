@@ -1,6 +1,7 @@
 #!/bin/bash
 # redis: redis-benchmark, a background save meanwhile, and the data read back.
 # packages: redis-server redis-tools
+# note: Debian's links libjemalloc, whose place the shim takes; what INFO and MEMORY tell of the allocator is of the idle jemalloc
 . "${0%/*}/../compare.sh"
 need redis-server redis-cli redis-benchmark
 
