@@ -9,8 +9,9 @@
 #define MIN_ARENA ((size_t)1 << 20)
 /* The chunk before it is never handed out: a pointer that lies just before the first slot still is
  * one into the arena, and so told as interior like any other of its kind. */
-#define FIRST_CHUNK 1u
-#define GROUP_SHIFT (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+#define FIRST_CHUNK   1u
+#define PATIENCE_MOST 1023u
+#define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
@@ -31,6 +32,7 @@ static struct {
     uint64_t *pool, *dirty, *old; /* a word a group */
     size_t first_group;           /* no group below it has a bit in pool */
     size_t dirty_chunks, taken_chunks;
+    uint32_t patience, unasked; /* see may_ask() */
     _Atomic uint64_t next_tick;
 } state;
 
@@ -51,6 +53,26 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     /* Walkers without the lock read this as their bound. */
     __atomic_store_n(&part->committed, wanted, __ATOMIC_RELEASE);
     return true;
+}
+
+/* A system that refused memory is likely to refuse again, and each time costs two calls with the
+ * lock held: so a number of wishes go unasked then, twice as many after each further refusal. Who
+ * wished is served by the next allocator meanwhile. */
+static bool may_ask(void)
+{
+    if (state.unasked == 0)
+        return true;
+    state.unasked--;
+    return false;
+}
+
+static bool note_answer(bool granted)
+{
+    state.patience = granted ? 0 : 2 * state.patience + 1;
+    if (state.patience > PATIENCE_MOST)
+        state.patience = PATIENCE_MOST;
+    state.unasked = state.patience;
+    return granted;
 }
 
 static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
@@ -133,6 +155,7 @@ void mm_arena_release(void)
     mm_os_release(state.reservation, state.reserved);
     state.pool = NULL;
     state.first_group = state.dirty_chunks = state.taken_chunks = 0;
+    state.patience = state.unasked = 0;
     atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
 }
 
@@ -162,7 +185,7 @@ static bool extend_pool(void)
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - from)
         step = state.arena.end - from;
-    if (step == 0 || !(grow(from + step) || grow(from + state.arena.step)))
+    if (step == 0 || !may_ask() || !note_answer(grow(from + step) || grow(from + state.arena.step)))
         return false;
     size_t last = mm_arena_chunk_index(state.arena.committed);
     size_t first = mm_arena_chunk_index(from);
@@ -291,13 +314,18 @@ size_t mm_arena_trim(void)
     return purged;
 }
 
+static bool commit_lines(uintptr_t end)
+{
+    return end <= state.lines.committed ||
+           (may_ask() && note_answer(commit_up_to(&state.lines, end)));
+}
+
 uint32_t mm_arena_take_lines(uint32_t count)
 {
     uint32_t first = MM_LINE_NONE;
     mm_lock(&mm_arena_lock);
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
-    if (mm_arena.size != 0 && end <= UINT32_MAX &&
-        commit_up_to(&state.lines, state.lines.start + end)) {
+    if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
         first = state.next_line;
         state.next_line = (uint32_t)end;
     }

@@ -312,6 +312,35 @@ static void at_random(void)
     }
 }
 
+/* A system that goes on refusing is asked ever less often, and again once it may have changed its
+ * mind. */
+static void patience(void)
+{
+    CHECK_EQUAL(mem_mngr_init(), 0);
+    mem_mngr_free(mem_mngr_alloc(100000)); /* the registry's part is there already */
+    seam_fail(SEAM_mprotect, 1, true, 0);
+    void *list = NULL;
+    for (unsigned i = 0; i < 20000; i++) {
+        void **block = mem_mngr_alloc(500);
+        CHECK(block != NULL);
+        *block = list;
+        list = block;
+    }
+    CHECK(seam_count(SEAM_mprotect) > 10 && seam_count(SEAM_mprotect) < 100);
+    seam_heal();
+    for (unsigned i = 0; i < 10000; i++) {
+        void **block = mem_mngr_alloc(500);
+        *block = list;
+        list = block;
+    }
+    CHECK(in_arena(list));
+    for (void *next; list != NULL; list = next) {
+        next = *(void **)list;
+        mem_mngr_free(list);
+    }
+    CHECK_EQUAL(mem_mngr_leave(), 0);
+}
+
 /* An interrupted call is made again, and the report comes whole. */
 static void interrupted(void)
 {
@@ -339,6 +368,7 @@ int main(void)
     one_by_one();
     at_random();
     interrupted();
+    patience();
     check_pipe_close(&caught);
     return 0;
 }
