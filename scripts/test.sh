@@ -9,7 +9,7 @@ set -euo pipefail
 # program:package, for the tests of real programs and for check.sh.
 programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils node:nodejs tmux:tmux
     vim:vim xz:xz-utils lua5.4:lua5.4 jq:jq openssl:openssl valgrind:valgrind gdb:gdb strace:strace
-    pkg-config:pkg-config clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
+    pkg-config:pkg-config clang:clang gcovr:gcovr clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
 servers="redis-server:redis-server nginx:nginx-light"
 
 # missing PROGRAM:PACKAGE... - the packages of those programs that aren't there.
@@ -81,8 +81,9 @@ status=0
     ctest -C checks -j "$(nproc)" --output-on-failure --no-tests=error "$@" </dev/null) 2>&1 |
     tee -- "$log" || status=$?
 
-# Tests that leave a part of themselves out say so in their output, which ctest keeps to itself.
-sed -n '/^skipped: /p' "$build/Testing/Temporary/LastTest.log" | sort -u
+# Tests that leave a part of themselves out say so in their output, which ctest keeps to itself, like
+# the figures of the coverage.
+sed -n '/^\(skipped\|coverage\): /p' "$build/Testing/Temporary/LastTest.log" | sort -u
 
 # From ctest's closing lines, the last of that kind: a failed test's output may hold others. They
 # count a skipped test among the passed.
