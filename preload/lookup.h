@@ -15,6 +15,8 @@ enum shim_function {
     SHIM_MALLINFO2,
     SHIM_MALLOC_STATS,
     SHIM_MALLOC_TRIM,
+    SHIM_SETRLIMIT,
+    SHIM_PRLIMIT,
     SHIM_FUNCTIONS
 };
 

@@ -22,8 +22,9 @@ void *shim_next(const char *name)
 }
 
 static const char *const names[SHIM_FUNCTIONS] = {
-    "malloc", "calloc",  "realloc", "memalign",  "free",         "malloc_usable_size",
-    "dlopen", "dlmopen", "mallopt", "mallinfo2", "malloc_stats", "malloc_trim",
+    "malloc",    "calloc",  "realloc", "memalign",  "free",         "malloc_usable_size",
+    "dlopen",    "dlmopen", "mallopt", "mallinfo2", "malloc_stats", "malloc_trim",
+    "setrlimit", "prlimit",
 };
 static void *_Atomic found[SHIM_FUNCTIONS];
 
