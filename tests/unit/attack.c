@@ -12,7 +12,7 @@
 
 #define ARENA ((size_t)1 << 20)
 #define GUARD ((size_t)1 << MM_CHUNK_SHIFT)
-enum { MOST = 8192, JUNK = 0x41 };
+enum { MOST = 32768, JUNK = 0x41 };
 
 static unsigned char *blocks[MOST];
 static unsigned count;
@@ -22,8 +22,19 @@ static bool in_arena(const void *ptr)
     return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
 }
 
-/* The whole arena in slots of many sizes, a third of them freed: nothing in it is known to be zero
- * any more, and there are batches of all states. */
+/* Nothing of the arena is known to be zero any more. */
+static void soil_arena(void)
+{
+    char *taken[ARENA / GUARD];
+    unsigned chunks = 0;
+    for (bool zero; (taken[chunks] = mm_arena_take_chunks(0, &zero)) != NULL; chunks++)
+        memset(taken[chunks], 1, GUARD);
+    while (chunks > 0)
+        mm_arena_give_chunks(taken[--chunks], 0);
+}
+
+/* The whole arena in slots of many sizes, a third of them freed: there are batches of all states.
+ */
 static void fill_arena(void)
 {
     static const size_t sizes[] = {16, 24, 48, 100, 500, 1000, 3000, 9000};
@@ -34,19 +45,18 @@ static void fill_arena(void)
         .arena_size = ARENA,
     };
     CHECK(mm_process_start(&config));
+    soil_arena();
     count = 0;
-    for (unsigned refused = 0; refused < 8 && count < MOST;) {
-        unsigned char *block = mem_mngr_alloc(sizes[count % 8]);
-        CHECK(block != NULL);
-        if (in_arena(block)) {
-            memset(block, 1, mem_mngr_usable_size(block));
-            blocks[count++] = block;
-            refused = 0;
-        } else {
+    for (unsigned i = 0, refused = 0; refused < 8; i++) {
+        unsigned char *block = mem_mngr_alloc(sizes[i % 8]);
+        CHECK(block != NULL && count < MOST);
+        refused = in_arena(block) ? 0 : refused + 1;
+        if (refused > 0) {
             mem_mngr_free(block);
-            refused++;
-            blocks[count++] = NULL;
+            continue;
         }
+        memset(block, 1, mem_mngr_usable_size(block));
+        blocks[count++] = block;
     }
     for (unsigned i = 0; i < count; i += 3) {
         mem_mngr_free(blocks[i]);
@@ -171,7 +181,7 @@ static uint64_t target[64];
 static void write_after_free(void)
 {
     fill_arena();
-    unsigned char *gone[MOST];
+    static unsigned char *gone[MOST];
     unsigned freed = 0;
     for (unsigned i = 1; i < count; i += 3) {
         if (blocks[i] == NULL)
