@@ -407,6 +407,15 @@ uint32_t mm_arena_take_lines(uint32_t count)
     return first;
 }
 
+static size_t pooled_chunks(void)
+{
+    size_t chunks = 0;
+    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    for (size_t group = state.first_group; group < bound; group++)
+        chunks += mm_bit_count(state.pool[group]);
+    return chunks;
+}
+
 struct mm_arena_usage mm_arena_usage(void)
 {
     struct mm_arena_usage usage = {0};
@@ -419,6 +428,8 @@ struct mm_arena_usage mm_arena_usage(void)
         usage.committed = state.arena.committed - state.arena.start - GUARD;
         usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
         usage.dirty = state.dirty_chunks << MM_CHUNK_SHIFT;
+        usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
+        usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
         usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;
     }
     mm_unlock(&mm_arena_lock);

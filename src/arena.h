@@ -86,6 +86,8 @@ static inline size_t mm_arena_chunk_index(uintptr_t address)
 struct mm_arena_usage {
     size_t reserved, committed; /* bytes of slots' address space and of what is usable of it */
     size_t taken, dirty;        /* bytes in heaps; in the pool and not yet purged */
+    size_t pooled;              /* bytes in the pool, dirty or not */
+    size_t lines;               /* bytes of lines taken */
     size_t metadata;            /* bytes committed for all tables */
     size_t chunks;              /* chunks below the committed end: bound of a walk */
 };
