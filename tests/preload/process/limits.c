@@ -34,7 +34,7 @@ static void in_child(void (*test)(void))
     CHECK(waitpid(child, &status, 0) == child && pass_status(status) == 0);
 }
 
-static void limit(int resource, size_t most)
+static void limit(__rlimit_resource_t resource, size_t most)
 {
     struct rlimit wanted = {most, RLIM_INFINITY};
 
