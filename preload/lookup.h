@@ -20,6 +20,8 @@ enum shim_function {
     SHIM_MALLOC_STATS,
     SHIM_MALLOC_TRIM,
     SHIM_EXIT,
+    SHIM_SETRLIMIT,
+    SHIM_PRLIMIT,
     SHIM_FUNCTIONS
 };
 

@@ -63,7 +63,7 @@ check_options() {
 # its own floor. A name is a path below src/, or one with its folder, without the extension. The
 # public header is the lowest: it only declares.
 floors='
-preload/mmshim preload/operators preload/start preload/stats preload/next
+preload/limits preload/mmshim preload/operators preload/start preload/stats preload/next
 preload/lookup
 memory_manager
 snapshot route

@@ -12,7 +12,7 @@ programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils nod
     pkg-config:pkg-config groff:groff-base mandoc:mandoc addr2line:binutils eu-addr2line:elfutils
     setcap:libcap2-bin clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14
     spin:spin lintian:lintian dpkg-shlibdeps:dpkg-dev qemu-aarch64-static:qemu-user-static
-    aarch64-linux-gnu-g++:g++-aarch64-linux-gnu"
+    aarch64-linux-gnu-g++:g++-aarch64-linux-gnu gcovr:gcovr"
 servers="redis-server:redis-server nginx:nginx-light"
 
 # missing PROGRAM:PACKAGE... - the packages of those programs that aren't there.
@@ -57,8 +57,9 @@ status=0
     ctest -C checks -j "$(nproc)" --output-on-failure --no-tests=error "$@" </dev/null) 2>&1 |
     tee -- "$log" || status=$?
 
-# Tests that leave a part of themselves out say so in their output, which ctest keeps to itself.
-sed -n '/^skipped: /p' "$build/Testing/Temporary/LastTest.log" | sort -u
+# Tests that leave a part of themselves out say so in their output, which ctest keeps to itself, like
+# the figures of the coverage.
+sed -n '/^\(skipped\|coverage\): /p' "$build/Testing/Temporary/LastTest.log" | sort -u
 
 # From ctest's closing lines, the last of that kind: a failed test's output may hold others. They
 # count a skipped test among the passed.

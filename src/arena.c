@@ -7,10 +7,13 @@
 #include <stdatomic.h>
 
 #define MIN_ARENA ((size_t)1 << 20)
-/* The chunk before it is never handed out: a pointer that lies just before the first slot still is
- * one into the arena, and so told as interior like any other of its kind. */
-#define FIRST_CHUNK 1u
-#define GROUP_SHIFT (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+#define ALIGNMENT ((size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX))
+/* Never accessible: the first chunk, and as much behind the last. No run of bad writes from slot to
+ * slot gets any further; and a pointer that lies just before the first slot still is one into the
+ * arena, and so told as interior like any other of its kind. */
+#define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
+#define PATIENCE_MOST 1023u
+#define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
@@ -24,13 +27,13 @@ struct part {
 };
 
 static struct {
-    void *reservation;
-    size_t reserved;
     struct part lines, chunks, words, units, arena;
+    uintptr_t end; /* of the reservation, which starts with the lines */
     uint32_t next_line;
     uint64_t *pool, *dirty, *old; /* a word a group */
     size_t first_group;           /* no group below it has a bit in pool */
     size_t dirty_chunks, taken_chunks;
+    uint32_t patience, unasked; /* see may_ask() */
     _Atomic uint64_t next_tick;
 } state;
 
@@ -53,45 +56,94 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     return true;
 }
 
+/* A system that refused memory is likely to refuse again, and each time costs two calls with the
+ * lock held: so a number of wishes go unasked then, twice as many after each further refusal. Who
+ * wished is served by the next allocator meanwhile. */
+static bool may_ask(void)
+{
+    if (state.unasked == 0)
+        return true;
+    state.unasked--;
+    return false;
+}
+
+static bool note_answer(bool granted)
+{
+    state.patience = granted ? 0 : 2 * state.patience + 1;
+    if (state.patience > PATIENCE_MOST)
+        state.patience = PATIENCE_MOST;
+    state.unasked = state.patience;
+    return granted;
+}
+
 static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
 {
     *part = (struct part){start, start, start + round_up(size, mm_os_page_size()), step};
     return part->end;
 }
 
-/* Lays the parts out for an arena of `size` bytes from `start` on; the end of the last. */
+static size_t lines_size(size_t arena)
+{
+    return ((arena >> MM_UNIT_SHIFT) + 2 * MM_GRAVE_LINES) * MM_LINE_SIZE;
+}
+
+static size_t chunks_size(size_t arena)
+{
+    return (arena >> MM_CHUNK_SHIFT) * sizeof(struct mm_chunk);
+}
+
+static size_t units_size(size_t arena)
+{
+    return (arena >> MM_UNIT_SHIFT) * sizeof(uint32_t);
+}
+
+/* Lays the parts out for an arena of `size` bytes from `start` on, with no gap; the end of the
+ * last.
+ */
 static uintptr_t lay_out_all(uintptr_t start, size_t size)
 {
     size_t page = mm_os_page_size();
-    size_t chunks = size >> MM_CHUNK_SHIFT;
-    size_t groups = (chunks + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    uintptr_t at =
-        lay_out(&state.lines, start, ((size >> MM_UNIT_SHIFT) + 2 * MM_GRAVE_LINES) * MM_LINE_SIZE,
-                round_up((size_t)64 << 10, page));
-    at = lay_out(&state.chunks, at, chunks * sizeof(struct mm_chunk), page);
+    size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
+    at = lay_out(&state.chunks, at, chunks_size(size), page);
     at = lay_out(&state.words, at, 3 * groups * sizeof(uint64_t), page);
-    at = lay_out(&state.units, at, (size >> MM_UNIT_SHIFT) * sizeof(uint32_t), page);
-    at = round_up(at, (size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX));
-    return lay_out(&state.arena, at, size, (size_t)1 << 20);
+    at = lay_out(&state.units, at, units_size(size), page);
+    at = state.units.end = round_up(at, ALIGNMENT);
+    at = lay_out(&state.arena, at, size, (size_t)1 << 20);
+    state.arena.committed += GUARD;
+    return at;
+}
+
+static void release_from(uintptr_t start, uintptr_t end)
+{
+    mm_os_release((void *)start, end - start);
+}
+
+/* One by one: between them may lie what mm_arena_shrink() gave up, and is another's by now. */
+static void release_all(void)
+{
+    release_from(state.lines.start, state.lines.end);
+    release_from(state.chunks.start, state.chunks.end);
+    release_from(state.words.start, state.words.end);
+    release_from(state.units.start, state.units.end);
+    release_from(state.arena.start, state.end);
 }
 
 static bool reserve(size_t size)
 {
-    size_t slack = (size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX);
-    size_t whole = lay_out_all(0, size) + slack;
+    size_t whole = lay_out_all(0, size) + ALIGNMENT + GUARD;
     void *start = mm_os_reserve(whole);
     if (start == NULL)
         return false;
     lay_out_all((uintptr_t)start, size);
+    state.end = (uintptr_t)start + whole;
     size_t words_size = state.words.end - state.words.start;
     if (!mm_os_make_readable((void *)state.units.start, state.units.end - state.units.start) ||
         !commit_up_to(&state.words, state.words.start + words_size) ||
         !commit_up_to(&state.lines, state.lines.start + (MM_GRAVE_LINES + 1) * MM_LINE_SIZE)) {
-        mm_os_release(start, whole);
+        release_all();
         return false;
     }
-    state.reservation = start;
-    state.reserved = whole;
     state.pool = (uint64_t *)state.words.start;
     state.dirty = state.pool + words_size / sizeof(uint64_t) / 3;
     state.old = state.dirty + words_size / sizeof(uint64_t) / 3;
@@ -99,15 +151,19 @@ static bool reserve(size_t size)
     return true;
 }
 
-/* As much as the machine could fill, but at most a quarter of what RLIMIT_AS grants: the program
- * needs the rest for its libraries, stacks and larger blocks. */
+/* Of what RLIMIT_AS grants: the program needs the rest for its libraries, stacks and larger blocks.
+ */
+static size_t share_of(size_t limit)
+{
+    return (limit / 4) & ~(((size_t)1 << GROUP_SHIFT) - 1);
+}
+
+/* As much as the machine could fill, if the limit grants it. */
 static size_t natural_size(void)
 {
     size_t size = (size_t)1 << mm_log2_ceil(mm_os_physical_memory());
-    size_t limit = mm_os_address_space_limit();
-    if (limit != SIZE_MAX && size > limit / 4)
-        size = (limit / 4) & ~(((size_t)1 << GROUP_SHIFT) - 1);
-    return size;
+    size_t share = share_of(mm_os_address_space_limit());
+    return size < share ? size : share;
 }
 
 bool mm_arena_reserve(size_t size)
@@ -130,10 +186,50 @@ void mm_arena_release(void)
     if (mm_arena.size == 0)
         return;
     mm_arena = (struct mm_arena){0};
-    mm_os_release(state.reservation, state.reserved);
+    release_all();
     state.pool = NULL;
     state.first_group = state.dirty_chunks = state.taken_chunks = 0;
+    state.patience = state.unasked = 0;
     atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
+}
+
+static void cut(struct part *part, size_t size)
+{
+    uintptr_t end = round_up(part->start + size, mm_os_page_size());
+    if (end < part->committed)
+        end = part->committed;
+    if (end >= part->end)
+        return;
+    release_from(end, part->end);
+    part->end = end;
+}
+
+/* The size first, so that no pointer of whoever gets the address space is taken for a slot. */
+static void shrink_to(size_t size)
+{
+    uintptr_t end = state.arena.start + size;
+    __atomic_store_n(&mm_arena.size, size, __ATOMIC_RELEASE);
+    state.arena.end = end;
+    if (end + GUARD < state.end) {
+        release_from(end + GUARD, state.end);
+        state.end = end + GUARD;
+    }
+    cut(&state.units, units_size(size));
+    cut(&state.chunks, chunks_size(size));
+    cut(&state.lines, lines_size(size));
+}
+
+void mm_arena_shrink(size_t limit)
+{
+    size_t size = share_of(limit);
+    mm_lock(&mm_arena_lock);
+    if (mm_arena.size != 0) {
+        size_t committed = round_up(state.arena.committed, ALIGNMENT) - state.arena.start;
+        size = size > committed ? size : committed;
+        if (size < mm_arena.size)
+            shrink_to(size);
+    }
+    mm_unlock(&mm_arena_lock);
 }
 
 struct mm_chunk *mm_arena_chunk(size_t index)
@@ -157,16 +253,17 @@ static bool grow(uintptr_t end)
 static bool extend_pool(void)
 {
     uintptr_t from = state.arena.committed;
+    uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
     size_t step = (from - state.arena.start) / 8;
-    step = step < ((size_t)1 << 20) ? (size_t)1 << 20 : step;
+    step = step < state.arena.step ? state.arena.step : step;
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
-    if (step > state.arena.end - from)
-        step = state.arena.end - from;
-    if (step == 0 || !(grow(from + step) || grow(from + state.arena.step)))
+    if (step > state.arena.end - whole)
+        step = state.arena.end - whole;
+    if (from == state.arena.end || !may_ask() ||
+        !note_answer(grow(whole + step) || grow(whole + state.arena.step)))
         return false;
     size_t last = mm_arena_chunk_index(state.arena.committed);
-    size_t first = mm_arena_chunk_index(from);
-    for (size_t chunk = first != 0 ? first : FIRST_CHUNK; chunk < last; chunk++)
+    for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
         state.pool[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
     return true;
 }
@@ -291,18 +388,32 @@ size_t mm_arena_trim(void)
     return purged;
 }
 
+static bool commit_lines(uintptr_t end)
+{
+    return end <= state.lines.committed ||
+           (may_ask() && note_answer(commit_up_to(&state.lines, end)));
+}
+
 uint32_t mm_arena_take_lines(uint32_t count)
 {
     uint32_t first = MM_LINE_NONE;
     mm_lock(&mm_arena_lock);
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
-    if (mm_arena.size != 0 && end <= UINT32_MAX &&
-        commit_up_to(&state.lines, state.lines.start + end)) {
+    if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
         first = state.next_line;
         state.next_line = (uint32_t)end;
     }
     mm_unlock(&mm_arena_lock);
     return first;
+}
+
+static size_t pooled_chunks(void)
+{
+    size_t chunks = 0;
+    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    for (size_t group = state.first_group; group < bound; group++)
+        chunks += mm_bit_count(state.pool[group]);
+    return chunks;
 }
 
 struct mm_arena_usage mm_arena_usage(void)
@@ -314,10 +425,12 @@ struct mm_arena_usage mm_arena_usage(void)
         for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
             usage.metadata += tables[i]->committed - tables[i]->start;
         usage.reserved = mm_arena.size;
-        usage.committed = state.arena.committed - state.arena.start;
+        usage.committed = state.arena.committed - state.arena.start - GUARD;
         usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
         usage.dirty = state.dirty_chunks << MM_CHUNK_SHIFT;
-        usage.chunks = usage.committed >> MM_CHUNK_SHIFT;
+        usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
+        usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+        usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;
     }
     mm_unlock(&mm_arena_lock);
     return usage;

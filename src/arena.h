@@ -44,10 +44,10 @@ struct mm_chunk {
     uint32_t next, prev;  /* chunks of the heap with free units, by index + 1; 0 ends it */
 };
 
-/* What the hot path needs of the arena; written once, before any slot is handed out. */
+/* What the hot path needs of the arena; written before any slot is handed out. */
 struct mm_arena {
     uintptr_t base;
-    size_t size;         /* reserved, not committed; 0 when there is no arena */
+    size_t size;         /* reserved, not committed; 0 when there is no arena; may only shrink */
     uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
     uintptr_t lines;     /* line 0 */
 };
@@ -58,6 +58,12 @@ extern struct mm_arena mm_arena;
 bool mm_arena_reserve(size_t size);
 /* Gives everything back to the system; nobody may use any of it any more. */
 void mm_arena_release(void);
+
+/* Gives up address space, of the arena and its tables, until the arena has a quarter of `limit` or
+ * just what is committed; for good. For a program about to limit its address space. A wild pointer
+ * into what is given up that another thread frees at that very moment is the one thing that must
+ * not be: it may be looked up in a table that just went. */
+void mm_arena_shrink(size_t limit);
 
 /* 2^order adjacent chunks, aligned to their length, order 0 to 4. *zero tells whether all of them
  * read as zero. NULL when the arena is used up or the system refuses memory. */
@@ -80,6 +86,8 @@ static inline size_t mm_arena_chunk_index(uintptr_t address)
 struct mm_arena_usage {
     size_t reserved, committed; /* bytes of slots' address space and of what is usable of it */
     size_t taken, dirty;        /* bytes in heaps; in the pool and not yet purged */
+    size_t pooled;              /* bytes in the pool, dirty or not */
+    size_t lines;               /* bytes of lines taken */
     size_t metadata;            /* bytes committed for all tables */
     size_t chunks;              /* chunks below the committed end: bound of a walk */
 };

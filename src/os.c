@@ -169,8 +169,11 @@ void mm_os_release(void *start, size_t size)
 uint64_t mm_os_milliseconds(void)
 {
     struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
+    int saved_errno = errno; /* free() asks, and must keep it */
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) {
+        errno = saved_errno;
         return 0;
+    }
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -200,10 +203,8 @@ pid_t mm_os_thread_id(void)
 static size_t read_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
 {
     char path[64];
-    if (thread == mm_os_thread_id()) {
-        prctl(PR_GET_NAME, name);
-        return strlen(name);
-    }
+    if (thread == mm_os_thread_id())
+        return prctl(PR_GET_NAME, name) == 0 ? strlen(name) : 0;
     snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)thread); /* doesn't allocate */
     int fd = mm_os_open_read(path);
     if (fd < 0)
@@ -258,6 +259,7 @@ bool mm_os_write(int fd, const void *text, size_t size)
     sigset_t broken_pipe, before, pending;
     sigemptyset(&broken_pipe);
     sigaddset(&broken_pipe, SIGPIPE);
+    sigemptyset(&pending);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
     bool written = write_all(fd, text, size);

@@ -15,6 +15,7 @@ static _Atomic bool started;
 static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
 static bool threads_at_fork;
+static _Atomic pid_t process; /* but for the child of a vfork(), which runs no handler */
 
 /* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
 static void thread_ends(void *unused)
@@ -55,6 +56,7 @@ static void after_fork_in_child(void)
     unlock_after_fork(mm_registry_renew_locks);
     mm_report_forget();
     mm_heap_renew_thread();
+    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }
@@ -72,6 +74,7 @@ static void start(const struct mm_process_config *config)
     mm_heap_on_freed_twice = report_freed_twice;
     mm_registry_reserve();
     mm_arena_reserve(config->arena_size);
+    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
         atomic_store(&have_thread_key, pthread_key_create(&thread_key, thread_ends) == 0);
     atomic_store_explicit(&started, true, memory_order_release);
@@ -108,6 +111,12 @@ void mm_process_stop(void)
     mm_registry_release();
     atomic_store_explicit(&started, false, memory_order_release);
     mm_unlock(&start_lock);
+}
+
+void mm_process_limit_address_space(size_t limit)
+{
+    if (atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id())
+        mm_arena_shrink(limit);
 }
 
 struct mm_heap *mm_process_heap(void)

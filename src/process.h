@@ -21,6 +21,10 @@ bool mm_process_started(void);
 /* Back to before the start. No other thread may be inside. */
 void mm_process_stop(void);
 
+/* The process is about to limit its address space: what of the slots' is not needed is given up.
+ * Not in a vfork()'s child, which shares the address space of a process that is not limited. */
+void mm_process_limit_address_space(size_t limit);
+
 /* How to start when a request comes before anyone called mm_process_start(). Implemented by the
  * library (memory_manager.c) and by the shim (preload/start.c). */
 struct mm_process_config mm_process_default_config(void);

@@ -12,12 +12,29 @@ enum {
     OPERATIONS = 2000000 / STRESS_SCALE,
     PROGRESS_STEP = OPERATIONS / 100,
     HELD = 256,
-    SWAPPED = 4096
+    SWAPPED = 4096,
+    WALKS = 6
 };
 
 static _Atomic(unsigned char *) swapped[SWAPPED];
 static atomic_ullong operations_done;
 static atomic_ullong remote_frees;
+
+/* At the same operations, some WALKS times at random, all threads meet and one looks at all of the
+ * manager. */
+static pthread_barrier_t meeting;
+
+static unsigned next_meeting(uint64_t *random, unsigned now)
+{
+    return now + (unsigned)stress_between(random, 1, 2 * OPERATIONS / WALKS);
+}
+
+static void meet(void)
+{
+    if (pthread_barrier_wait(&meeting) == PTHREAD_BARRIER_SERIAL_THREAD)
+        stress_walk();
+    pthread_barrier_wait(&meeting);
+}
 
 struct worker {
     pthread_t thread;
@@ -34,7 +51,8 @@ static unsigned char *swap(uint64_t *random, unsigned char *block)
 static void *work(void *argument)
 {
     const struct worker *me = argument;
-    uint64_t random = stress_seed(me->number);
+    uint64_t random = stress_seed(me->number), common = stress_seed(THREADS);
+    unsigned meet_at = next_meeting(&common, 0);
     unsigned char *held[HELD] = {NULL};
     unsigned long long remote = 0;
 
@@ -52,6 +70,10 @@ static void *work(void *argument)
                 remote++;
             if (block != NULL)
                 stress_delete(block);
+        }
+        if (i == meet_at) {
+            meet();
+            meet_at = next_meeting(&common, i);
         }
         if (i % PROGRESS_STEP == 0)
             atomic_fetch_add_explicit(&operations_done, PROGRESS_STEP, memory_order_relaxed);
@@ -77,6 +99,8 @@ int main(void)
 {
     static struct worker workers[THREADS];
     stress_start();
+    if (pthread_barrier_init(&meeting, NULL, THREADS) != 0)
+        stress_fail("pthread_barrier_init()");
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].number = i;
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #ifdef STRESS_CORE
+#include "check_state.h"
 #include "memory_manager.h"
 #define stress_alloc   mem_mngr_alloc
 #define stress_calloc  mem_mngr_calloc
@@ -53,9 +54,18 @@ static inline void stress_start(void)
 #endif
 }
 
+/* The manager is whole, bit by bit; while no other thread is inside. */
+static inline void stress_walk(void)
+{
+#ifdef STRESS_CORE
+    check_state();
+#endif
+}
+
 /* The test has freed all its blocks. */
 static inline void stress_end(void)
 {
+    stress_walk();
 #ifdef STRESS_CORE
     if (mem_mngr_leave() != 0)
         stress_fail("blocks are live that nobody holds");

@@ -5,6 +5,7 @@
 #include "check.h"
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define CHUNK ((size_t)1 << MM_CHUNK_SHIFT)
@@ -98,7 +99,7 @@ static void exhaustion(void)
     for (unsigned order = 0; order < ORDERS; order++) {
         size_t count = take_all(order, taken, true);
         CHECK_EQUAL(count, (CHUNKS >> order) - 1);
-        CHECK_EQUAL(mm_arena_usage().committed, SIZE);
+        CHECK_EQUAL(mm_arena_usage().committed, SIZE - CHUNK);
         CHECK_EQUAL(mm_arena_usage().chunks, CHUNKS);
         give_all(order, taken, count);
         CHECK_EQUAL(mm_arena_usage().dirty, count * length(order));
@@ -142,7 +143,7 @@ static void growth(void)
     mm_arena_give_chunks(first, 0);
     CHECK(take(0, &zero) == first);
     CHECK(!zero && first[0] == 1);
-    while (mm_arena_usage().taken + CHUNK < committed)
+    while (mm_arena_usage().taken < committed)
         take(0, &zero);
     CHECK_EQUAL(mm_arena_usage().committed, committed);
     take(0, &zero);
@@ -232,6 +233,37 @@ static void units(void)
     mm_arena_release();
 }
 
+/* What was given up may be another's, and stays so when the arena goes. */
+static void shrinking(void)
+{
+    char *taken[CHUNKS];
+    bool zero;
+    CHECK(mm_arena_reserve(8 * SIZE));
+    CHECK(take(0, &zero) != NULL);
+    mm_arena_shrink(SIZE_MAX);
+    CHECK_EQUAL(mm_arena.size, 8 * SIZE);
+    mm_arena_shrink(4 * SIZE);
+    CHECK_EQUAL(mm_arena.size, SIZE);
+    CHECK_EQUAL(mm_arena_usage().reserved, SIZE);
+    char *other = mmap((char *)mm_arena.base + 2 * SIZE, CHUNK, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    CHECK(other == (char *)mm_arena.base + 2 * SIZE);
+    other[0] = 1;
+    CHECK_EQUAL(take_all(0, taken, true), CHUNKS - 2);
+    mm_arena_shrink(0);
+    CHECK_EQUAL(mm_arena.size, SIZE);
+    mm_arena_release();
+    CHECK(other[0] == 1 && munmap(other, CHUNK) == 0);
+    /* Not below what is committed. */
+    CHECK(mm_arena_reserve(SIZE));
+    CHECK(take(0, &zero) != NULL);
+    mm_arena_shrink(0);
+    CHECK_EQUAL(mm_arena.size, (size_t)1 << 20);
+    CHECK_EQUAL(take_all(0, taken, true), mm_arena.size / CHUNK - 2);
+    mm_arena_release();
+    mm_arena_shrink(0);
+}
+
 /* Each thread stamps what it holds and finds its own stamps only. */
 static void take_and_give(unsigned number, void *unused)
 {
@@ -290,6 +322,7 @@ int main(void)
     ticks();
     lines();
     units();
+    shrinking();
     threads();
     without_an_arena();
     return 0;

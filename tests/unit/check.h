@@ -19,7 +19,7 @@ void check_equal(const char *file, int line, const char *condition, uint64_t lef
 void check_text(const char *file, int line, const char *text, const char *expected);
 
 /* How many times slower the build is, roughly; repetitions are divided by it. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MM_COVERAGE)
 #define CHECK_SLOWER 10
 #elif defined(CHECK_EMULATED)
 #define CHECK_SLOWER 20

@@ -195,7 +195,7 @@ static void check_pending(const struct walk *walk, const struct mm_heap *heap)
     CHECK_EQUAL(queue_length(heap), available);
 }
 
-static void check_free_lines(const struct walk *walk, const struct mm_heap *heap)
+static size_t check_free_lines(const struct walk *walk, const struct mm_heap *heap)
 {
     size_t count = 0;
     for (uint32_t line = heap->free_lines; line != MM_LINE_NONE; count++) {
@@ -205,6 +205,15 @@ static void check_free_lines(const struct walk *walk, const struct mm_heap *heap
         CHECK_EQUAL(atomic_load(&batch->owner), 0);
         line = batch->next;
     }
+    return count;
+}
+
+/* Each line taken describes a batch, waits for one in its heap, or is part of a heap. */
+static void check_lines(const struct walk *walk, size_t free_lines)
+{
+    size_t lines_of_heap = (sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE;
+    size_t lines = walk->sums.heaps * lines_of_heap + walk->sums.batches + free_lines;
+    CHECK_EQUAL(lines * MM_LINE_SIZE, walk->usage.lines);
 }
 
 /* --- chunks --- */
@@ -249,6 +258,9 @@ static void check_chunks(const struct walk *walk)
         taken += row;
     }
     CHECK_EQUAL(taken << MM_CHUNK_SHIFT, walk->usage.taken);
+    /* Each is in a heap or in the pool. */
+    CHECK_EQUAL(walk->usage.taken + walk->usage.pooled, walk->usage.committed);
+    CHECK(walk->usage.dirty <= walk->usage.pooled);
 }
 
 static void check_row_of_chunks(const struct walk *walk, const struct mm_heap *heap)
@@ -305,13 +317,15 @@ struct check_sums check_state(void)
     check_graves();
     check_batches(&walk);
     check_chunks(&walk);
+    size_t free_lines = 0;
     for (const struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
         for (unsigned class = 0; class < MM_CLASSES; class ++)
             check_list(&walk, heap, class);
         check_pending(&walk, heap);
-        check_free_lines(&walk, heap);
+        free_lines += check_free_lines(&walk, heap);
         check_row_of_chunks(&walk, heap);
     }
+    check_lines(&walk, free_lines);
     CHECK_EQUAL(mm_snapshot_sums().live, walk.sums.live);
     free(walk.batches);
     return walk.sums;

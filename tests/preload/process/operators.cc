@@ -140,11 +140,11 @@ void test_handler_helps(const Form &form)
 
     CHECK(getrlimit(RLIMIT_AS, &no_limit) == 0);
     limit = no_limit;
-    limit.rlim_cur = (address_space_kib() << 10) + (16 << 20);
+    limit.rlim_cur = size_t{256} << 20;
     handler_calls = 0;
     std::set_new_handler(lift_limit);
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
-    CHECK(try_to_allocate(form, size_t{64} << 20) == Outcome::block);
+    CHECK(try_to_allocate(form, size_t{300} << 20) == Outcome::block);
     CHECK(handler_calls == 1);
     std::set_new_handler(nullptr);
 }

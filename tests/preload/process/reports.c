@@ -137,7 +137,7 @@ static void report_without_memory(void)
     struct rlimit limit;
 
     CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
-    limit.rlim_cur = (address_space_kib() << 10) + (1 << 20);
+    limit.rlim_cur = (rlim_t)200 << 20;
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
     for (size_t size = 1 << 20; size > 32768; size -= 4096)
         while (malloc(size) != NULL)

@@ -172,6 +172,10 @@ int main(int argc, char **argv)
         free_all();
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "malloc_info") == 0) {
+        allocate_all();
+        return malloc_info(0, stdout);
+    }
     test_mallinfo(figures_of_mallinfo);
 #if __GLIBC_PREREQ(2, 33)
     test_mallinfo(figures_of_mallinfo2);

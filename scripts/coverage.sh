@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# coverage.sh [-B DIR] - how much of src/ and preload/ the tests reach: lines and branches of each
+# file, what is missing, and the sums. Ends with 1 when less than 95 % of the lines or 85 % of the
+# branches are reached, with 77 where gcc or gcovr are missing.
+#
+# Builds in DIR, ./build-coverage if not given: not optimised, so reports have more frames than tests
+# of their text expect. Whether those pass is for the other builds to say; here they need only run.
+#
+# What never counts: the handler at exit, which runs after the counts are written (start.c), what ends
+# a process at once (report.c, os.c), and the step back where there is no C++ library (operators.c).
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+
+least_lines=95
+least_branches=85
+work=$root/build-coverage
+if [ "${1-}" = -B ]; then
+    work=$2
+    shift 2
+fi
+[ $# -eq 0 ] || die "usage: coverage.sh [-B DIR]"
+
+need_build_tools
+for tool in gcc gcov gcovr; do
+    found $tool || { echo "skipped: coverage (needs $tool)"; exit 77; }
+done
+
+CC=gcc CXX=g++ configured_build "$work" -DMM_COVERAGE=ON -- all || die "the build failed"
+find "$work" -name '*.gcda' -delete
+# Left out: what runs other people's programs, and what only repeats.
+(cd -- "$work" && ctest -j "$(nproc)" -LE 'programs|stress|bench|instructions' -E 'package|pages_of' \
+    </dev/null) >"$work/test.log" 2>&1 || true
+
+# table OPTION... - gcovr's, of the core and the shim.
+table() {
+    gcovr --root "$root" --object-directory "$work" --filter src/ --filter preload/ "$@" -- "$work"
+}
+cd -- "$root"
+status=0
+table --txt | sed '/^GCC\|^ *GCC\|^Directory/d'
+table --txt --branches | sed '1,/^File/d'
+table --output /dev/null --print-summary --fail-under-line $least_lines --fail-under-branch $least_branches \
+    >"$work/sums" || status=1
+awk -F '[ :%]+' '
+    /^lines/ { lines = $2 }
+    /^branches/ { branches = $2 }
+    END { printf "coverage: %s %% of the lines, %s %% of the branches\n", lines, branches }
+' "$work/sums"
+exit $status

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# calls.sh NM OBJECT - what the seam's build of src/os.c calls: the seam, or what is listed here
+# because it cannot fail. A new call in os.c belongs into seam.def, and into what faults.c does.
+set -euo pipefail
+
+cannot_fail='__errno_location _exit getpid memset pthread_self sigaddset sigemptyset sigismember
+    snprintf strlen'
+# Fail only when used wrongly: a mutex of the default kind, a lock taken by few readers.
+locks='pthread_mutex_lock pthread_mutex_unlock pthread_rwlock_rdlock pthread_rwlock_wrlock
+    pthread_rwlock_trywrlock pthread_rwlock_unlock'
+# Not os.c's own.
+of_instrumentation='_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm|sanitizer|stack_chk)_.*'
+
+status=0
+while read -r name; do
+    # shellcheck disable=SC2086 # a list of words
+    if ! printf '%s\n' $cannot_fail $locks | grep -qxF -- "$name"; then
+        echo "src/os.c calls $name, which seam.def does not list"
+        status=1
+    fi
+done < <("$1" --undefined-only --format=posix "$2" | cut -d ' ' -f 1 |
+    grep -vxE "seam_.*|$of_instrumentation")
+exit $status

@@ -1,0 +1,374 @@
+/* faults.c - a program's life in small, lived once for each call that the core makes of the system:
+ * with that call failing, with all from that one on failing, and with calls failing at random.
+ * Whatever fails, a request gets its block or NULL with ENOMEM, no block is lost, spoilt or given
+ * twice, each bad free is counted, and once the system is well again so is the manager. */
+#include "check.h"
+#include "check_state.h"
+#include "heap.h"
+#include "registry.h"
+#include "report.h"
+#include "seam.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BLOCKS = 600, THREAD_BLOCKS = 40 };
+enum { CALLS_ONE_BY_ONE = 30, STRIDE = 211, SEEDS = 100 / CHECK_SLOWER };
+
+struct block {
+    unsigned char *ptr; /* NULL: refused, or freed */
+    size_t size;
+    unsigned char fill;
+};
+static struct block blocks[BLOCKS];
+static struct block blocks_of_thread[THREAD_BLOCKS];
+
+static const size_t sizes[] = {1, 16, 40, 100, 200, 1000, 1024, 5000, 20000, 32768, 32769, 40000};
+#define SIZES (sizeof sizes / sizeof sizes[0])
+
+static bool in_arena(const void *ptr)
+{
+    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+}
+
+/* --- requests --- */
+
+static void check_refused(void)
+{
+    CHECK_EQUAL(errno, ENOMEM);
+}
+
+static void *ask(unsigned number, size_t size)
+{
+    switch (number % 4) {
+    case 0:
+        return mem_mngr_calloc(1, size);
+    case 1:
+        return mem_mngr_aligned_alloc((size_t)16 << number % 9, size);
+    case 2:
+        return mem_mngr_realloc(NULL, size);
+    default:
+        return mem_mngr_alloc(size);
+    }
+}
+
+static void allocate(struct block *block, unsigned number)
+{
+    size_t size = sizes[number * 7 % SIZES];
+    errno = 0;
+    unsigned char *ptr = ask(number, size);
+    *block = (struct block){ptr, size, (unsigned char)(number % 255 + 1)};
+    if (ptr == NULL) {
+        check_refused();
+        return;
+    }
+    CHECK(number % 4 != 0 || check_all_bytes(ptr, size, 0));
+    CHECK(mem_mngr_usable_size(ptr) >= size || !in_arena(ptr));
+    memset(ptr, block->fill, size);
+}
+
+static void resize(struct block *block, size_t size)
+{
+    if (block->ptr == NULL)
+        return;
+    errno = 0;
+    unsigned char *ptr = mem_mngr_realloc(block->ptr, size);
+    if (ptr == NULL) {
+        check_refused();
+        return;
+    }
+    CHECK(check_all_bytes(ptr, size < block->size ? size : block->size, block->fill));
+    *block = (struct block){ptr, size, block->fill};
+    memset(ptr, block->fill, size);
+}
+
+static void release(struct block *block)
+{
+    if (block->ptr == NULL)
+        return;
+    CHECK(check_all_bytes(block->ptr, block->size, block->fill));
+    errno = EXDEV;
+    mem_mngr_free(block->ptr);
+    CHECK_EQUAL(errno, EXDEV);
+    block->ptr = NULL;
+}
+
+static void release_all(void)
+{
+    for (unsigned i = 0; i < BLOCKS; i++)
+        release(&blocks[i]);
+    for (unsigned i = 0; i < THREAD_BLOCKS; i++)
+        release(&blocks_of_thread[i]);
+}
+
+/* --- misuse --- */
+
+static unsigned bad_frees;
+
+static void free_badly(void *ptr)
+{
+    errno = EXDEV;
+    mem_mngr_free(ptr);
+    CHECK_EQUAL(errno, EXDEV);
+    CHECK_EQUAL(mm_report_count(), ++bad_frees);
+}
+
+/* Never a pointer that a manager without a registry would have to take on trust: it then knows
+ * slots only, and that no block starts at an odd address. */
+static void misuse(const struct block *block)
+{
+    static char global[64];
+    free_badly(global + 1);
+    free_badly((void *)1);
+    if (block->ptr == NULL)
+        return;
+    free_badly(block->ptr + 1);
+    if (in_arena(block->ptr)) {
+        unsigned char *again = block->ptr;
+        mem_mngr_free(mem_mngr_realloc(again, 0));
+        free_badly(again);
+    }
+}
+
+/* --- a second thread, and what the first does while it is there --- */
+
+static char *stack_of_main;
+static _Atomic bool inside;
+
+/* Somebody is busy with libc's malloc, until the one who wants to know about a forwarded block has
+ * been seen to wait. */
+static void hold_a_gate(void)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    atomic_store(&inside, true);
+    for (unsigned i = 0; i < 20 && seam_count(SEAM_sched_yield) < 3; i++)
+        usleep(100);
+    mm_registry_leave(gate);
+}
+
+static void second_thread(unsigned number, void *unused)
+{
+    (void)number;
+    (void)unused;
+    for (unsigned i = 0; i < THREAD_BLOCKS; i++)
+        allocate(&blocks_of_thread[i], i);
+    for (unsigned i = 0; i < BLOCKS; i += 3)
+        release(&blocks[i]);
+    free_badly(stack_of_main + 1);
+}
+
+static void gate_keeper(unsigned number, void *block)
+{
+    if (number == 0) {
+        hold_a_gate();
+        return;
+    }
+    while (!atomic_load(&inside))
+        check_yield();
+    free_badly((char *)block + 17);
+}
+
+static void meet_at_the_gate(void)
+{
+    struct block large = {mem_mngr_alloc(100000), 100000, 9};
+    atomic_store(&inside, false);
+    if (large.ptr == NULL)
+        return;
+    memset(large.ptr, large.fill, large.size);
+    check_in_threads(2, gate_keeper, large.ptr);
+    release(&large);
+}
+
+/* --- a life --- */
+
+/* Enough of it for memory to go back. */
+static void breathe(void)
+{
+    struct block wide[100];
+    for (unsigned i = 0; i < 100; i++) {
+        wide[i] = (struct block){mem_mngr_alloc(20000), 20000, 5};
+        if (wide[i].ptr != NULL)
+            memset(wide[i].ptr, wide[i].fill, wide[i].size);
+    }
+    for (unsigned i = 0; i < 100; i++)
+        release(&wide[i]);
+    mm_heap_trim();
+    mm_arena_trim();
+}
+
+static size_t live_slots(void)
+{
+    size_t live = 0;
+    for (unsigned i = 0; i < BLOCKS; i++)
+        live += blocks[i].ptr != NULL && in_arena(blocks[i].ptr);
+    for (unsigned i = 0; i < THREAD_BLOCKS; i++)
+        live += blocks_of_thread[i].ptr != NULL && in_arena(blocks_of_thread[i].ptr);
+    return live;
+}
+
+static void live_on(void)
+{
+    char here[16] = {0};
+    stack_of_main = here;
+    errno = 0;
+    if (mem_mngr_init() != 0)
+        check_refused();
+    for (unsigned i = 0; i < BLOCKS; i++)
+        allocate(&blocks[i], i);
+    for (unsigned i = 0; i < BLOCKS; i += 5)
+        resize(&blocks[i], sizes[i % SIZES]);
+    check_in_threads(1, second_thread, NULL);
+    misuse(&blocks[7]);
+    blocks[7].ptr = in_arena(blocks[7].ptr) ? NULL : blocks[7].ptr;
+    meet_at_the_gate();
+    breathe();
+    mem_mngr_print_snapshot();
+    CHECK_EQUAL(check_state().live, live_slots());
+}
+
+/* The system is well again: all that was there still is, requests are met, and once all is freed
+ * nothing is left. */
+static void recover(void)
+{
+    seam_heal();
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (blocks[i].ptr == NULL)
+            allocate(&blocks[i], i);
+        CHECK(blocks[i].ptr != NULL);
+    }
+    CHECK_EQUAL(check_state().live, live_slots());
+    release_all();
+    CHECK_EQUAL(check_state().live, 0);
+    CHECK_EQUAL(mm_report_count(), bad_frees);
+}
+
+/* As if nothing had been. */
+static void start_anew(void)
+{
+    mem_mngr_leave();
+    mm_report_forget();
+    bad_frees = 0;
+    CHECK_EQUAL(mem_mngr_init(), 0);
+    void *slot = mem_mngr_alloc(100);
+    CHECK(slot != NULL && in_arena(slot));
+    mem_mngr_free(slot);
+    CHECK_EQUAL(mem_mngr_leave(), 0);
+}
+
+static struct check_pipe caught;
+
+static void live(const char *what, unsigned number, const char *how)
+{
+    static char text[1 << 16];
+    dprintf(caught.original, "%s %u%s\n", what, number, how);
+    live_on();
+    recover();
+    start_anew();
+    check_pipe_take(&caught, text, sizeof text);
+}
+
+/* --- what fails --- */
+
+static void each_call(enum seam_call call, unsigned count)
+{
+    for (unsigned nth = 1; nth <= count; nth += nth < CALLS_ONE_BY_ONE ? 1 : STRIDE) {
+        seam_fail(call, nth, false, 0);
+        live(seam_name(call), nth, "");
+        seam_fail(call, nth, true, 0);
+        live(seam_name(call), nth, " and all after it");
+    }
+}
+
+/* Every kind of call is made at least once. */
+static void one_by_one(void)
+{
+    unsigned counts[SEAM_CALLS];
+    seam_heal();
+    live_on();
+    for (unsigned call = 0; call < SEAM_CALLS; call++)
+        counts[call] = seam_count((enum seam_call)call);
+    recover();
+    for (unsigned call = 0; call < SEAM_CALLS; call++)
+        counts[call] += seam_count((enum seam_call)call);
+    start_anew();
+    counts[SEAM_munmap] += seam_count(SEAM_munmap);
+    for (unsigned call = 0; call < SEAM_CALLS; call++) {
+        dprintf(caught.original, "%s: %u calls\n", seam_name((enum seam_call)call), counts[call]);
+        CHECK(counts[call] > 0);
+        each_call((enum seam_call)call, counts[call]);
+    }
+}
+
+static void at_random(void)
+{
+    for (unsigned seed = 1; seed <= SEEDS; seed++) {
+        unsigned one_in = 2 + seed % 40;
+        seam_fail_at_random(one_in, seed * UINT64_C(1000000));
+        live("at random, seed", seed, "");
+    }
+}
+
+/* A system that goes on refusing is asked ever less often, and again once it may have changed its
+ * mind. */
+static void patience(void)
+{
+    CHECK_EQUAL(mem_mngr_init(), 0);
+    mem_mngr_free(mem_mngr_alloc(100000)); /* the registry's part is there already */
+    seam_fail(SEAM_mprotect, 1, true, 0);
+    void *list = NULL;
+    for (unsigned i = 0; i < 20000; i++) {
+        void **block = mem_mngr_alloc(500);
+        CHECK(block != NULL);
+        *block = list;
+        list = block;
+    }
+    CHECK(seam_count(SEAM_mprotect) > 10 && seam_count(SEAM_mprotect) < 100);
+    seam_heal();
+    for (unsigned i = 0; i < 10000; i++) {
+        void **block = mem_mngr_alloc(500);
+        *block = list;
+        list = block;
+    }
+    CHECK(in_arena(list));
+    for (void *next; list != NULL; list = next) {
+        next = *(void **)list;
+        mem_mngr_free(list);
+    }
+    CHECK_EQUAL(mem_mngr_leave(), 0);
+}
+
+/* An interrupted call is made again, and the report comes whole. */
+static void interrupted(void)
+{
+    static const enum seam_call calls[] = {SEAM_write, SEAM_read, SEAM_sigtimedwait};
+    for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        char text[1 << 13];
+        CHECK_EQUAL(mem_mngr_init(), 0);
+        seam_fail(calls[i], 1, false, EINTR);
+        free_badly(&text[1]);
+        CHECK_EQUAL(seam_count(SEAM_write), calls[i] == SEAM_write ? 2 : 1);
+        seam_heal();
+        check_pipe_take(&caught, text, sizeof text);
+        CHECK(strstr(text, "stack of this thread") != NULL);
+        CHECK(strstr(text, "SUMMARY: mmshim: foreign-free") != NULL);
+        start_anew();
+        check_pipe_take(&caught, text, sizeof text);
+    }
+}
+
+int main(void)
+{
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    CHECK(dup2(nowhere, STDOUT_FILENO) == STDOUT_FILENO);
+    check_pipe_open(&caught, STDERR_FILENO);
+    one_by_one();
+    at_random();
+    interrupted();
+    patience();
+    check_pipe_close(&caught);
+    return 0;
+}
