@@ -27,14 +27,35 @@ static int64_t choices_in(const char *words)
     return count;
 }
 
-#define CHECK_OPTION_NUMBER(option, unset, least, most, choices)                                   \
-    CHECK((option) == (unset) || ((option) >= (least) && (option) <= (most)));
-#define CHECK_OPTION_SIZE(option, unset, least, most, choices)                                     \
-    CHECK_OPTION_NUMBER(option, unset, least, most, choices)
-#define CHECK_OPTION_CHOICE(option, unset, least, most, choices)                                   \
-    CHECK((option) >= 0 && (option) < choices_in(choices));
-#define CHECK_OPTION_TEXT(option, unset, least, most, choices)                                     \
-    CHECK((option) == NULL || (strlen(option) >= (least) && strlen(option) <= (most)));
+/* What holds for a value of each type; the table's names of types stand for these. */
+#define NUMBER fits_number
+#define SIZE   fits_number
+#define CHOICE fits_choice
+#define TEXT   fits_text
+
+static void fits_number(int64_t value, int64_t unset, int64_t least, int64_t most,
+                        const char *choices)
+{
+    (void)choices;
+    CHECK(value == unset || (value >= least && value <= most));
+}
+
+static void fits_choice(int64_t value, int64_t unset, int64_t least, int64_t most,
+                        const char *choices)
+{
+    (void)unset;
+    (void)least;
+    (void)most;
+    CHECK(value >= 0 && value < choices_in(choices));
+}
+
+static void fits_text(const char *value, int64_t unset, int64_t least, int64_t most,
+                      const char *choices)
+{
+    (void)unset;
+    (void)choices;
+    CHECK(value == NULL || ((int64_t)strlen(value) >= least && (int64_t)strlen(value) <= most));
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -52,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mm_options_read(variables, complain);
     CHECK(complaints <= ours);
 #define OPTION(name, field, type, value, least, most, choices, help)                               \
-    CHECK_OPTION_##type(mm_options.field, value, least, most, choices)
+    type(mm_options.field, value, least, most, choices);
 #include "options.def"
 #undef OPTION
     mm_options = before;
