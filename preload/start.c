@@ -7,6 +7,7 @@
 #include "report.h"
 #include "sink.h"
 #include "snapshot.h"
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,12 +124,56 @@ static void at_quick_exit_of_all(void)
         _exit(mm_report_exit_status(-1));
 }
 
+/* Is the path, `length` characters long, that of a file of this name? */
+static bool is_file(const char *path, size_t length, const char *name)
+{
+    size_t name_length = strlen(name);
+    if (length < name_length)
+        return false;
+    const char *last = path + length - name_length;
+    return memcmp(last, name, name_length) == 0 && (last == path || last[-1] == '/');
+}
+
+/* Takes the files of this name out of a list in LD_PRELOAD's form, in place. */
+static void take_out(char *list, const char *name)
+{
+    char *end = list + strlen(list), *kept = list;
+    size_t step;
+    for (char *entry = list; entry < end; entry += step) {
+        size_t length = strcspn(entry, ": ");
+        step = length + strspn(entry + length, ": ");
+        if (is_file(entry, length, name))
+            continue;
+        memmove(kept, entry, step);
+        kept += step;
+    }
+    while (kept > list && (kept[-1] == ':' || kept[-1] == ' '))
+        kept--;
+    memset(kept, '\0', (size_t)(end - kept));
+}
+
+/* Under MM_CHILDREN=0 the environment becomes what it would be without us, for what is started from
+ * here as well as for a program that looks at it. The string is changed where it lies: nothing is
+ * allocated. */
+static void leave_children_alone(void)
+{
+    Dl_info self;
+    char *list = getenv("LD_PRELOAD");
+    if (mm_options.children || list == NULL || dladdr(&mm_options, &self) == 0)
+        return;
+    const char *slash = strrchr(self.dli_fname, '/');
+    take_out(list, slash != NULL ? slash + 1 : self.dli_fname);
+    if (*list == '\0')
+        unsetenv("LD_PRELOAD");
+}
+
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs
  * last of all, after the destructors of every library. */
 __attribute__((constructor)) static void begin(void)
 {
     mm_process_heap();
     shim_find_libc();
+    leave_children_alone();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);
 }

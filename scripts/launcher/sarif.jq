@@ -1,0 +1,77 @@
+# sarif.jq - the findings of a JSON log, read with -R -n, as one SARIF 2.1.0 log. Takes $version of mmshim and
+# $root, a folder that ends in /: files below it are named relative to it, as code hosts want them.
+
+def rules: [
+    {id: "double-free", name: "DoubleFree",
+     shortDescription: {text: "A block is freed again"},
+     fullDescription: {text: "The pointer was a block, and was freed since."}},
+    {id: "interior-free", name: "InteriorFree",
+     shortDescription: {text: "A pointer into a block is freed"},
+     fullDescription: {text: "The pointer points into the heap, but not at the start of a block."}},
+    {id: "foreign-free", name: "ForeignFree",
+     shortDescription: {text: "A pointer that never was a block is freed"},
+     fullDescription: {text: "The pointer is that of a stack, a global, mapped memory, or of nothing."}}
+];
+
+def uri: split("/") | map(@uri) | join("/");
+
+def artifact:
+    if startswith($root) then {uri: (.[($root | length):] | uri), uriBaseId: "%SRCROOT%"}
+    elif startswith("/") then {uri: ("file://" + uri)}
+    else {uri: uri} end;
+
+def frame_name: .function // .symbol // "unknown function";
+
+# Where a frame is: in a source file, or at least in a module.
+def location:
+    {logicalLocations: [{fullyQualifiedName: frame_name, kind: "function"}]}
+    + if .file and .line then
+          {physicalLocation: {artifactLocation: (.file | artifact), region: {startLine: .line}}}
+      elif .module then
+          {physicalLocation: {artifactLocation: (.module | artifact)}}
+      else {} end;
+
+def place: "\(frame_name)" + if .file and .line then " (\(.file):\(.line))" else "" end;
+
+def stack($text):
+    {message: {text: $text},
+     frames: [.frames[] | {location: (location + {message: {text: frame_name}})}
+                          + if .module then {module: .module} else {} end]};
+
+# The innermost frame of the program's own sources, or with a line at all, or any.
+def culprit: (map(select(.file and .line)) as $lines
+    | ($lines | map(select(.file | startswith($root)))) + $lines + .)[0] // {};
+
+def thread: "thread \(.thread.id) (\(.thread.name))";
+
+def result:
+    . as $finding
+    | [{key: "freed", text: "first freed by "}, {key: "allocated", text: "allocated by "}] as $history
+    | ["double-free", "interior-free", "foreign-free"] as $ids
+    | {ruleId: .kind, ruleIndex: (.kind as $kind | $ids | index($kind)), level: "error",
+       message: {text: ("\(.kind) of \(.address) (\(.description)) in " + (.frames // [] | culprit | place)
+           + ([$history[] | . as $part | $finding[$part.key] // empty
+               | "; " + $part.text + thread + " in " + (.frames | culprit | place)] | add // ""))},
+       locations: [.frames // [] | culprit | location],
+       stacks: [if .frames then stack("freed by " + (if .thread then thread else "an unknown thread" end)) else empty end,
+                ($history[] | . as $part | $finding[$part.key] // empty | stack($part.text + thread))],
+       relatedLocations: [$history[] | . as $part | $finding[$part.key] // empty
+                          | . as $event | .frames | culprit
+                          | location + {message: {text: ($part.text + ($event | thread))}}],
+       partialFingerprints: {"stack/v1":
+           ([.kind] + [.frames // [] | .[] | .function // .symbol // .offset // ""] | join(" "))}};
+
+# What is no line of ours is left out, and told at the end.
+[inputs | (try fromjson catch null) as $report
+    | if ($report | type) == "object" and $report.mmshim == 1 then $report
+      else {strange: input_line_number} end]
+| {version: "2.1.0",
+   "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+   runs: [{tool: {driver: {name: "mmshim", version: $version, rules: rules}},
+           originalUriBaseIds: {"%SRCROOT%": {uri: ("file://" + ($root | uri))}},
+           columnKind: "utf16CodeUnits",
+           results: [map(select(.type == "finding") | result) | group_by(.partialFingerprints)[]
+                     | (map(select(.relatedLocations != [])) + .)[0] + {occurrenceCount: length}]}]},
+  (map(.strange // empty) | select(. != [])
+      | "mmshim: left out, being no reports of mmshim in JSON: line \(map(tostring) | join(", "))\n"
+      | halt_error(1))
