@@ -26,8 +26,8 @@ END
     cat <<'END'
   --no-children
         the same as --children=0
-  --help, --version
-        and nothing else
+  --check, --help, --version
+        and run nothing
 
 END
     printf 'Set where you do not set them:'

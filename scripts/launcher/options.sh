@@ -14,11 +14,16 @@ option_flag() {
 }
 
 option_help() {
-    local name value values meaning
+    local name type value values meaning
     for name in "${option_names[@]}"; do
-        IFS='|' read -r _ _ _ value values meaning <<<"${option_rows[$name]}"
-        printf '  %s=...\n        %s\n        (%s; default: %s)\n' \
-            "$(option_flag "$name")" "$meaning" "$values" "${value/#-/not set}"
+        IFS='|' read -r type _ _ value values meaning <<<"${option_rows[$name]}"
+        value="default: ${value/#-/not set}"
+        case $type in
+        CHOICE) type=${values//, /|} ;;
+        NUMBER) type=N value="$values; $value" ;;
+        *) value="$values; $value" ;;
+        esac
+        printf '  %s=%s\n        %s (%s)\n' "$(option_flag "$name")" "$type" "$meaning" "$value"
     done
 }
 
