@@ -71,6 +71,9 @@ elf_read_segments() {
         address=$number
         elf_number $((i + 4 * elf_word)) "$elf_word"
         size=$number
+        # Debugging information that stands by itself has the headers of what it was taken from, and nothing
+        # where they point to.
+        [ "$size" -gt 0 ] || type=
         case $type in
         "$pt_load") elf_loads+=("$address $offset $size") ;;
         "$pt_note") elf_notes+=("$address $offset $size") ;;
