@@ -1,6 +1,5 @@
-# sarif.jq - the findings of a JSON log, read with -R -n and behind an empty line, as one SARIF 2.1.0 log. Takes
-# $version of mmshim and $root, a folder that ends in /: files below it are named relative to it, as code hosts
-# want them.
+# sarif.jq - the findings of a JSON log, read as one text (-R -s), as one SARIF 2.1.0 log. Takes $version of mmshim
+# and $root, a folder that ends in /: files below it are named relative to it, as code hosts want them.
 
 def rules: [
     {id: "double-free", name: "DoubleFree",
@@ -63,9 +62,9 @@ def result:
            ([.kind] + [.frames // [] | .[] | .function // .symbol // .offset // ""] | join(" "))}};
 
 # What is no line of ours is left out, and told at the end.
-[inputs | select(. != "") | (try fromjson catch null) as $report
-    | if ($report | type) == "object" and $report.mmshim == 1 then $report
-      else {strange: (input_line_number - 1)} end]
+[split("\n") | to_entries[] | select(.value != "")
+    | (.value | try fromjson catch null) as $report
+    | if ($report | type) == "object" and $report.mmshim == 1 then $report else {strange: (.key + 1)} end]
 | {version: "2.1.0",
    "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
    runs: [{tool: {driver: {name: "mmshim", version: $version, rules: rules}},

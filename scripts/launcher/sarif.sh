@@ -12,6 +12,5 @@ sarif() {
     *) die "sarif takes --source-root=DIR only, and the log from stdin" ;;
     esac
     need_jq sarif
-    # jq 1.6 takes no input at all for a line of garbage.
-    { echo && cat; } | jq -Rn --arg version "$version" --arg root "${root%/}/" "$sarif_jq"
+    jq -Rs --arg version "$version" --arg root "${root%/}/" "$sarif_jq"
 }
