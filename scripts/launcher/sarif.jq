@@ -1,16 +1,17 @@
 # sarif.jq - the findings of a JSON log, read as one text (-R -s), as one SARIF 2.1.0 log. Takes $version of mmshim
 # and $root, a folder that ends in /: files below it are named relative to it, as code hosts want them.
 
+def rule($name; $short; $full):
+    {id: ($name | gsub("(?<a>.)(?<b>[A-Z])"; "\(.a)-\(.b)") | ascii_downcase), $name,
+     shortDescription: {text: $short}, fullDescription: {text: $full},
+     help: {text: "The first stack is that of the bad call; the others, where known, tell who freed and allocated the block."}};
+
 def rules: [
-    {id: "double-free", name: "DoubleFree",
-     shortDescription: {text: "A block is freed again"},
-     fullDescription: {text: "The pointer was a block, and was freed since."}},
-    {id: "interior-free", name: "InteriorFree",
-     shortDescription: {text: "A pointer into a block is freed"},
-     fullDescription: {text: "The pointer points into the heap, but not at the start of a block."}},
-    {id: "foreign-free", name: "ForeignFree",
-     shortDescription: {text: "A pointer that never was a block is freed"},
-     fullDescription: {text: "The pointer is that of a stack, a global, mapped memory, or of nothing."}}
+    rule("DoubleFree"; "A block is freed again"; "The pointer was a block, and was freed since."),
+    rule("InteriorFree"; "A pointer into a block is freed";
+        "The pointer points into the heap, but not at the start of a block."),
+    rule("ForeignFree"; "What never was a block is freed";
+        "The pointer is that of a stack, a global, mapped memory, or of nothing.")
 ];
 
 def uri: split("/") | map(@uri) | join("/");
@@ -47,8 +48,7 @@ def thread: "thread \(.thread.id) (\(.thread.name))";
 def result:
     . as $finding
     | [{key: "freed", text: "first freed by "}, {key: "allocated", text: "allocated by "}] as $history
-    | ["double-free", "interior-free", "foreign-free"] as $ids
-    | {ruleId: .kind, ruleIndex: (.kind as $kind | $ids | index($kind)), level: "error",
+    | {ruleId: .kind, ruleIndex: (.kind as $kind | rules | map(.id) | index($kind)), level: "error",
        message: {text: ("\(.kind) of \(.address) (\(.description)) in " + (.frames // [] | culprit | place)
            + ([$history[] | . as $part | $finding[$part.key] // empty
                | "; " + $part.text + thread + " in " + (.frames | culprit | place)] | add // ""))},
