@@ -9,7 +9,8 @@ set -euo pipefail
 # program:package, for the tests of real programs and for check.sh.
 programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils node:nodejs tmux:tmux
     vim:vim xz:xz-utils lua5.4:lua5.4 jq:jq openssl:openssl valgrind:valgrind gdb:gdb strace:strace
-    pkg-config:pkg-config clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
+    pkg-config:pkg-config groff:groff-base mandoc:mandoc addr2line:binutils eu-addr2line:elfutils
+    setcap:libcap2-bin clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
 servers="redis-server:redis-server nginx:nginx-light"
 
 # missing PROGRAM:PACKAGE... - the packages of those programs that aren't there.
