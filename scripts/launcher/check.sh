@@ -79,7 +79,7 @@ machine_name() {
 # judge_machine FILE - the shim is for one architecture. Leaves FILE open for what comes next.
 judge_machine() {
     local shim_class shim_machine
-    elf_open "$shim" || unsure "$shim is no ELF file" || return
+    elf_open_header "$shim" || unsure "$shim is no ELF file" || return
     shim_class=$elf_class shim_machine=$elf_machine
     elf_open "$1" || unsure "$1 is neither an ELF file nor a script" || return
     [ "$elf_class:$elf_machine" = "$shim_class:$shim_machine" ] ||
@@ -127,12 +127,10 @@ judge_own_malloc() {
 # The dynamic linker takes no preload by path where a program runs with rights that its caller hasn't.
 # Whose rights they are is seen from here: set-user-ID root changes nothing for root.
 judge_privilege() {
-    local owner group
-    read -r owner group < <(stat -L -c '%u %g' -- "$1")
-    if [ -u "$1" ] && [ "$owner" -ne "$(id -u)" ]; then
+    if [ -u "$1" ] && [ "$(stat -L -c %u -- "$1")" -ne "$UID" ]; then
         no 'set-user-ID: it runs with the rights of another user' || return
     fi
-    if [ -g "$1" ] && [ "$group" -ne "$(id -g)" ]; then
+    if [ -g "$1" ] && [ "$(stat -L -c %g -- "$1")" -ne "$(id -g)" ]; then
         no 'set-group-ID: it runs with the rights of another group' || return
     fi
     if [ -u "$1" ] || [ -g "$1" ]; then
@@ -144,9 +142,9 @@ judge_privilege() {
 judge_capabilities() {
     local getcap
     if ! getcap=$(PATH=$PATH:/usr/sbin:/sbin type -P getcap); then
-        [ "$(id -u)" -eq 0 ] || notes+=('file capabilities not looked at: getcap is not installed')
+        [ "$UID" -eq 0 ] || notes+=('file capabilities not looked at: getcap is not installed')
     elif [ -n "$("$getcap" -- "$1" 2>/dev/null)" ]; then
-        [ "$(id -u)" -eq 0 ] || no 'file capabilities: it runs with rights that its caller has not' || return
+        [ "$UID" -eq 0 ] || no 'file capabilities: it runs with rights that its caller has not' || return
         notes+=('file capabilities: takes effect for root alone')
     fi
 }

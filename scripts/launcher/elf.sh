@@ -38,18 +38,22 @@ elf_text_at() {
     IFS= read -r -d '' text < <(tail -c "+$(($1 + 1))" -- "$elf_file" 2>/dev/null | head -c 4096)
 }
 
-# elf_open FILE - sets elf_class (1: 32 bits, 2: 64), elf_machine, elf_interpreter ("" without one), and for
-# the functions below, elf_loads, elf_notes ("address offset size" each) and elf_dynamic (value by tag).
-elf_open() {
-    local offset entry count
-    elf_file=$1 elf_big_endian='' elf_interpreter='' elf_loads=() elf_notes=() elf_dynamic=()
-    elf_read 0 52 && [ "${elf_bytes[*]:0:4}" = "127 69 76 70" ] || return
-    elf_class=${elf_bytes[4]}
+# elf_open_header FILE - sets elf_class (1: 32 bits, 2: 64) and elf_machine.
+elf_open_header() {
+    elf_file=$1 elf_big_endian=
+    elf_read 0 64 && [ "${elf_bytes[*]:0:4}" = "127 69 76 70" ] || return
+    elf_class=${elf_bytes[4]} elf_word=$((elf_bytes[4] * 4))
     [ "${elf_bytes[5]}" -ne 2 ] || elf_big_endian=yes
-    [ "$elf_class" -ne 2 ] || elf_read 0 64 || return
-    elf_word=$((elf_class * 4))
     elf_number 18 2
     elf_machine=$number
+}
+
+# elf_open FILE - sets besides elf_interpreter ("" without one), and for the functions below, elf_loads, elf_notes
+# ("address offset size" each) and elf_dynamic (value by tag).
+elf_open() {
+    local offset entry count
+    elf_interpreter='' elf_loads=() elf_notes=() elf_dynamic=()
+    elf_open_header "$1" || return
     elf_number $((elf_class == 2 ? 32 : 28)) "$elf_word"
     offset=$number
     elf_number $((elf_class == 2 ? 54 : 42)) 2

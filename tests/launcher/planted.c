@@ -1,4 +1,4 @@
-/* planted.c - the bug that a user is after: a handle closed twice, by a function that is inlined. */
+/* planted.c - the bug that a user is after: a handle is closed twice. */
 #include <stdlib.h>
 
 static inline __attribute__((always_inline)) void drop(void *handle)
