@@ -37,13 +37,13 @@ void *malloc(size_t size) { (void)size; return NULL; }'
 
 built plain <<<"$main"
 verdict 0 ./plain '^./plain: the shim takes effect$'
-built sysv_hash -Wl,--hash-style=sysv <<<"$main"
-verdict 0 ./sysv_hash 'takes effect'
 built no_pie -no-pie <<<"$main"
 verdict 0 ./no_pie 'takes effect'
-built calls_malloc <<<'#include <stdlib.h>
+for style in sysv gnu; do
+    built calls_malloc "-Wl,--hash-style=$style" <<<'#include <stdlib.h>
 int main(void) { return malloc(1) == NULL; }'
-verdict 0 ./calls_malloc 'takes effect'
+    verdict 0 ./calls_malloc 'takes effect'
+done
 ln -s plain by_link
 verdict 0 ./by_link 'takes effect'
 runs 0 "$mmshim" --check env
