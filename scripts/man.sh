@@ -27,9 +27,10 @@ options() {
                 gsub(/_/, "-", name)
                 name = tolower(name)
             }
-            print "@TP\n@B " name "=" ($2 == "NUMBER" ? "N" : $2 == "CHOICE" ? "WORD" : $2)
+            value = $2 == "NUMBER" ? "N" : $2 == "CHOICE" ? "WORD" : $2 == "TEXT" ? toupper($6) : $2
+            print "@TP\n@B " name "=" value
             print toupper(substr($7, 1, 1)) substr($7, 2) "."
-            print "Values: " $6 ($5 == "-" ? "; not set by default." : "; default: " $5 ".")
+            print ($2 == "TEXT" ? "" : "Values: " $6 ". ") ($5 == "-" ? "Not set by default." : "Default: " $5 ".")
         }' | roff
 }
 

@@ -20,6 +20,7 @@ option_help() {
         value="default: ${value/#-/not set}"
         case $type in
         CHOICE) type=${values//, /|} ;;
+        TEXT) type=${values^^} ;;
         NUMBER) type=N value="$values; $value" ;;
         *) value="$values; $value" ;;
         esac
@@ -27,12 +28,13 @@ option_help() {
     done
 }
 
-# option_takes NAME VALUE - does the value fit? Types not named here take any.
+# option_takes NAME VALUE - does the value fit?
 option_takes() {
     local type least most values shift=0
     IFS='|' read -r type least most _ values _ <<<"${option_rows[$1]}"
     case $type in
     CHOICE) [[ $2 != *,* && ", $values, " == *", $2, "* ]] ;;
+    TEXT) ((${#2} >= least && ${#2} <= most)) ;;
     NUMBER | SIZE)
         [[ $2 =~ ^([0-9]{1,18})([KMG]?)$ ]] || return
         case $type${BASH_REMATCH[2]} in
@@ -57,6 +59,6 @@ option_set() {
         die "no such option: ${1%%=*} (mmshim --help lists them)"
     IFS='|' read -r -a row <<<"${option_rows[$name]}"
     [[ $1 == *=* ]] || die "$1 needs a value: $1=... (${row[4]})"
-    option_takes "$name" "${1#*=}" || die "$1: the values are: ${row[4]}"
+    option_takes "$name" "${1#*=}" || die "$1: takes ${row[4]}"
     export "MM_$name=${1#*=}"
 }

@@ -87,7 +87,7 @@ done
 for bad in --max-reports= --max-reports=x --max-reports=-1 --max-reports=3K --exitcode=256 --batch-slots=0 \
     --on-error=foo '--on-error=report, abort' --slot-max=1M --arena-size=99999999999999999999 --slot-max=4k; do
     runs 125 "$mmshim" "$bad" touch ran
-    says stderr "^mmshim: $bad: the values are: "
+    says stderr "^mmshim: $bad: takes "
 done
 runs 127 "$mmshim" no-such-program
 says stderr 'no-such-program: not found'
