@@ -40,7 +40,7 @@ END
 find_shim() {
     local here candidate
     here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-    for candidate in "$here" "$here/.." "$here"/../lib*{,/*} /usr/local/lib*{,/*} /usr/lib*{,/*}; do
+    for candidate in "$here" "$here/.." {"$here/..",/usr/local,/usr}/lib{"/$HOSTTYPE-linux-gnu",64,}; do
         shim=$candidate/libmmshim.so
         [ -r "$shim" ] || continue
         shim=$(readlink -f -- "$shim")

@@ -46,7 +46,7 @@ says stderr 'ERROR: mmshim: double-free of '
 runs 0 "$mmshim" --exitcode=0 "$planted"
 runs 3 "$mmshim" "$planted" without the bug
 silent stderr
-for lib in lib lib64 lib/any-linux-gnu; do
+for lib in lib lib64 "lib/$HOSTTYPE-linux-gnu"; do
     mkdir -p "$lib.prefix/bin" "$lib.prefix/$lib"
     cp "$mmshim" "$lib.prefix/bin/"
     cp "$shim" "$lib.prefix/$lib/"
