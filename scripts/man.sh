@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# man.sh VERSION NAME.SECTION - prints a man page: scripts/man/NAME.SECTION.in, where a line of @WORDS@ stands for
-# what the table of options or the public header says.
+# man.sh VERSION NAME.SECTION - prints a man page: scripts/man/NAME.SECTION.in, where a line of @WORDS@ stands
+# for what the table of options or the public header says.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
@@ -30,7 +30,9 @@ options() {
             value = $2 == "NUMBER" ? "N" : $2 == "CHOICE" ? "WORD" : $2 == "TEXT" ? toupper($6) : $2
             print "@TP\n@B " name "=" value
             print toupper(substr($7, 1, 1)) substr($7, 2) "."
-            print ($2 == "TEXT" ? "" : "Values: " $6 ". ") ($5 == "-" ? "Not set by default." : "Default: " $5 ".")
+            if ($2 != "TEXT")
+                print "Values: " $6 "."
+            print $5 == "-" ? "Not set by default." : "Default: " $5 "."
         }' | roff
 }
 

@@ -83,7 +83,8 @@ judge_machine() {
     shim_class=$elf_class shim_machine=$elf_machine
     elf_open "$1" || unsure "$1 is neither an ELF file nor a script" || return
     [ "$elf_class:$elf_machine" = "$shim_class:$shim_machine" ] ||
-        no "it is for $(machine_name "$elf_class" "$elf_machine"), the shim for $(machine_name "$shim_class" "$shim_machine")"
+        no "it is for $(machine_name "$elf_class" "$elf_machine"), \
+the shim for $(machine_name "$shim_class" "$shim_machine")"
 }
 
 judge_dynamic_linker() {

@@ -1,7 +1,7 @@
 # ---- an ELF file, read with nothing but od, tail and head ----
 #
-# elf_open reads one file's headers into the elf_* variables, the other functions are about that file. A
-# file that lies about itself makes a function fail, or find nothing; none runs on for ever.
+# elf_open reads one file's headers into the elf_* variables; the other functions are about that file. A file
+# that lies about itself makes a function fail or find nothing; none runs on past the end of the file.
 
 readonly pt_load=1 pt_dynamic=2 pt_interp=3 pt_note=4
 readonly dt_hash=4 dt_strtab=5 dt_symtab=6 dt_gnu_hash=$((0x6ffffef5))
@@ -48,8 +48,8 @@ elf_open_header() {
     elf_machine=$number
 }
 
-# elf_open FILE - sets besides elf_interpreter ("" without one), and for the functions below, elf_loads, elf_notes
-# ("address offset size" each) and elf_dynamic (value by tag).
+# elf_open FILE - sets elf_interpreter as well ("" without one), and for the functions below elf_loads and
+# elf_notes ("address offset size" each) and elf_dynamic (value by tag).
 elf_open() {
     local offset entry count
     elf_interpreter='' elf_loads=() elf_notes=() elf_dynamic=()

@@ -1,10 +1,11 @@
-# sarif.jq - the findings of a JSON log, read as one text (-R -s), as one SARIF 2.1.0 log. Takes $version of mmshim
-# and $root, a folder that ends in /: files below it are named relative to it, as code hosts want them.
+# sarif.jq - the findings of a JSON log, read as one text (-R -s), as one SARIF 2.1.0 log. Takes $version of
+# mmshim and $root, a folder that ends in /: files below it are named relative to it, as code hosts want them.
 
 def rule($name; $short; $full):
     {id: ($name | gsub("(?<a>.)(?<b>[A-Z])"; "\(.a)-\(.b)") | ascii_downcase), $name,
      shortDescription: {text: $short}, fullDescription: {text: $full},
-     help: {text: "The first stack is that of the bad call; the others, where known, tell who freed and allocated the block."}};
+     help: {text: ("The first stack is that of the bad call. "
+         + "The others, where known, tell who freed the block first and who allocated it.")}};
 
 def rules: [
     rule("DoubleFree"; "A block is freed again"; "The pointer was a block, and was freed since."),
@@ -53,7 +54,7 @@ def result:
            + ([$history[] | . as $part | $finding[$part.key] // empty
                | "; " + $part.text + thread + " in " + (.frames | culprit | place)] | add // ""))},
        locations: [.frames // [] | culprit | location],
-       stacks: [if .frames then stack("freed by " + (if .thread then thread else "an unknown thread" end)) else empty end,
+       stacks: [(select((.frames // []) != []) | stack("freed by " + if .thread then thread else "an unknown thread" end)),
                 ($history[] | . as $part | $finding[$part.key] // empty | stack($part.text + thread))],
        relatedLocations: [$history[] | . as $part | $finding[$part.key] // empty
                           | . as $event | .frames | culprit

@@ -40,7 +40,8 @@ frames_of_text() {
 frames_of_json() {
     jq -Rr '(try fromjson catch null) | objects | select(.mmshim == 1)
         | (.frames, .freed.frames, .allocated.frames)[]?
-        | select(.module and .offset and (.line | not)) | [.module, .build_id // "", .offset] | @tsv' "$work/log"
+        | select(.module and .offset and (.line | not))
+        | [.module, .build_id // "", .offset] | @tsv' "$work/log"
 }
 
 # has_build_id FILE BUILD_ID - any ELF file, where BUILD_ID is empty.
@@ -52,14 +53,13 @@ has_build_id() {
 # file_of MODULE BUILD_ID - prints the file to ask about a module: its debugging information by build-id, or
 # itself where it is still the one that ran, or a file from the folders of --debug-dir.
 file_of() {
-    local file
-    for file in "${debug_dirs[@]/%//.build-id/${2:0:2}/${2:2}.debug}" "/usr/lib/debug/.build-id/${2:0:2}/${2:2}.debug" "$1"; do
-        ! has_build_id "$file" "$2" || { printf '%s\n' "$file"; return; }
-    done
-    [[ -n $2 && ${#debug_dirs[@]} -gt 0 ]] || return
+    local file by_id=/.build-id/${2:0:2}/${2:2}.debug
     while IFS= read -r -d '' file; do
         ! has_build_id "$file" "$2" || { printf '%s\n' "$file"; return; }
-    done < <(find "${debug_dirs[@]}" -type f -print0)
+    done < <(
+        printf '%s\0' "${debug_dirs[@]/%/$by_id}" "/usr/lib/debug$by_id" "$1"
+        [[ -z $2 || ${#debug_dirs[@]} -eq 0 ]] || find "${debug_dirs[@]}" -type f -print0
+    )
     return 1
 }
 
@@ -160,7 +160,9 @@ json_with_answers() {
               | . as $answer
               | $frame
               | if $answer then .function = $answer[3] else . end
-              | if $answer and $answer[4] != "" then .file = $answer[4] | .line = ($answer[5] | tonumber) else . end
+              | if $answer and $answer[4] != "" then
+                    .file = $answer[4] | .line = ($answer[5] | tonumber)
+                else . end
           end;
           def with_lines: if .frames then .frames |= map(with_line) else . end;
         . as $line | (try fromjson catch null)
