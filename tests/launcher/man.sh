@@ -39,4 +39,4 @@ for page in "$pages"/*.[0-9]; do
         silent stdout
     fi
 done
-type -P groff mandoc >/dev/null || echo 'skipped: formatting (needs groff or mandoc)'
+type -P groff mandoc >/dev/null || echo 'skipped: one formatter at least (needs groff and mandoc)'
