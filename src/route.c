@@ -158,12 +158,16 @@ static enum verdict verdict_of_dead(const struct mm_slot_info *info)
     return info->batch != NULL && is_stale(info->batch) ? UNCERTAIN : DOUBLE;
 }
 
-static bool is_live(const struct mm_slot_info *info)
+/* The batch that a live slot starting at `ptr`, which is in the arena, is part of; NULL when there
+ * is no such slot. */
+static struct mm_batch *batch_of_live(const void *ptr)
 {
-    uint64_t bit = (uint64_t)1 << info->index % MM_WORD_BITS;
-    return info->batch != NULL && info->in_slot && info->offset == 0 &&
-           (atomic_load_explicit(&info->batch->live, memory_order_acquire) & bit) &&
-           !(atomic_load_explicit(&info->batch->remote, memory_order_relaxed) & bit);
+    struct mm_batch *batch = mm_batch_at((uintptr_t)ptr);
+    struct mm_slot slot = mm_batch_slot(batch, (uintptr_t)ptr);
+    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
+    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
+    bool is_live = slot.starts && (live & ~remote) >> slot.index % MM_WORD_BITS & 1;
+    return is_live ? batch : NULL;
 }
 
 static enum verdict verdict_of_outside(const void *ptr)
@@ -254,8 +258,8 @@ static size_t live_size(const void *ptr)
 {
     if (!in_arena(ptr))
         return mm_registry_is_live(ptr) ? mm_next_usable_size((void *)(uintptr_t)ptr) : 0;
-    struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
-    return is_live(&info) ? info.size : 0;
+    const struct mm_batch *batch = batch_of_live(ptr);
+    return batch != NULL ? batch->size : 0;
 }
 
 size_t mm_usable_size(const void *ptr)
@@ -283,9 +287,19 @@ static bool fits_slot(size_t slot, size_t size)
     return size <= slot && (size > slot / 2 || slot <= 4 * MM_GRANULE);
 }
 
+/* What grew by a little is likely to grow again: it gets a quarter more than it had, so that
+ * building something up byte by byte costs a copy for every doubling or so, not for every slot
+ * size. */
+static void *alloc_grown(size_t old_size, size_t size)
+{
+    size_t room = old_size + old_size / 4;
+    void *slot = size > old_size && size < room ? take_slot(class_of(room)) : NULL;
+    return slot != NULL ? slot : mm_alloc(size);
+}
+
 static void *move_slot(void *ptr, size_t old_size, size_t size, const void *caller)
 {
-    void *moved = mm_alloc(size);
+    void *moved = alloc_grown(old_size, size);
     if (moved == NULL && size <= old_size)
         return ptr; /* a block may always be larger than asked for */
     if (moved != NULL) {
@@ -305,9 +319,10 @@ void *mm_realloc(void *ptr, size_t size, const void *caller)
     }
     enum verdict verdict;
     if (in_arena(ptr)) {
+        const struct mm_batch *batch = batch_of_live(ptr);
+        if (mm_likely(batch != NULL))
+            return fits_slot(batch->size, size) ? ptr : move_slot(ptr, batch->size, size, caller);
         struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
-        if (is_live(&info))
-            return fits_slot(info.size, size) ? ptr : move_slot(ptr, info.size, size, caller);
         verdict = verdict_of_dead(&info);
     } else {
         if (too_large(size) && mm_registry_is_live(ptr))
