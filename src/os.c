@@ -372,8 +372,10 @@ void mm_os_program_path(char *path, size_t capacity)
 
 struct mm_os_file_id mm_os_file_id(int fd)
 {
+    /* Not by libc's name: another preloaded library may have its own fstat() (libfaketime has), and
+     * that may allocate, which the start of the manager is not ready for. */
     struct stat status;
-    if (fstat(fd, &status) != 0)
+    if (syscall(SYS_newfstatat, fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
     return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
 }
