@@ -1,5 +1,5 @@
-/* A library preloaded beside the shim, with functions of libc's that allocate as they look for libc's
- * own the first time: dlsym() makes a message when it does not find a name. */
+/* A library preloaded beside the shim, with functions of libc's that allocate as they look for
+ * libc's own the first time: dlsym() makes a message when it does not find a name. */
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <time.h>
