@@ -192,7 +192,7 @@ void mm_os_yield(void)
 
 pid_t mm_os_process_id(void)
 {
-    return getpid();
+    return (pid_t)syscall(SYS_getpid); /* past libc, as mm_os_file_id() */
 }
 
 pid_t mm_os_thread_id(void)
@@ -372,8 +372,8 @@ void mm_os_program_path(char *path, size_t capacity)
 
 struct mm_os_file_id mm_os_file_id(int fd)
 {
-    /* Not by libc's name: another preloaded library may have its own fstat() (libfaketime has), and
-     * that may allocate, which the start of the manager is not ready for. */
+    /* Past libc's fstat(): another preloaded library may have one of its own that allocates, as
+     * libfaketime has, and the manager can't serve that while it starts. */
     struct stat status;
     if (syscall(SYS_newfstatat, fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static void *next(const char *name)
 {
@@ -16,6 +17,14 @@ int fstat(int fd, struct stat *status)
     if (function == NULL)
         function = (int (*)(int, struct stat *))next("fstat");
     return function(fd, status);
+}
+
+pid_t getpid(void)
+{
+    static pid_t (*function)(void);
+    if (function == NULL)
+        function = (pid_t(*)(void))next("getpid");
+    return function();
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
