@@ -192,7 +192,7 @@ void mm_os_yield(void)
 
 pid_t mm_os_process_id(void)
 {
-    return getpid();
+    return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */
 }
 
 pid_t mm_os_thread_id(void)
@@ -372,8 +372,10 @@ void mm_os_program_path(char *path, size_t capacity)
 
 struct mm_os_file_id mm_os_file_id(int fd)
 {
+    /* Not fstat(): another preloaded library may have one of its own that allocates, as libfaketime
+     * has, and the manager can't serve that while it starts. */
     struct stat status;
-    if (fstat(fd, &status) != 0)
+    if (fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
     return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
 }

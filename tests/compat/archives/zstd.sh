@@ -1,5 +1,5 @@
 #!/bin/bash
-# zstd, bzip2, lz4, gzip, xz: several levels, threads, a dictionary, long distances, broken input.
+# zstd, bzip2, lz4: several levels, threads, a dictionary, long distances, broken input; gzip and xz too.
 # packages: zstd bzip2 xz-utils lz4
 . "${0%/*}/../compare.sh"
 need zstd bzip2 gzip xz lz4

@@ -1,5 +1,5 @@
 #!/bin/bash
-# `<&- >&- 2>&-`: standard streams closed one by one and all together; no descriptor is taken in their place.
+# closed stdin, stdout, stderr: standard streams closed one by one and all together; no descriptor is taken in their place.
 . "${0%/*}/../compare.sh"
 
 # Prints into descriptor 3 which descriptors are open, and opens one to see its number.

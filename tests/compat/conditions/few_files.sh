@@ -3,6 +3,7 @@
 . "${0%/*}/../compare.sh"
 
 work() {
+    exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- # of whoever runs this
     prlimit --nofile=4 "$PRELOAD_BLOCKS"
     prlimit --nofile=4 "$PRELOAD_BLOCKS" keep
     prlimit --nofile=4 cat <<<'through cat'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# chroot: a root directory without /proc, /dev and /sys.
+# chroot without /proc: a root directory without /proc, /dev and /sys.
 . "${0%/*}/../compare.sh"
 enter=(chroot)
 [ "$(id -u)" = 0 ] || enter=(unshare --map-root-user chroot)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Another user: nobody, who owns nothing.
+# another user: nobody, who owns nothing.
 . "${0%/*}/../compare.sh"
 . "${0%/*}/mixture.bash"
 [ "$(id -u)" = 0 ] || skip "takes root, to become another user"

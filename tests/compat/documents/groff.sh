@@ -1,5 +1,5 @@
 #!/bin/bash
-# groff, man pages: troff, tbl, eqn and pic to PostScript and text.
+# groff: troff, tbl, eqn and pic to PostScript and text.
 # packages: groff
 . "${0%/*}/../compare.sh"
 need groff tbl eqn pic

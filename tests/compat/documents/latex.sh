@@ -1,5 +1,5 @@
 #!/bin/bash
-# pdflatex, bibtex, tex: forty pages with formulas, tables, references and a bibliography, in two passes.
+# pdflatex, bibtex: forty pages with formulas, tables, references and a bibliography, in two passes.
 # packages: texlive-latex-base
 . "${0%/*}/../compare.sh"
 need pdflatex bibtex

@@ -1,5 +1,5 @@
 #!/bin/bash
-# poppler, cairo: a PDF made by gs taken apart: text, pictures, SVG, pages split and joined.
+# poppler: a PDF made by gs taken apart: text, pictures, SVG, pages split and joined.
 # packages: poppler-utils ghostscript gsfonts
 . "${0%/*}/../compare.sh"
 need pdftotext pdftoppm pdftocairo pdfinfo pdfseparate pdfunite gs

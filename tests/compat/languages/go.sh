@@ -1,5 +1,5 @@
 #!/bin/bash
-# go: a program built without cgo and with it, and run, race detector included.
+# go: a program built without cgo and with it, and run.
 # packages: golang-go gcc libc6-dev
 # note: a program built without cgo is static and has no malloc: nothing takes effect there, nor is there anything to report; build with CGO_ENABLED=1 to have its C code checked
 . "${0%/*}/../compare.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Python's tests: its own, python_test.sh MODULE...; how each of them ended is compared.
+# python3's own tests: of dict, list, json, threads, subprocesses and multiprocessing, or of the
+# modules that are its arguments. How each of them ended is compared.
 # packages: python3 libpython3.11-testsuite
 . "${0%/*}/../compare.sh"
 [ $# -gt 0 ] || set -- test_dict test_list test_json test_threading test_subprocess test_mp_fork

@@ -1,5 +1,5 @@
 #!/bin/bash
-# racket: hash tables, strings, places, futures, a compiled module.
+# racket: hash tables, strings, futures, foreign memory, a compiled module.
 # packages: racket
 . "${0%/*}/../compare.sh"
 need racket raco

@@ -1,5 +1,5 @@
 #!/bin/bash
-# tcl: dictionaries, lists, strings, regular expressions, coroutines, threads' channels, subprocesses.
+# tcl: dictionaries, lists, strings, regular expressions, coroutines, child interpreters, subprocesses.
 # packages: tcl
 . "${0%/*}/../compare.sh"
 need tclsh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# apt-cache, apt-get -s, apt-config, apt-ftparchive: searches, dependencies, a simulated installation and upgrade.
+# apt-cache, apt-get, apt-config: searches, dependencies, a simulated installation and upgrade.
 # packages: apt
 . "${0%/*}/../compare.sh"
 need apt-cache apt-get apt-config

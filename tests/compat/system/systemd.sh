@@ -1,5 +1,5 @@
 #!/bin/bash
-# systemd-analyze, systemd-escape, journalctl and others: units checked, calendars computed, files of the system parsed.
+# systemd-analyze, systemd-escape, systemd-tmpfiles: units checked, calendars computed, files of the system parsed.
 # packages: systemd
 . "${0%/*}/../compare.sh"
 need systemd-analyze systemd-escape systemd-tmpfiles

@@ -1,5 +1,5 @@
 #!/bin/bash
-# util-linux, procps, psmisc: col, hexdump, getopt, flock, lscpu, script, ps, setpriv and others.
+# util-linux, ps: column, hexdump, getopt, flock, mkswap, setsid, prlimit and others.
 # packages: util-linux bsdextrautils
 . "${0%/*}/../compare.sh"
 need getopt flock setsid ps

@@ -1,5 +1,5 @@
 #!/bin/bash
-# coreutils: some sixty of its commands, sort with threads and temporary files among them.
+# coreutils: most of its commands, sort with threads and temporary files among them.
 . "${0%/*}/../compare.sh"
 need sort
 

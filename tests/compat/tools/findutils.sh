@@ -1,5 +1,5 @@
 #!/bin/bash
-# find, xargs, locate: a tree of 5,000 files searched in many ways, xargs with parallel processes.
+# find, xargs: a tree of 5,000 files searched in many ways, xargs with parallel processes.
 # packages: findutils
 . "${0%/*}/../compare.sh"
 need find xargs
