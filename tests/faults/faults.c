@@ -138,15 +138,16 @@ static void misuse(const struct block *block)
 /* --- a second thread, and what the first does while it is there --- */
 
 static char *stack_of_main;
-static _Atomic bool inside;
+static _Atomic bool inside, answered;
 
 /* Somebody is busy with libc's malloc, until the one who wants to know about a forwarded block has
- * been seen to wait. */
+ * been seen to wait, or got an answer without. */
 static void hold_a_gate(void)
 {
     struct mm_gate *gate = mm_registry_enter();
+    unsigned before = seam_count(SEAM_sched_yield);
     atomic_store(&inside, true);
-    for (unsigned i = 0; i < 20 && seam_count(SEAM_sched_yield) < 3; i++)
+    while (seam_count(SEAM_sched_yield) < before + 3 && !atomic_load(&answered))
         usleep(100);
     mm_registry_leave(gate);
 }
@@ -171,12 +172,14 @@ static void gate_keeper(unsigned number, void *block)
     while (!atomic_load(&inside))
         check_yield();
     free_badly((char *)block + 17);
+    atomic_store(&answered, true);
 }
 
 static void meet_at_the_gate(void)
 {
     struct block large = {mem_mngr_alloc(100000), 100000, 9};
     atomic_store(&inside, false);
+    atomic_store(&answered, false);
     if (large.ptr == NULL)
         return;
     memset(large.ptr, large.fill, large.size);
