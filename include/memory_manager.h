@@ -1,6 +1,6 @@
 /* memory_manager.h - the public interface of libmemory_manager.a.
  *
- * Requests of up to 32 KiB are served from slots: equal pieces of a batch, whose state is
+ * Requests of up to 64 KiB are served from slots: equal pieces of a batch, whose state is
  * one live bit a slot, kept away from the memory handed out. Larger ones come from the
  * system allocator and are known to a registry. Either way a free of anything but a live
  * block is told apart from a good one exactly, reported, and changes nothing.

@@ -2,6 +2,10 @@
 #ifndef SHIM_LOOKUP_H
 #define SHIM_LOOKUP_H
 
+#include "bitmap.h"
+#include <stdatomic.h>
+#include <stddef.h>
+
 enum shim_function {
     SHIM_MALLOC,
     SHIM_CALLOC,
@@ -15,16 +19,24 @@ enum shim_function {
     SHIM_MALLINFO2,
     SHIM_MALLOC_STATS,
     SHIM_MALLOC_TRIM,
+    SHIM_EXIT,
     SHIM_SETRLIMIT,
     SHIM_PRLIMIT,
     SHIM_FUNCTIONS
 };
 
-/* libc's, or whoever's comes first behind ours; NULL when there is none. */
-void *shim_libc(enum shim_function function);
 /* Finds all of them. Once in the constructor, while nothing else is under way: a lookup may free
  * and forget the text that dlerror() would still have told. */
 void shim_find_libc(void);
+extern void *_Atomic shim_found[SHIM_FUNCTIONS];
+
+/* libc's, or whoever's comes first behind ours; NULL when there is none. */
+static inline void *shim_libc(enum shim_function function)
+{
+    if (mm_unlikely(atomic_load_explicit(&shim_found[function], memory_order_relaxed) == NULL))
+        shim_find_libc();
+    return atomic_load_explicit(&shim_found[function], memory_order_relaxed);
+}
 
 /* From now on libc's limits are the program's. */
 void shim_leave_libc_alone(void);

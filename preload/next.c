@@ -4,17 +4,13 @@
 
 #include "bitmap.h"
 #include "lookup.h"
+#include "os.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#else
-#define __libc_single_threaded 0
-#endif
 
 void *shim_next(const char *name)
 {
@@ -22,23 +18,16 @@ void *shim_next(const char *name)
 }
 
 static const char *const names[SHIM_FUNCTIONS] = {
-    "malloc",    "calloc",  "realloc", "memalign",  "free",         "malloc_usable_size",
-    "dlopen",    "dlmopen", "mallopt", "mallinfo2", "malloc_stats", "malloc_trim",
-    "setrlimit", "prlimit",
+    "malloc", "calloc",     "realloc", "memalign",  "free",         "malloc_usable_size",
+    "dlopen", "dlmopen",    "mallopt", "mallinfo2", "malloc_stats", "malloc_trim",
+    "_exit",  "setrlimit",  "prlimit",
 };
-static void *_Atomic found[SHIM_FUNCTIONS];
+void *_Atomic shim_found[SHIM_FUNCTIONS];
 
 void shim_find_libc(void)
 {
     for (unsigned i = 0; i < SHIM_FUNCTIONS; i++)
-        atomic_store_explicit(&found[i], shim_next(names[i]), memory_order_relaxed);
-}
-
-void *shim_libc(enum shim_function function)
-{
-    if (atomic_load_explicit(&found[function], memory_order_relaxed) == NULL)
-        shim_find_libc();
-    return atomic_load_explicit(&found[function], memory_order_relaxed);
+        atomic_store_explicit(&shim_found[i], shim_next(names[i]), memory_order_relaxed);
 }
 
 /* --- libc's limits --- */
@@ -90,7 +79,7 @@ static bool set_by_user(void)
  * environment may be changing at this moment, and libc's own limits are right. */
 MM_COLD static void decide(void)
 {
-    if (__libc_single_threaded && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL)
+    if (mm_os_single_threaded() && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL)
         begin_with(&one_thread);
     else
         shim_leave_libc_alone();
@@ -106,7 +95,7 @@ static void adapt_to_threads(void)
     const struct limits *now = atomic_load_explicit(&limits, memory_order_relaxed);
     if (mm_unlikely(now == &undecided))
         decide();
-    else if (mm_unlikely(!__libc_single_threaded && now == &one_thread))
+    else if (mm_unlikely(!mm_os_single_threaded() && now == &one_thread))
         begin_with(&threads);
 }
 

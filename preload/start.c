@@ -5,9 +5,14 @@
 #include "options.h"
 #include "process.h"
 #include "report.h"
+#include "sink.h"
 #include "snapshot.h"
+#include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 extern void *__libc_stack_end;
@@ -22,14 +27,40 @@ static char **environment(void)
     return (char **)__libc_stack_end + 1 + count + 1;
 }
 
+static const char *path_variable(void)
+{
+    for (char **variable = environment(); *variable != NULL; variable++) {
+        if (strncmp(*variable, "PATH=", 5) == 0)
+            return *variable + 5;
+    }
+    return NULL;
+}
+
+static void ignore(const char *line)
+{
+    (void)line;
+}
+
+/* Twice: where complaints go, and in which form, may be set behind what they are about. A program
+ * with rights of its own takes nothing from its user's environment. */
+static void read_options(const struct mm_report_settings *report)
+{
+    bool is_trusted = !mm_os_is_privileged();
+    if (is_trusted)
+        mm_options_read(environment(), ignore);
+    mm_report_start(report);
+    if (is_trusted)
+        mm_options_read(environment(), mm_report_note);
+    mm_report_read_options(path_variable());
+}
+
 struct mm_process_config mm_process_default_config(void)
 {
     static bool read;
-    struct mm_report_settings report = {.once = true};
+    struct mm_report_settings report = {.once = true, .has_options = true};
     if (!read) {
         read = true;
-        mm_report_start(&report); /* for complaints about options */
-        mm_options_read(environment(), mm_report_note);
+        read_options(&report);
     }
     report.most = (uint64_t)mm_options.max_reports;
     return (struct mm_process_config){
@@ -44,7 +75,7 @@ static void write_snapshot(void)
 {
     char buffer[4096], head[64];
     struct mm_out out;
-    if (!mm_report_can_write())
+    if (!mm_sink_has_stderr())
         return;
     mm_out_start(&out, head, sizeof head);
     mm_out_format(&out, "==%u== mmshim snapshot: ", (uint64_t)mm_os_process_id());
@@ -63,8 +94,77 @@ static void at_exit(void *unused)
         write_snapshot();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
-    if (mm_options.exitcode >= 0 && mm_report_count() > 0)
-        exit((int)mm_options.exitcode);
+    if (mm_report_exit_status(-1) >= 0)
+        exit(mm_report_exit_status(-1));
+}
+
+/* --- other ends than exit() --- */
+
+/* For a vfork()'s child, whose end is none of the process, nothing is told and nothing changed. */
+EXPORT _Noreturn void _exit(int status)
+{
+    mm_report_summary();
+    status = mm_report_exit_status(status);
+    void (*next)(int) = (void (*)(int))shim_libc(SHIM_EXIT);
+    if (next != NULL)
+        next(status);
+    mm_os_exit_now(status);
+}
+
+EXPORT _Noreturn void _Exit(int status)
+{
+    _exit(status);
+}
+
+/* libc ends the process itself after this, past our _exit(). */
+static void at_quick_exit_of_all(void)
+{
+    mm_report_summary();
+    if (mm_report_exit_status(-1) >= 0)
+        _exit(mm_report_exit_status(-1));
+}
+
+/* Is the path, `length` characters long, that of a file of this name? */
+static bool is_file(const char *path, size_t length, const char *name)
+{
+    size_t name_length = strlen(name);
+    if (length < name_length)
+        return false;
+    const char *last = path + length - name_length;
+    return memcmp(last, name, name_length) == 0 && (last == path || last[-1] == '/');
+}
+
+/* Takes the files of this name out of a list in LD_PRELOAD's form, in place. */
+static void take_out(char *list, const char *name)
+{
+    char *end = list + strlen(list), *kept = list;
+    size_t step;
+    for (char *entry = list; entry < end; entry += step) {
+        size_t length = strcspn(entry, ": ");
+        step = length + strspn(entry + length, ": ");
+        if (is_file(entry, length, name))
+            continue;
+        memmove(kept, entry, step);
+        kept += step;
+    }
+    while (kept > list && (kept[-1] == ':' || kept[-1] == ' '))
+        kept--;
+    memset(kept, '\0', (size_t)(end - kept));
+}
+
+/* Under MM_CHILDREN=0 the environment becomes what it would be without us, for what is started from
+ * here as well as for a program that looks at it. The string is changed where it lies: nothing is
+ * allocated. */
+static void leave_children_alone(void)
+{
+    Dl_info self;
+    char *list = getenv("LD_PRELOAD");
+    if (mm_options.children || list == NULL || dladdr(&mm_options, &self) == 0)
+        return;
+    const char *slash = strrchr(self.dli_fname, '/');
+    take_out(list, slash != NULL ? slash + 1 : self.dli_fname);
+    if (*list == '\0')
+        unsetenv("LD_PRELOAD");
 }
 
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs
@@ -73,5 +173,7 @@ __attribute__((constructor)) static void begin(void)
 {
     mm_process_heap();
     shim_find_libc();
+    leave_children_alone();
     __cxa_atexit(at_exit, NULL, NULL);
+    at_quick_exit(at_quick_exit_of_all);
 }

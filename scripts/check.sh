@@ -7,6 +7,8 @@
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
 #   tidy        clang-tidy finds nothing
+#   deb         `cpack -G DEB` makes a package that lintian likes, and that installs, runs and goes away
+#   aarch64     a cross build passes its tests under qemu-user
 #   sanitize    the core's tests under sanitizers        (or: sanitize-address, sanitize-thread)
 #
 # Builds go below DIR, ./build-check if not given. Ends with 1 when a part failed, with 77 when all
@@ -15,7 +17,8 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 
-all_parts=(format options layers exports warnings-gcc warnings-clang tidy sanitize-address sanitize-thread)
+all_parts=(format options layers exports warnings-gcc warnings-clang tidy deb aarch64 sanitize-address
+    sanitize-thread)
 # Formats and findings differ from release to release; this is the one that the tree is held to.
 llvm=14
 work=$root/build-check
@@ -66,10 +69,11 @@ memory_manager
 snapshot route
 process
 report
-owner
+owner report_text report_json symbolize
+finding
 heap
 batch registry
-size_class arena backtrace next_libc
+size_class arena backtrace module seen sink stacks suppress next_libc
 options next
 bitmap out
 os
@@ -186,6 +190,62 @@ check_tidy() {
     cd -- "$root" && find src preload -name '*.c' -print0 |
         xargs -0 -n 1 -P "$(nproc)" "$tool" --quiet -p "$work/clang" 2>&1 |
         sed -E '/^[0-9]+ warnings? (generated|treated)/d'
+}
+
+# Into a root folder of its own, which afterwards must hold what it held before.
+install_and_remove() {
+    local deb=$1 target=$2 before told
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "skipped: installing the package (needs root)"
+        return
+    fi
+    rm -rf -- "$target"
+    mkdir -p -- "$target/var/lib/dpkg"/{info,updates,triggers}
+    : >"$target/var/lib/dpkg/status"
+    before=$(cd -- "$target" && find . -path ./var -prune -o -print)
+    # libc6 is not there; nothing is to be run there either.
+    dpkg --root="$target" --force-depends -i "$deb" >/dev/null 2>&1
+    (cd -- "$target" && md5sum --quiet -c var/lib/dpkg/info/*.md5sums)
+    told=$(LD_LIBRARY_PATH=$(dirname -- "$(find "$target" -name libmmshim.so -type l)") \
+        LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
+    grep -q 'mmshim: double-free' <<<"$told"
+    dpkg --root="$target" -P mmshim >/dev/null 2>&1
+    diff <(printf '%s\n' "$before") <(cd -- "$target" && find . -path ./var -prune -o -print)
+}
+
+check_deb() {
+    local deb
+    found dpkg-shlibdeps || { skipped "needs dpkg-dev"; return; }
+    found lintian || { skipped "needs lintian"; return; }
+    configured_build "$work/deb" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
+    rm -f -- "$work/deb"/*.deb
+    (cd -- "$work/deb" && quietly cpack.log cpack -G DEB)
+    deb=$(echo "$work/deb"/mmshim_*.deb)
+    lintian --allow-root --fail-on error,warning "$deb"
+    install_and_remove "$deb" "$work/deb/root"
+}
+
+# Left out: what runs its own program again, which takes a kernel that knows the emulator, or looks at the
+# memory of the process, which is the emulator's.
+emulated='^(unit|misuse|process)\.'
+not_emulated='^misuse\.(on_error_abort|under_another_name|fd2_closed_at_start|fd2_broken_pipe)$'
+not_emulated+='|^process\.(bad_moments|reports|spawn|stats|stderr|operators|operators_linked|threads|start'
+not_emulated+='|start\.forwarded|linked|library|seccomp|shrink\..*)$'
+
+check_aarch64() {
+    local dir=$work/aarch64
+    found aarch64-linux-gnu-gcc || { skipped "needs gcc-aarch64-linux-gnu"; return; }
+    found aarch64-linux-gnu-g++ || { skipped "needs g++-aarch64-linux-gnu"; return; }
+    found qemu-aarch64-static || { skipped "needs qemu-user-static"; return; }
+    configured_build "$dir" --toolchain "$root/scripts/cmake/aarch64.cmake" -DMM_WERROR=ON -- all
+    # Atomics are instructions, or libgcc's choice of them: never calls into another library.
+    if aarch64-linux-gnu-nm -D "$dir/libmmshim.so" | grep -E ' U (__atomic|__sync)' ||
+        aarch64-linux-gnu-readelf -d "$dir/libmmshim.so" | grep 'libatomic\|libgcc'; then
+        return 1
+    fi
+    # The emulator keeps a table of all pages: less address space, less to reserve, and to enter there.
+    ulimit -v $((8 << 20))
+    cd -- "$dir" && ctest -j "$(nproc)" -R "$emulated" -E "$not_emulated" --output-on-failure --no-tests=error
 }
 
 check_sanitize() {

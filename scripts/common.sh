@@ -66,7 +66,7 @@ can_install() {
     fi
 }
 
-# apt_install PACKAGE...
+# apt_install PACKAGE... - fails where one could only come by removing what is there.
 apt_install() {
     local log status=0
     log=$(mktemp)
@@ -76,11 +76,38 @@ apt_install() {
         as_root apt-get -q update >"$log" 2>&1 </dev/null || true
         apt_updated=yes
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-remove --no-install-recommends \
         -o DPkg::Lock::Timeout=120 install "$@" >>"$log" 2>&1 </dev/null || status=$?
     [ "$status" -eq 0 ] || grep -E '^(E|W|Err):?' "$log" >&2 || tail -n 20 "$log" >&2
     rm -f -- "$log"
     return "$status"
+}
+
+# without_services COMMAND... - installing a server starts it, unless a policy forbids that. The one
+# written here forbids nothing once this script is gone, should it ever be left behind.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        "$@"
+        return
+    fi
+    # shellcheck disable=SC2064 # the path is to be this one
+    trap "as_root rm -f -- $policy" EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\n[ ! -e /proc/%d ] || exit 101\n' $$ | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    "$@"
+    trap - EXIT INT TERM HUP
+    as_root rm -f -- "$policy"
+}
+
+# shellcheck disable=SC2317 # called by without_services
+# All at once is faster; one by one, a package that this release hasn't got stops no other.
+install_what_there_is() {
+    local package
+    apt_install "$@" || for package; do
+        apt_install "$package" || say "going on without $package"
+    done
 }
 
 need_build_tools() {

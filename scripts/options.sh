@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# options.sh [--check] - puts the option table of src/options.def into the README; with --check,
-# only tells whether it is there as it should be.
+# options.sh [--check | --list] - puts the option table of src/options.def into the README; with --check,
+# only tells whether it is there as it should be. --list prints it for other scripts, an option a line:
+# MM_NAME|type|least|most|default|values|meaning.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
@@ -16,8 +17,7 @@ entries() {
     } | "${CC:-cc}" -E -P -x c - | tr -d '"' | tr '\n' ' ' | sed 's/ *@ END */\n/g'
 }
 
-table() {
-    printf '| option | default | values | meaning |\n| --- | --- | --- | --- |\n'
+list() {
     entries | awk -F ' *@ *' '
         NF == 7 {
             name = $1; type = $2; value = $3; values = $4 " to " $5; help = $7
@@ -29,9 +29,16 @@ table() {
                 value = $6
                 sub(/,.*/, "", value)
             }
+            if (type == "TEXT")
+                values = $6
             sub(/^-1$/, "-", value)
-            print "| `" name "` | " value " | " values " | " help " |"
+            print name "|" type "|" $4 "|" $5 "|" value "|" values "|" help
         }'
+}
+
+table() {
+    printf '| option | default | values | meaning |\n| --- | --- | --- | --- |\n'
+    list | awk -F '|' '{ print "| `" $1 "` | " $5 " | " $6 " | " $7 " |" }'
 }
 
 # The README with the table between its two marks.
@@ -43,9 +50,11 @@ updated() {
         /^<!-- options:/ { printf "%s", table; inside = 1 }' - "$readme"
 }
 
-if [ "${1-}" = --check ]; then
-    diff -u --label "README.md" --label "from src/options.def" "$readme" <(updated)
-else
+case ${1-} in
+--check) diff -u --label "README.md" --label "from src/options.def" "$readme" <(updated) ;;
+--list) list ;;
+*)
     new=$(updated)
     printf '%s\n' "$new" >"$readme"
-fi
+    ;;
+esac

@@ -9,7 +9,10 @@ set -euo pipefail
 # program:package, for the tests of real programs and for check.sh.
 programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils node:nodejs tmux:tmux
     vim:vim xz:xz-utils lua5.4:lua5.4 jq:jq openssl:openssl valgrind:valgrind gdb:gdb strace:strace
-    pkg-config:pkg-config clang:clang gcovr:gcovr clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14"
+    pkg-config:pkg-config groff:groff-base mandoc:mandoc addr2line:binutils eu-addr2line:elfutils
+    setcap:libcap2-bin clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14
+    spin:spin lintian:lintian dpkg-shlibdeps:dpkg-dev qemu-aarch64-static:qemu-user-static
+    aarch64-linux-gnu-g++:g++-aarch64-linux-gnu gcovr:gcovr"
 servers="redis-server:redis-server nginx:nginx-light"
 
 # missing PROGRAM:PACKAGE... - the packages of those programs that aren't there.
@@ -17,33 +20,6 @@ missing() {
     local pair
     for pair; do
         found "${pair%%:*}" || printf '%s\n' "${pair#*:}"
-    done
-}
-
-# without_services COMMAND... - installing a server starts it, unless a policy forbids that. The one
-# written here forbids nothing once this script is gone, should it ever be left behind.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if [ -e "$policy" ]; then
-        "$@"
-        return
-    fi
-    # shellcheck disable=SC2064 # the path is to be this one
-    trap "as_root rm -f -- $policy" EXIT
-    trap 'exit 130' INT TERM HUP
-    printf '#!/bin/sh\n[ ! -e /proc/%d ] || exit 101\n' $$ | as_root tee "$policy" >/dev/null
-    as_root chmod 755 "$policy"
-    "$@"
-    trap - EXIT INT TERM HUP
-    as_root rm -f -- "$policy"
-}
-
-# shellcheck disable=SC2317 # called by without_services
-# All at once is faster; one by one, a package that this release hasn't got stops no other.
-install_what_there_is() {
-    local package
-    apt_install "$@" || for package; do
-        apt_install "$package" || say "going on without $package"
     done
 }
 

@@ -1,9 +1,6 @@
 #include "backtrace.h"
 
-#include "os.h"
-#include <dlfcn.h>
-#include <link.h>
-#include <string.h>
+#include <stddef.h>
 #include <unwind.h>
 
 struct walk {
@@ -42,38 +39,4 @@ unsigned mm_backtrace(const void *caller, const void *frames[static MM_FRAMES_MA
         walk.count = 1;
     }
     return walk.count;
-}
-
-void mm_backtrace_symbol(struct mm_symbol *symbol, const void *address)
-{
-    Dl_info info;
-    struct link_map *map;
-    symbol->module = symbol->name = NULL;
-    if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
-        return;
-    symbol->module = info.dli_fname;
-    symbol->module_offset = (size_t)((const char *)address - (const char *)info.dli_fbase);
-    symbol->name = info.dli_sname;
-    symbol->offset = (size_t)((const char *)address - (const char *)info.dli_saddr);
-    /* The program itself has no name there, and goes by argv[0], which need not be a path. */
-    if (map->l_name[0] == '\0') {
-        mm_os_program_path(symbol->path, sizeof symbol->path);
-        symbol->module = symbol->path;
-    }
-}
-
-void mm_backtrace_place(struct mm_out *out, const void *address)
-{
-    struct mm_symbol symbol;
-    mm_backtrace_symbol(&symbol, address);
-    if (symbol.name != NULL) {
-        mm_out_format(out, " in ");
-        mm_out_cut(out, symbol.name, MM_SYMBOL_SHOWN);
-        mm_out_format(out, "+%x", (uint64_t)symbol.offset);
-    }
-    if (symbol.module != NULL) {
-        mm_out_format(out, " (");
-        mm_out_cut(out, symbol.module, MM_PATH_SHOWN);
-        mm_out_format(out, "+%x)", (uint64_t)symbol.module_offset);
-    }
 }

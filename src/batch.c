@@ -4,8 +4,7 @@
 #include <stddef.h>
 
 #define CLAIM_BYTES 4096u
-#define FIRST_SLOTS 4u /* least slots of a list's first batch; each later one spans twice as much  \
-                        */
+#define FIRST_SLOTS 4u /* of a list; each later batch spans twice as much */
 
 unsigned mm_batch_slots_most = MM_WORD_BITS;
 

@@ -34,11 +34,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#else
-#define __libc_single_threaded 0
-#endif
 
 /* The low bit of a batch's owner: whether the batch is on its heap's pending stack, or about to be.
  * The owner's own frees then take the slow path, which looks at the remote word. */
@@ -91,7 +86,7 @@ static inline struct mm_batch *mm_batch_at(uintptr_t address)
 /* Where an address inside the batch's span falls. With M = ceil(2^64 / size), the upper half of
  * offset * M is the quotient and the lower half is less than M exactly when size divides the
  * offset: D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation", 2019. Exact
- * here because offset < 2^20 and size <= 2^15. */
+ * here because offset < 2^20 and size <= 2^16. */
 struct mm_slot {
     uint64_t index; /* below 64; not below `slots` when the address is in the unused tail */
     bool starts;    /* the address is the slot's first byte */
@@ -216,7 +211,7 @@ static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_stat
  * bit after our load will find the live bit cleared, because the clearing is visible before it. */
 static inline uint64_t mm_batch_free_slots(struct mm_batch *batch)
 {
-    if (!__libc_single_threaded)
+    if (!mm_os_single_threaded())
         atomic_thread_fence(memory_order_seq_cst);
     uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
     return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);

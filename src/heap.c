@@ -422,9 +422,11 @@ MM_COLD static void collect_and_tell(struct mm_heap *heap)
     tell_twice(&twice);
 }
 
+/* More than once where more was freed twice than there is room to note: none may be left at exit.
+ */
 void mm_heap_collect(struct mm_heap *heap)
 {
-    if (mm_unlikely(has_pending(heap)))
+    while (mm_unlikely(has_pending(heap)))
         collect_and_tell(heap);
 }
 

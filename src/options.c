@@ -6,18 +6,23 @@
 #include <string.h>
 
 #define VALUE_SHOWN 64u
+#define TEXTS_SIZE  4096u /* for the values of all TEXT options */
 
-enum type { NUMBER, SIZE, CHOICE };
+enum type { NUMBER, SIZE, CHOICE, TEXT };
 
 struct option {
     const char *name;
-    int64_t *value;
+    void *value; /* a field of mm_options */
     enum type type;
     int64_t least, most;
     const char *choices; /* separated by ", " */
 };
 
-#define OPTION(name, field, type, value, least, most, choices, help) value,
+#define DEFAULT_NUMBER(value)                                        (value)
+#define DEFAULT_SIZE(value)                                          (value)
+#define DEFAULT_CHOICE(value)                                        (value)
+#define DEFAULT_TEXT(value)                                          NULL
+#define OPTION(name, field, type, value, least, most, choices, help) DEFAULT_##type(value),
 struct mm_options mm_options = {
 #include "options.def"
 };
@@ -30,6 +35,10 @@ static const struct option options[] = {
 #undef OPTION
 };
 #define OPTIONS (sizeof options / sizeof options[0])
+
+/* A program may write over its environment, so texts are copied. */
+static char texts[TEXTS_SIZE];
+static size_t texts_used;
 
 /* A whole number; -1 when it is none, or larger than any option's most. */
 static int64_t number_of(const char *text, bool with_suffix)
@@ -58,7 +67,7 @@ static bool set_choice(const struct option *option, const char *text)
     for (const char *word = option->choices; *word != '\0'; index++) {
         size_t length = strcspn(word, ",");
         if (strlen(text) == length && memcmp(word, text, length) == 0) {
-            *option->value = index;
+            *(int64_t *)option->value = index;
             return true;
         }
         word += length + strspn(word + length, ", ");
@@ -71,14 +80,43 @@ static bool set_number(const struct option *option, const char *text)
     int64_t value = number_of(text, option->type == SIZE);
     if (value < option->least || value > option->most)
         return false;
-    *option->value = value;
+    *(int64_t *)option->value = value;
     return true;
+}
+
+static bool set_text(const struct option *option, const char *text)
+{
+    const char **value = option->value;
+    size_t length = strlen(text);
+    if ((int64_t)length < option->least || (int64_t)length > option->most)
+        return false;
+    if (*value != NULL && strcmp(*value, text) == 0)
+        return true;
+    if (length >= sizeof texts - texts_used)
+        return false;
+    *value = memcpy(&texts[texts_used], text, length + 1);
+    texts_used += length + 1;
+    return true;
+}
+
+static bool set(const struct option *option, const char *text)
+{
+    switch (option->type) {
+    case CHOICE:
+        return set_choice(option, text);
+    case TEXT:
+        return set_text(option, text);
+    default:
+        return set_number(option, text);
+    }
 }
 
 static void say_expected(struct mm_out *out, const struct option *option)
 {
     if (option->type == CHOICE)
         mm_out_format(out, "not one of %s", option->choices);
+    else if (option->type == TEXT)
+        mm_out_format(out, "not a text of %d to %d characters", option->least, option->most);
     else
         mm_out_format(out, "not a whole number from %d to %d", option->least, option->most);
 }
@@ -94,7 +132,7 @@ static void read_one(const char *name, size_t length, const char *value,
     for (const struct option *option = options; option < options + OPTIONS; option++) {
         if (strlen(option->name) != length || memcmp(option->name, name, length) != 0)
             continue;
-        if (option->type == CHOICE ? set_choice(option, value) : set_number(option, value))
+        if (set(option, value))
             return;
         mm_out_format(&out, "MM_%s=", option->name);
         mm_out_cut(&out, value, VALUE_SHOWN);

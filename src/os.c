@@ -2,16 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,6 +75,37 @@ void mm_locks_pass(void)
 void mm_locks_pass_end(void)
 {
     atomic_store_explicit(&passing_thread, 0, memory_order_relaxed);
+}
+
+bool mm_turn_try(struct mm_turn *turn)
+{
+    pthread_t nobody = 0;
+    /* Acquire pairs with the release in mm_turn_end(). */
+    return atomic_compare_exchange_strong_explicit(&turn->holder, &nobody, pthread_self(),
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
+{
+    uint64_t give_up = mm_os_milliseconds() + milliseconds;
+    while (!mm_turn_try(turn)) {
+        if (atomic_load_explicit(&turn->holder, memory_order_relaxed) == pthread_self() ||
+            mm_os_milliseconds() > give_up)
+            return false;
+        mm_os_yield();
+    }
+    return true;
+}
+
+void mm_turn_end(struct mm_turn *turn)
+{
+    atomic_store_explicit(&turn->holder, 0, memory_order_release);
+}
+
+void mm_turn_renew(struct mm_turn *turn)
+{
+    if (atomic_load_explicit(&turn->holder, memory_order_relaxed) != pthread_self())
+        atomic_store_explicit(&turn->holder, 0, memory_order_relaxed);
 }
 
 size_t mm_os_page_size(void)
@@ -143,6 +177,14 @@ uint64_t mm_os_milliseconds(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t mm_os_wall_clock(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void mm_os_yield(void)
 {
     sched_yield();
@@ -184,20 +226,35 @@ void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
     name[length] = '\0';
 }
 
-static void write_all(int fd, const char *next, size_t size)
+struct mm_signals mm_os_block_signals(void)
+{
+    struct mm_signals signals;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &signals.before);
+    return signals;
+}
+
+void mm_os_restore_signals(const struct mm_signals *signals)
+{
+    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+}
+
+static bool write_all(int fd, const char *next, size_t size)
 {
     while (size > 0) {
         ssize_t written = write(fd, next, size);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return;
+            return false;
         next += written;
         size -= (size_t)written;
     }
+    return true;
 }
 
-void mm_os_write(int fd, const void *text, size_t size)
+bool mm_os_write(int fd, const void *text, size_t size)
 {
     sigset_t broken_pipe, before, pending;
     sigemptyset(&broken_pipe);
@@ -205,7 +262,8 @@ void mm_os_write(int fd, const void *text, size_t size)
     sigemptyset(&pending);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    write_all(fd, text, size);
+    bool written = write_all(fd, text, size);
+    int error = errno;
     /* Takes back the one that we raised, not one that was waiting for the program already. */
     if (!sigismember(&pending, SIGPIPE)) {
         static const struct timespec at_once;
@@ -213,11 +271,35 @@ void mm_os_write(int fd, const void *text, size_t size)
             ;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return written;
 }
 
 int mm_os_open_read(const char *path)
 {
     return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Where few programs look and none chooses: behind what shells and servers take for themselves. */
+static int move_up(int fd)
+{
+    static const int places[] = {1000, 200, STDERR_FILENO + 1};
+    int moved = -1;
+    for (unsigned i = 0; i < sizeof places / sizeof places[0] && moved < 0; i++)
+        moved = fcntl(fd, F_DUPFD_CLOEXEC, places[i]);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return moved;
+}
+
+int mm_os_open_append(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    if (fd < 0)
+        return -1;
+    fcntl(fd, F_SETFL, O_APPEND); /* from here on a slow reader is waited for */
+    return move_up(fd);
 }
 
 size_t mm_os_read(int fd, void *buffer, size_t size)
@@ -232,6 +314,50 @@ size_t mm_os_read(int fd, void *buffer, size_t size)
 void mm_os_close(int fd)
 {
     close(fd);
+}
+
+/* As long as it is now; what is added meanwhile is left out. */
+static const char *read_opened(int fd, size_t *size)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return NULL;
+    if (S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return NULL;
+    }
+    size_t capacity = (size_t)status.st_size + 1;
+    char *text = mm_os_map(capacity);
+    if (text == NULL)
+        return NULL;
+    size_t got = 1;
+    for (*size = 0; got > 0 && *size < capacity; *size += got)
+        got = mm_os_read(fd, text + *size, capacity - *size);
+    return text;
+}
+
+const char *mm_os_read_file(const char *path, size_t *size)
+{
+    int fd = mm_os_open_read(path);
+    if (fd < 0)
+        return NULL;
+    const char *text = read_opened(fd, size);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return text;
+}
+
+bool mm_os_may_execute(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+const char *mm_os_error_text(int error)
+{
+    const char *text = strerrordesc_np(error); /* unlike strerror() it doesn't allocate */
+    return text != NULL ? text : "unknown error";
 }
 
 void mm_os_program_path(char *path, size_t capacity)
@@ -252,7 +378,130 @@ struct mm_os_file_id mm_os_file_id(int fd)
     return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
 }
 
+void mm_os_host_name(char *name, size_t capacity)
+{
+    if (gethostname(name, capacity) != 0 || name[0] == '\0')
+        memcpy(name, "?", 2);
+    name[capacity - 1] = '\0';
+}
+
+bool mm_os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+/* --- running a program --- */
+
+/* What the two steps share with us; we stand still meanwhile. */
+struct start {
+    const struct mm_os_command *command;
+    int output;
+    bool done;
+};
+
+/* A timer outlives exec, as do blocked signals. */
+static void end_after(uint64_t milliseconds)
+{
+    struct sigaction by_default = {.sa_handler = SIG_DFL};
+    sigset_t timeout;
+    sigaction(SIGALRM, &by_default, NULL);
+    sigemptyset(&timeout);
+    sigaddset(&timeout, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &timeout, NULL);
+    alarm((unsigned)(milliseconds / 1000) + 1);
+}
+
+/* Any of these three may have been closed, and be a number of the pipe now. */
+static bool set_standard_files(int output)
+{
+    int nothing = fcntl(open("/dev/null", O_RDWR), F_DUPFD, STDERR_FILENO + 1);
+    output = fcntl(output, F_DUPFD, STDERR_FILENO + 1);
+    return nothing >= 0 && output >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
+           dup2(output, STDOUT_FILENO) >= 0 && dup2(nothing, STDERR_FILENO) >= 0;
+}
+
+/* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
+static int become_program(void *argument)
+{
+    const struct start *start = argument;
+    uint64_t now = mm_os_milliseconds();
+    if (now >= start->command->give_up || !set_standard_files(start->output))
+        return 1;
+    /* Files that the program left open for an exec of its own. */
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+    end_after(start->command->give_up - now);
+    execve(start->command->path, (char *const *)(uintptr_t)start->command->arguments,
+           (char *const *)(uintptr_t)start->command->environment);
+    return 1;
+}
+
+static void *stack_top(const struct mm_os_command *command, size_t size)
+{
+    uintptr_t top = (uintptr_t)command->stack + size;
+    return (void *)(top - top % 16);
+}
+
+static int start_program(void *argument)
+{
+    struct start *start = argument;
+    void *stack = stack_top(start->command, start->command->stack_size / 2);
+    start->done = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start) > 0;
+    return 0;
+}
+
+/* In two steps: a child of ours that did an exec would raise SIGCHLD and end in the program's own
+ * waits. The one in between ends at once, without a signal, and only we know of it. */
+static bool start_detached(const struct mm_os_command *command, int output)
+{
+    struct start start = {.command = command, .output = output};
+    void *stack = stack_top(command, command->stack_size);
+    pid_t between = clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
+    while (between > 0 && waitpid(between, NULL, (int)__WCLONE) < 0 && errno == EINTR)
+        ;
+    return start.done;
+}
+
+static bool wait_for_input(int fd, uint64_t give_up)
+{
+    for (;;) {
+        uint64_t now = mm_os_milliseconds();
+        struct pollfd what = {.fd = fd, .events = POLLIN};
+        if (now >= give_up)
+            return false;
+        int ready = poll(&what, 1, (int)(give_up - now));
+        if (ready > 0 || (ready < 0 && errno != EINTR))
+            return ready > 0;
+    }
+}
+
+/* True at the end of the output; false when it takes too long or is too much. */
+static bool read_output(int fd, const struct mm_os_command *command, size_t *length)
+{
+    for (*length = 0; *length < command->output_size;) {
+        if (!wait_for_input(fd, command->give_up))
+            return false;
+        size_t got = mm_os_read(fd, command->output + *length, command->output_size - *length);
+        if (got == 0)
+            return true;
+        *length += got;
+    }
+    return false;
+}
+
+bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    bool started = start_detached(command, ends[1]);
+    close(ends[1]);
+    bool read = started && read_output(ends[0], command, output_length);
+    close(ends[0]);
+    return read;
+}
+
 _Noreturn void mm_os_exit_now(int status)
 {
-    _exit(status);
+    for (;;)
+        syscall(SYS_exit_group, status);
 }

@@ -6,10 +6,25 @@
 #define MM_OS_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
 #include <sys/types.h>
+
+/* Whether the calling thread is the only one; another can then come only by its own doing. Never
+ * true by mistake. */
+static inline bool mm_os_single_threaded(void)
+{
+#if __has_include(<sys/single_threaded.h>)
+    return __libc_single_threaded;
+#else
+    return false;
+#endif
+}
 
 /* A mutex that the thread inside fork() passes through: it holds every lock of ours from its
  * prepare handler to its parent or child handler, and handlers of others allocate in between. */
@@ -45,6 +60,18 @@ void mm_lock_renew(struct mm_shared_lock *lock);
 void mm_locks_pass(void);
 void mm_locks_pass_end(void);
 
+/* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
+ * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
+ * up by mm_turn_renew(). */
+struct mm_turn {
+    _Atomic pthread_t holder; /* 0: nobody */
+};
+bool mm_turn_try(struct mm_turn *turn);
+/* False after so many milliseconds, and at once when the thread itself has it. */
+bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds);
+void mm_turn_end(struct mm_turn *turn);
+void mm_turn_renew(struct mm_turn *turn);
+
 size_t mm_os_page_size(void);
 /* Bytes of physical memory; 1 GiB when the system does not tell. */
 size_t mm_os_physical_memory(void);
@@ -65,22 +92,61 @@ void mm_os_release(void *start, size_t size);
 void mm_os_yield(void);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);
+/* Milliseconds since 1970, UTC. */
+uint64_t mm_os_wall_clock(void);
 pid_t mm_os_process_id(void);
 pid_t mm_os_thread_id(void);
 /* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */
 #define MM_THREAD_NAME 16u
 void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME]);
 
-/* Writes all of it; gives up on an error. A pipe that nobody reads raises no SIGPIPE: the program
- * does not expect one from a call of free. */
-void mm_os_write(int fd, const void *text, size_t size);
+/* No signal handler runs in the calling thread between these two; they nest. */
+struct mm_signals {
+    sigset_t before;
+};
+struct mm_signals mm_os_block_signals(void);
+void mm_os_restore_signals(const struct mm_signals *signals);
+
+/* Writes all of it; false, with errno, when it could not. A pipe that nobody reads raises no
+ * SIGPIPE: the program does not expect one from a call of free. */
+bool mm_os_write(int fd, const void *text, size_t size);
 int mm_os_open_read(const char *path);
+/* Opens a file to append to, made if need be, under a number that programs don't choose for
+ * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
+ * errno. */
+int mm_os_open_append(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
 void mm_os_close(int fd);
+/* A whole file in memory of its own, kept for good; NULL with errno. */
+const char *mm_os_read_file(const char *path, size_t *size);
+bool mm_os_may_execute(const char *path);
+/* What errno says, in English. */
+const char *mm_os_error_text(int error);
 
 /* The path of the running program, cut to fit; "?" when the system does not tell. */
 void mm_os_program_path(char *path, size_t capacity);
+/* The same for the machine's name. */
+void mm_os_host_name(char *name, size_t capacity);
+/* Whether the process has rights that who started it does not have: its environment is not to be
+ * trusted then. */
+bool mm_os_is_privileged(void);
+
+/* A program to run, and a place for what it writes. Its stdin is empty, its stderr goes nowhere. */
+struct mm_os_command {
+    const char *path;
+    const char *const *arguments;   /* with the name in front, NULL at the end */
+    const char *const *environment; /* NULL at the end */
+    void *stack;                    /* 16 KiB, for its start */
+    size_t stack_size;
+    char *output;
+    size_t output_size;
+    uint64_t give_up; /* on the clock of mm_os_milliseconds(); it is killed soon after */
+};
+/* Runs it to its end. Takes no lock, allocates nothing and runs no fork handler. The program's own
+ * waits and SIGCHLD handler see nothing of it. False when it could not be started, did not end in
+ * time or wrote too much; all signals must be blocked. */
+bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 
 /* What a file descriptor refers to, to recognise it later. */
 struct mm_os_file_id {
@@ -90,6 +156,7 @@ struct mm_os_file_id {
 };
 struct mm_os_file_id mm_os_file_id(int fd);
 
+/* Past libc and whoever stands in front of it. */
 _Noreturn void mm_os_exit_now(int status);
 
 #endif

@@ -47,6 +47,26 @@ void mm_out_cut(struct mm_out *out, const char *text, size_t most)
         put_text(out, "...");
 }
 
+void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        put(out, digits[bytes[i] >> 4]);
+        put(out, digits[bytes[i] & 15]);
+    }
+}
+
+size_t mm_out_room(const struct mm_out *out)
+{
+    return out->capacity - out->length - 1;
+}
+
+void mm_out_back_to(struct mm_out *out, size_t length)
+{
+    out->length = length;
+    out->buffer[length] = '\0';
+}
+
 static void put_number(struct mm_out *out, uint64_t value, unsigned base)
 {
     char digits[20];

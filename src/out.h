@@ -22,6 +22,14 @@ void mm_out_flush(struct mm_out *out);
 /* A text, cut to `most` characters with an ellipsis. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 
+/* Bytes, two hexadecimal digits each. */
+void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);
+
+/* Characters that still fit; and taking back all from a former length on. Not with
+ * mm_out_to_file(). */
+size_t mm_out_room(const struct mm_out *out);
+void mm_out_back_to(struct mm_out *out, size_t length);
+
 /* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the
  * buffer always ends in a NUL. */
 void mm_out_format(struct mm_out *out, const char *format, ...);

@@ -1,7 +1,7 @@
 #include "owner.h"
 
-#include "backtrace.h"
 #include "heap.h"
+#include "module.h"
 #include "next.h"
 #include "os.h"
 #include "registry.h"
@@ -137,23 +137,24 @@ static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
     return true;
 }
 
-static bool describe_module(struct mm_out *out, const struct mapping *mapping, const void *ptr)
+static bool describe_module(struct mm_out *out, const struct mapping *mapping, const void *ptr,
+                            const char *program)
 {
-    struct mm_symbol symbol;
-    mm_backtrace_symbol(&symbol, ptr);
-    if (symbol.module == NULL)
+    struct mm_place place;
+    mm_module_place(ptr, program, &place);
+    if (place.module == NULL)
         return false;
     mm_out_format(out, "%s of ", mapping->writable ? "global" : "read-only data");
-    mm_out_cut(out, symbol.module, MM_PATH_SHOWN);
-    if (symbol.name != NULL) {
+    mm_out_cut(out, place.module, MM_PATH_SHOWN);
+    if (place.symbol != NULL) {
         mm_out_format(out, ", near ");
-        mm_out_cut(out, symbol.name, MM_SYMBOL_SHOWN);
-        mm_out_format(out, "+%x", (uint64_t)symbol.offset);
+        mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
+        mm_out_format(out, "+%x", (uint64_t)place.symbol_offset);
     }
     return true;
 }
 
-static void describe_foreign(struct mm_out *out, const void *ptr)
+static void describe_foreign(struct mm_out *out, const void *ptr, const char *program)
 {
     struct mapping mapping;
     enum lookup lookup = find_mapping((uintptr_t)ptr, &mapping);
@@ -161,7 +162,7 @@ static void describe_foreign(struct mm_out *out, const void *ptr)
         mm_out_format(out, "unknown memory: /proc/self/maps cannot be read");
     else if (lookup == NOT_MAPPED)
         mm_out_format(out, "nothing mapped there");
-    else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr))
+    else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program))
         return;
     else if (mapping.path[0] == '/')
         mm_out_format(out, "%s, a mapped file", mapping.path);
@@ -169,7 +170,8 @@ static void describe_foreign(struct mm_out *out, const void *ptr)
         mm_out_format(out, "anonymous memory");
 }
 
-void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr)
+void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
+                       const char *program)
 {
     uintptr_t address = (uintptr_t)ptr;
     if (address - mm_arena.base < mm_arena.size)
@@ -179,5 +181,5 @@ void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const
     else if (kind == MEM_MNGR_INTERIOR_FREE)
         describe_forwarded(out, ptr);
     else
-        describe_foreign(out, ptr);
+        describe_foreign(out, ptr, program);
 }

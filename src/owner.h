@@ -6,7 +6,8 @@
 #include "out.h"
 
 /* For a pointer that was found to be a misuse of `kind`. Reads /proc/self/maps for a foreign one.
- */
-void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr);
+ * `program` is the path of the program. */
+void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
+                       const char *program);
 
 #endif

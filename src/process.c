@@ -6,11 +6,6 @@
 #include "size_class.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#else
-#define __libc_single_threaded 0
-#endif
 
 unsigned mm_process_classes = MM_CLASSES;
 
@@ -32,7 +27,7 @@ static void thread_ends(void *unused)
 /* Order as everywhere: the locks further left may be held while those further right are taken. */
 static void before_fork(void)
 {
-    threads_at_fork = !__libc_single_threaded;
+    threads_at_fork = !mm_os_single_threaded();
     mm_lock(&start_lock);
     mm_lock(&mm_heap_over_lock);
     mm_lock(&mm_heap_lock);

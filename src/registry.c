@@ -8,6 +8,8 @@
 #define GRANULE_BITS 4u
 #define LEAVES       ((size_t)1 << (ADDRESS_BITS - LEAF_BITS))
 #define LEAF_WORDS   ((size_t)1 << (LEAF_BITS - GRANULE_BITS - 6))
+#define GROUP_WORDS  64u /* words that one bit of a leaf's `groups` stands for */
+#define LEAF_GROUPS  (LEAF_WORDS / GROUP_WORDS)
 #define GATES        16u
 #define CACHE_LINE   64u
 
@@ -16,8 +18,14 @@ struct word {
     _Atomic uint64_t live, once;
 };
 
+/* `groups` is for the search for the block below an address. A group's bit is set after the live
+ * bit of a block; whoever looks around clears it where the group turns out to be empty, see
+ * forget_group(). */
 struct leaf {
     struct word words[LEAF_WORDS];
+    _Atomic uint64_t groups[LEAF_GROUPS / MM_WORD_BITS];
+    size_t index;
+    struct leaf *below; /* the next lower one that there is */
 };
 
 /* A thread goes through one of several gates, by the address of its stack, so that threads seldom
@@ -29,8 +37,14 @@ static struct mm_gate {
 } gates[GATES] = {[0 ... GATES - 1] = {.lock = MM_SHARED_LOCK_INIT}};
 
 static struct leaf *_Atomic *leaves;
-static _Atomic size_t lowest_leaf = LEAVES; /* none below it was ever made */
-static _Atomic bool some_unknown;           /* see mm_registry_add_moved() */
+static struct leaf *_Atomic highest_leaf;
+static struct mm_lock leaf_lock = MM_LOCK_INIT; /* to make one; taken inside a gate only */
+static _Atomic bool some_unknown;               /* see mm_registry_add_moved() */
+
+/* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
+ * and then the address of the block whose size it reads. Who strikes out that block waits. */
+#define LOOKING 1u
+static _Atomic uintptr_t looked_at;
 
 bool mm_registry_reserve(void)
 {
@@ -45,21 +59,23 @@ void mm_registry_release(void)
 {
     if (leaves == NULL)
         return;
-    for (size_t i = atomic_load(&lowest_leaf); i < LEAVES; i++) {
-        struct leaf *leaf = atomic_load_explicit(&leaves[i], memory_order_relaxed);
-        if (leaf != NULL)
-            mm_os_release(leaf, sizeof *leaf);
+    for (struct leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
+        below = leaf->below;
+        mm_os_release(leaf, sizeof *leaf);
     }
     mm_os_release(leaves, LEAVES * sizeof *leaves);
     leaves = NULL;
     atomic_store(&some_unknown, false);
-    atomic_store(&lowest_leaf, LEAVES);
+    atomic_store(&highest_leaf, NULL);
     for (unsigned i = 0; i < GATES; i++)
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
 }
 
+/* A process of one thread needs none: whoever forks is not inside. */
 struct mm_gate *mm_registry_enter(void)
 {
+    if (mm_os_single_threaded())
+        return NULL;
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
     mm_lock_shared(&gate->lock);
@@ -68,7 +84,18 @@ struct mm_gate *mm_registry_enter(void)
 
 void mm_registry_leave(struct mm_gate *gate)
 {
-    mm_unlock_shared(&gate->lock);
+    if (gate != NULL)
+        mm_unlock_shared(&gate->lock);
+}
+
+static void count(struct mm_gate *gate, int64_t change)
+{
+    if (gate == NULL) {
+        int64_t now = atomic_load_explicit(&gates[0].count, memory_order_relaxed);
+        atomic_store_explicit(&gates[0].count, now + change, memory_order_relaxed);
+    } else {
+        atomic_fetch_add_explicit(&gate->count, change, memory_order_relaxed);
+    }
 }
 
 static struct leaf *leaf_of(uintptr_t address)
@@ -79,25 +106,33 @@ static struct leaf *leaf_of(uintptr_t address)
     return atomic_load_explicit(&leaves[address >> LEAF_BITS], memory_order_acquire);
 }
 
-/* Several threads may try at once; one leaf stays. */
+/* Releases pair with the acquires of leaf_of() and of a search. It can be searched before a block
+ * is noted in it. */
+static void publish_leaf(struct leaf *leaf)
+{
+    struct leaf *above = NULL, *below = atomic_load_explicit(&highest_leaf, memory_order_relaxed);
+    for (; below != NULL && below->index > leaf->index; below = below->below)
+        above = below;
+    leaf->below = below;
+    if (above == NULL)
+        atomic_store_explicit(&highest_leaf, leaf, memory_order_release);
+    else
+        __atomic_store_n(&above->below, leaf, __ATOMIC_RELEASE);
+    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
+}
+
 static struct leaf *make_leaf(uintptr_t address)
 {
     if (leaves == NULL || address >> ADDRESS_BITS != 0)
         return NULL;
-    struct leaf *made = mm_os_map(sizeof *made);
-    if (made == NULL)
-        return NULL;
-    struct leaf *there = NULL;
-    if (!atomic_compare_exchange_strong_explicit(&leaves[address >> LEAF_BITS], &there, made,
-                                                 memory_order_acq_rel, memory_order_acquire)) {
-        mm_os_release(made, sizeof *made);
-        return there;
+    mm_lock(&leaf_lock);
+    struct leaf *leaf = leaf_of(address);
+    if (leaf == NULL && (leaf = mm_os_map(sizeof *leaf)) != NULL) {
+        leaf->index = address >> LEAF_BITS;
+        publish_leaf(leaf);
     }
-    size_t index = address >> LEAF_BITS;
-    size_t lowest = atomic_load_explicit(&lowest_leaf, memory_order_relaxed);
-    while (index < lowest && !atomic_compare_exchange_weak(&lowest_leaf, &lowest, index))
-        ;
-    return made;
+    mm_unlock(&leaf_lock);
+    return leaf;
 }
 
 static size_t word_index(uintptr_t address)
@@ -123,6 +158,17 @@ static bool was_block(const struct word *word, uintptr_t address)
     return atomic_load_explicit(&word->once, memory_order_relaxed) & bit_of(address);
 }
 
+/* Both steps are sequentially consistent with those of forget_group(): either the group's bit is
+ * found cleared here, or the block's there. */
+static void set_live(struct leaf *leaf, size_t index, uintptr_t address)
+{
+    _Atomic uint64_t *groups = &leaf->groups[index / GROUP_WORDS / MM_WORD_BITS];
+    uint64_t group = (uint64_t)1 << index / GROUP_WORDS % MM_WORD_BITS;
+    atomic_fetch_or(&leaf->words[index].live, bit_of(address));
+    if (!(atomic_load(groups) & group))
+        atomic_fetch_or(groups, group);
+}
+
 bool mm_registry_add(struct mm_gate *gate, const void *block)
 {
     uintptr_t address = (uintptr_t)block;
@@ -132,10 +178,10 @@ bool mm_registry_add(struct mm_gate *gate, const void *block)
     if (leaf == NULL)
         return leaves == NULL;
     struct word *word = &leaf->words[word_index(address)];
-    atomic_fetch_or_explicit(&word->live, bit_of(address), memory_order_relaxed);
+    set_live(leaf, word_index(address), address);
     if (!was_block(word, address))
         atomic_fetch_or_explicit(&word->once, bit_of(address), memory_order_relaxed);
-    atomic_fetch_add_explicit(&gate->count, 1, memory_order_relaxed);
+    count(gate, 1);
     return true;
 }
 
@@ -154,13 +200,14 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
         return atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
                address % (1u << GRANULE_BITS) == 0;
     }
-    /* Acquire and release: the read-modify-write that finds the bit set passes the block on from
-     * whoever used it to whoever frees it. */
-    uint64_t before =
-        atomic_fetch_and_explicit(&word->live, ~bit_of(address), memory_order_acq_rel);
-    if (!(before & bit_of(address)))
+    /* The read-modify-write that finds the bit set passes the block on from whoever used it to
+     * whoever frees it. Sequentially consistent with the two steps of read_size(): either the block
+     * is seen to be looked at, or the bit is seen to be gone. */
+    if (!(atomic_fetch_and(&word->live, ~bit_of(address)) & bit_of(address)))
         return false;
-    atomic_fetch_sub_explicit(&gate->count, 1, memory_order_relaxed);
+    while (mm_unlikely(atomic_load(&looked_at) == address))
+        mm_os_yield();
+    count(gate, -1);
     return true;
 }
 
@@ -177,68 +224,111 @@ bool mm_registry_was_block(const void *pointer)
     return word != NULL && was_block(word, (uintptr_t)pointer);
 }
 
-/* The highest block that starts in words 0 to `last` of a leaf, of the last one only in the bits
- * of `mask`; false when there is none. */
-static bool highest_in_leaf(const struct leaf *leaf, size_t last, uint64_t mask, uintptr_t *offset)
+/* --- the block around an address --- */
+
+/* A place to search down from: words up to `index`, of that one only the bits of `mask`. */
+struct place {
+    size_t index;
+    uint64_t mask;
+};
+
+/* The highest block that starts in a group, at `from` or below; false when there is none. */
+static bool highest_in_group(struct leaf *leaf, size_t group, struct place from, uintptr_t *offset)
 {
-    for (size_t index = last + 1; index-- > 0; mask = UINT64_MAX) {
-        uint64_t live = atomic_load_explicit(&leaf->words[index].live, memory_order_relaxed) & mask;
+    for (; from.index + 1 > group * GROUP_WORDS; from.index--, from.mask = UINT64_MAX) {
+        uint64_t live = atomic_load(&leaf->words[from.index].live) & from.mask;
         if (live != 0) {
-            *offset = (index * MM_WORD_BITS + mm_log2_floor(live)) << GRANULE_BITS;
+            *offset = (from.index * MM_WORD_BITS + mm_log2_floor(live)) << GRANULE_BITS;
             return true;
         }
     }
     return false;
 }
 
-void *mm_registry_below(const void *pointer)
+static struct place end_of_group(size_t group)
+{
+    return (struct place){group * GROUP_WORDS + GROUP_WORDS - 1, UINT64_MAX};
+}
+
+/* No block was found in it; nor will the next search look there, unless one came meanwhile. Nobody
+ * else searches between the two steps. */
+static void forget_group(struct leaf *leaf, size_t group)
+{
+    _Atomic uint64_t *groups = &leaf->groups[group / MM_WORD_BITS];
+    uint64_t bit = (uint64_t)1 << group % MM_WORD_BITS;
+    uintptr_t unused;
+    atomic_fetch_and(groups, ~bit);
+    if (highest_in_group(leaf, group, end_of_group(group), &unused))
+        atomic_fetch_or(groups, bit);
+}
+
+/* The same in a leaf. */
+static bool highest_in_leaf(struct leaf *leaf, struct place from, uintptr_t *offset)
+{
+    size_t last = from.index / GROUP_WORDS;
+    uint64_t mask = mm_bits_below(last % MM_WORD_BITS + 1);
+    for (size_t i = last / MM_WORD_BITS + 1; i-- > 0; mask = UINT64_MAX) {
+        uint64_t groups = atomic_load(&leaf->groups[i]) & mask;
+        while (groups != 0) {
+            size_t group = i * MM_WORD_BITS + mm_log2_floor(groups);
+            if (highest_in_group(leaf, group, group == last ? from : end_of_group(group), offset))
+                return true;
+            if (group != last)
+                forget_group(leaf, group);
+            groups &= ~((uint64_t)1 << group % MM_WORD_BITS);
+        }
+    }
+    return false;
+}
+
+/* The nearest live block that starts at `address` or below; 0 when there is none. */
+static uintptr_t find_below(uintptr_t address)
+{
+    static const struct place end = {LEAF_WORDS - 1, UINT64_MAX};
+    size_t index = address >> LEAF_BITS;
+    struct leaf *leaf = atomic_load_explicit(&highest_leaf, memory_order_acquire);
+    for (; leaf != NULL; leaf = __atomic_load_n(&leaf->below, __ATOMIC_ACQUIRE)) {
+        struct place here = {word_index(address), bit_of(address) | (bit_of(address) - 1)};
+        uintptr_t offset;
+        if (leaf->index <= index &&
+            highest_in_leaf(leaf, leaf->index == index ? here : end, &offset))
+            return ((uintptr_t)leaf->index << LEAF_BITS) + offset;
+    }
+    return 0;
+}
+
+/* 0 when it is given back at this moment; until this returns it cannot be. */
+static size_t read_size(uintptr_t block, size_t (*size_of)(void *block))
+{
+    atomic_store(&looked_at, block);
+    bool live = atomic_load(&word_of(block)->live) & bit_of(block);
+    return live ? size_of((void *)block) : 0;
+}
+
+static void take_turn(void)
+{
+    uintptr_t nobody = 0;
+    while (!atomic_compare_exchange_weak_explicit(&looked_at, &nobody, LOOKING,
+                                                  memory_order_acquire, memory_order_relaxed)) {
+        nobody = 0;
+        mm_os_yield();
+    }
+}
+
+/* A signal handler that frees badly must not come upon its own thread's turn. */
+void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
 {
     uintptr_t address = (uintptr_t)pointer;
     if (leaves == NULL || address >> ADDRESS_BITS != 0)
         return NULL;
-    size_t last = word_index(address);
-    uint64_t mask = bit_of(address) | (bit_of(address) - 1);
-    size_t lowest = atomic_load_explicit(&lowest_leaf, memory_order_relaxed);
-    for (size_t i = (address >> LEAF_BITS) + 1; i-- > lowest;
-         last = LEAF_WORDS - 1, mask = UINT64_MAX) {
-        const struct leaf *leaf = atomic_load_explicit(&leaves[i], memory_order_acquire);
-        uintptr_t offset;
-        if (leaf != NULL && highest_in_leaf(leaf, last, mask, &offset))
-            return (void *)(((uintptr_t)i << LEAF_BITS) + offset);
-    }
-    return NULL;
-}
-
-/* Not waiting for ever: a bad free in a signal handler may have interrupted its own thread inside.
- */
-static bool close_gates(void)
-{
-    uint64_t give_up = mm_os_milliseconds() + 1000;
-    unsigned closed = 0;
-    while (closed < GATES && mm_os_milliseconds() <= give_up) {
-        if (mm_try_lock_alone(&gates[closed].lock))
-            closed++;
-        else
-            mm_os_yield();
-    }
-    if (closed == GATES)
-        return true;
-    while (closed-- > 0)
-        mm_unlock_shared(&gates[closed].lock);
-    return false;
-}
-
-/* With the gates closed, no block can be given back while its size is read. */
-void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
-{
-    if (mm_registry_below(pointer) == NULL || !close_gates())
-        return NULL;
-    char *block = mm_registry_below(pointer);
-    *size = block != NULL ? size_of(block) : 0;
-    if ((size_t)((const char *)pointer - block) >= *size)
-        block = NULL;
-    mm_registry_unlock_all();
-    return block;
+    struct mm_signals signals = mm_os_block_signals();
+    take_turn();
+    uintptr_t block = find_below(address);
+    *size = block != 0 ? read_size(block, size_of) : 0;
+    /* Release pairs with the acquire in take_turn(). */
+    atomic_store_explicit(&looked_at, 0, memory_order_release);
+    mm_os_restore_signals(&signals);
+    return address - block < *size ? (void *)block : NULL;
 }
 
 size_t mm_registry_count(void)
@@ -265,4 +355,6 @@ void mm_registry_renew_locks(void)
 {
     for (unsigned i = 0; i < GATES; i++)
         mm_lock_renew(&gates[i].lock);
+    /* A thread that looked around is gone here. */
+    atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
 }

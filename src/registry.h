@@ -37,10 +37,8 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block);
 bool mm_registry_is_live(const void *block);
 /* Whether a forwarded block ever started here. */
 bool mm_registry_was_block(const void *pointer);
-/* The nearest live forwarded block that starts below `pointer`, NULL when there is none. Slow. */
-void *mm_registry_below(const void *pointer);
 /* The live forwarded block that `pointer` points into, and its size, which size_of() tells. NULL
- * when there is none. */
+ * when there is none. Takes turns with other threads inside, for some 100 ns. */
 void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size);
 size_t mm_registry_count(void);
 

@@ -1,119 +1,325 @@
 #include "report.h"
 
 #include "backtrace.h"
-#include "bitmap.h"
+#include "finding.h"
 #include "options.h"
 #include "os.h"
 #include "out.h"
 #include "owner.h"
+#include "report_json.h"
+#include "report_text.h"
+#include "seen.h"
+#include "sink.h"
+#include "stacks.h"
+#include "suppress.h"
+#include "symbolize.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define TEXT_SIZE     4000u /* below PIPE_BUF, so that a pipe takes it in one piece */
-#define LINE_MAX_SIZE 800u  /* a frame at its longest, see backtrace.c */
-#define SEEN_SIZE     4096u /* a power of two */
-#define EXIT_STATUS   1     /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
-
-static const char *const kind_names[] = {"double-free", "interior-free", "foreign-free"};
+#define EXIT_STATUS  1      /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
+#define ROOMS        4u     /* reports that are put together at the same time */
+#define ROOM_WAIT_MS 10000u /* longer than it takes to symbolize one */
 
 static struct mm_report_settings settings;
-static struct mm_os_file_id stderr_at_start;
-static _Atomic uint64_t counts[3], hidden, shown, uncertain;
-/* What was shown: caller and kind in one word, by open addressing; never emptied. */
-static _Atomic uintptr_t seen[SEEN_SIZE];
+static const char *suppressions;
+static size_t suppressions_size;
+/* That the findings are of. A vfork()'s child has another id, and the same memory. */
+static _Atomic pid_t process;
+static _Atomic uint64_t counts[3], hidden, shown, suppressed, uncertain;
+static _Atomic bool misused, summary_told;
 
-void mm_report_start(const struct mm_report_settings *wanted)
-{
-    settings = *wanted;
-    stderr_at_start = mm_os_file_id(STDERR_FILENO);
-}
+/* Where a report is put together. Kept during a callback, which may misuse in turn. */
+static struct room {
+    struct mm_turn turn;
+    struct mm_finding finding;
+    struct mm_symbolize_room symbolize;
+    char program[1024];
+    char text[32768];
+} rooms[ROOMS];
 
-bool mm_report_can_write(void)
+/* NULL when all are taken for long. */
+static struct room *take_room(void)
 {
-    struct mm_os_file_id now = mm_os_file_id(STDERR_FILENO);
-    return stderr_at_start.open && now.open && now.device == stderr_at_start.device &&
-           now.inode == stderr_at_start.inode;
-}
-
-void mm_report_write(const void *text, size_t size)
-{
-    if (mm_report_can_write())
-        mm_os_write(STDERR_FILENO, text, size);
+    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
+    do {
+        for (unsigned i = 0; i < ROOMS; i++) {
+            if (mm_turn_try(&rooms[i].turn))
+                return &rooms[i];
+        }
+        mm_os_yield();
+    } while (mm_os_milliseconds() <= give_up);
+    return NULL;
 }
 
 void mm_report_note(const char *line)
 {
+    struct room *room = take_room();
+    struct mm_out out;
+    if (room == NULL)
+        return;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_note(&out, line);
+    else
+        mm_report_text_note(&out, line);
+    mm_sink_write(room->text, out.length);
+    mm_turn_end(&room->turn);
+}
+
+/* --- start --- */
+
+void mm_report_start(const struct mm_report_settings *wanted)
+{
+    settings = *wanted;
+    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
+    mm_sink_start(mm_report_note);
+}
+
+static void note_suppressions(struct mm_out *out)
+{
+    mm_out_format(out, "MM_SUPPRESSIONS=");
+    mm_out_cut(out, mm_options.suppressions, 300);
+}
+
+static void complain_of_rule(size_t line, const char *why)
+{
     char text[512];
     struct mm_out out;
     mm_out_start(&out, text, sizeof text);
-    mm_out_format(&out, "==%u== mmshim: %s\n", (uint64_t)mm_os_process_id(), line);
-    mm_report_write(text, out.length);
+    note_suppressions(&out);
+    mm_out_format(&out, ":%u: %s, ignored", (uint64_t)line, why);
+    mm_report_note(text);
 }
 
-/* True the first time, and when too many different ones came before to tell. */
-static bool is_new(enum mem_mngr_misuse_kind kind, const void *caller)
+static void read_suppressions(void)
 {
-    uintptr_t key = (uintptr_t)caller * 4 + (uintptr_t)kind + 1;
-    size_t start = (key * 0x9e3779b97f4a7c15u) >> 52;
-    for (size_t i = 0; i < SEEN_SIZE; i++) {
-        _Atomic uintptr_t *entry = &seen[(start + i) % SEEN_SIZE];
-        uintptr_t there = 0;
-        if (atomic_compare_exchange_strong_explicit(entry, &there, key, memory_order_relaxed,
-                                                    memory_order_relaxed))
-            return true;
-        if (there == key)
-            return false;
+    suppressions = mm_os_read_file(mm_options.suppressions, &suppressions_size);
+    if (suppressions != NULL) {
+        mm_suppress_check(suppressions, suppressions_size, complain_of_rule);
+        return;
     }
-    return true;
-}
-
-static void write_frames(struct mm_out *out, const void *const *frames, unsigned count)
-{
-    for (unsigned i = 0; i < count && out->length + 2 * LINE_MAX_SIZE < TEXT_SIZE; i++) {
-        mm_out_format(out, "    #%u %x", (uint64_t)i, (uint64_t)(uintptr_t)frames[i]);
-        mm_backtrace_place(out, frames[i]);
-        mm_out_format(out, "\n");
-    }
-}
-
-static void compose(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                    const void *caller)
-{
-    const void *frames[MM_FRAMES_MAX];
-    unsigned count = mm_backtrace(caller, frames);
-    pid_t thread = mm_os_thread_id();
-    char name[MM_THREAD_NAME];
-    mm_os_thread_name(thread, name);
-    mm_out_format(out, "==%u==ERROR: mmshim: %s of %x (", (uint64_t)mm_os_process_id(),
-                  kind_names[kind], (uint64_t)(uintptr_t)ptr);
-    mm_owner_describe(out, kind, ptr);
-    if (count > 0)
-        mm_out_format(out, ") in thread %u (%s)\n", (uint64_t)thread, name);
-    else
-        mm_out_format(out, "), by two threads at the same time\n");
-    write_frames(out, frames, count);
-    mm_out_format(out, "SUMMARY: mmshim: %s", kind_names[kind]);
-    if (count > 0)
-        mm_backtrace_place(out, frames[0]);
-    mm_out_format(out, "\n");
-}
-
-static void show(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
-{
-    char text[TEXT_SIZE];
+    char text[512];
     struct mm_out out;
+    int error = errno;
     mm_out_start(&out, text, sizeof text);
-    compose(&out, kind, ptr, caller);
+    note_suppressions(&out);
+    mm_out_format(&out, ": %s; nothing is suppressed", mm_os_error_text(error));
+    mm_report_note(text);
+}
+
+void mm_report_read_options(const char *search_path)
+{
+    int saved_errno = errno;
+    if (mm_options.suppressions != NULL)
+        read_suppressions();
+    if (mm_options.symbolize && !mm_symbolize_start(search_path))
+        mm_report_note(
+            "MM_SYMBOLIZE: none of llvm-symbolizer, eu-addr2line and addr2line is in PATH");
+    errno = saved_errno;
+}
+
+/* --- one finding --- */
+
+static bool is_own_process(void)
+{
+    return atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id();
+}
+
+static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
+{
+    for (unsigned i = 0; i < MM_THREAD_NAME; i++)
+        to[i] = from[i];
+}
+
+static void take_history(struct mm_trace *trace, const struct mm_stack *stack, const char *program)
+{
+    trace->thread = stack->thread;
+    copy_name(trace->thread_name, stack->name);
+    mm_trace_take(trace, stack->frames, stack->count, program);
+}
+
+static void describe(struct mm_finding *finding)
+{
+    struct mm_stack_history history = {0};
+    struct mm_out out;
+    bool is_of_block = finding->kind != MEM_MNGR_FOREIGN_FREE;
+    bool is_known = is_of_block && mm_stacks_history(finding->ptr, &history);
+    mm_out_start(&out, finding->description, sizeof finding->description);
+    if (is_known && history.has_allocated)
+        mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
+    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program);
+    finding->say_how = settings.has_options && is_of_block && !is_known && finding->bad.count > 0;
+    finding->asked = history.asked;
+    finding->has_freed = history.has_freed;
+    finding->has_allocated = history.has_allocated;
+    take_history(&finding->freed, &history.freed, finding->program);
+    take_history(&finding->allocated, &history.allocated, finding->program);
+}
+
+/* A bad call as mm_report() came to know it. */
+struct call {
+    enum mem_mngr_misuse_kind kind;
+    const void *ptr;
+    unsigned count;
+    const void *frames[MM_FRAMES_MAX];
+};
+
+/* The bad call's part; describe() does the rest, which takes longer. */
+static void begin_finding(struct room *room, const struct call *call)
+{
+    struct mm_finding *finding = &room->finding;
+    mm_os_program_path(room->program, sizeof room->program);
+    finding->kind = call->kind;
+    finding->ptr = call->ptr;
+    finding->program = room->program;
+    finding->bad.thread = mm_os_thread_id();
+    mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
+    mm_trace_take(&finding->bad, call->frames, call->count, room->program);
+}
+
+static void symbolize(struct room *room)
+{
+    if (mm_options.symbolize && is_own_process() && !mm_symbolize(&room->finding, &room->symbolize))
+        mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
+                       "it is not run again");
+}
+
+static bool is_suppressed_by(const char *kind, const char *name)
+{
+    return mm_suppress_matches(suppressions, suppressions_size, kind, name);
+}
+
+static bool is_suppressed(const struct mm_finding *finding)
+{
+    const char *kind = mm_finding_kind(finding->kind);
+    for (unsigned i = 0; i < finding->bad.count; i++) {
+        const struct mm_frame *frame = &finding->bad.frames[i];
+        if (is_suppressed_by(kind, frame->place.symbol) ||
+            is_suppressed_by(kind, frame->place.module) ||
+            is_suppressed_by(kind, frame->function) || is_suppressed_by(kind, frame->file))
+            return true;
+    }
+    return false;
+}
+
+static bool is_elsewhere(const struct mm_finding *finding)
+{
+    const char *module = finding->bad.count > 0 ? finding->bad.frames[0].place.module : NULL;
+    return mm_options.only != NULL && module != NULL && !mm_suppress_is_in(mm_options.only, module);
+}
+
+static void tell(struct room *room, const struct mm_signals *signals)
+{
+    const struct mm_finding *finding = &room->finding;
+    struct mm_out out;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (settings.on_misuse == NULL && mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_finding(&out, finding);
+    else
+        mm_report_text_finding(&out, finding);
+    mm_os_restore_signals(signals);
     if (settings.on_misuse != NULL) {
-        struct mem_mngr_misuse misuse = {kind, (void *)(uintptr_t)ptr, text, out.length};
+        struct mem_mngr_misuse misuse = {finding->kind, (void *)(uintptr_t)finding->ptr, room->text,
+                                         out.length};
         settings.on_misuse(&misuse, settings.user);
     } else {
-        mm_report_write(text, out.length);
+        mm_sink_write(room->text, out.length);
     }
 }
+
+/* --- which are shown --- */
+
+/* Whether there is still room for one more; takes it. */
+static bool may_show(void)
+{
+    return atomic_load_explicit(&shown, memory_order_relaxed) < settings.most &&
+           atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
+}
+
+static bool can_suppress(void)
+{
+    return suppressions != NULL || mm_options.only != NULL;
+}
+
+/* Decides on a stack that was not seen before, and shows it. Symbolized, which takes longest, is
+ * what is shown; and before that what may be suppressed by the names that it finds. */
+static enum mm_fate judge(struct room *room, const struct call *call, uint64_t stack,
+                          const struct mm_signals *signals)
+{
+    begin_finding(room, call);
+    describe(&room->finding);
+    if (can_suppress())
+        symbolize(room);
+    bool is_unwanted =
+        can_suppress() && (is_elsewhere(&room->finding) || is_suppressed(&room->finding));
+    enum mm_fate fate = is_unwanted ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
+    enum mm_fate before = settings.once ? mm_seen_note_stack(stack, fate) : MM_FATE_UNKNOWN;
+    if (before != MM_FATE_UNKNOWN)
+        return before; /* another thread was first */
+    if (is_unwanted || !may_show())
+        return fate;
+    if (!can_suppress())
+        symbolize(room);
+    tell(room, signals);
+    return MM_FATE_UNKNOWN;
+}
+
+static enum mm_fate judge_in_room(const struct call *call, uint64_t stack)
+{
+    struct mm_signals signals = mm_os_block_signals();
+    struct room *room = take_room();
+    enum mm_fate fate = MM_FATE_TOLD;
+    if (room != NULL) {
+        fate = judge(room, call, stack, &signals);
+        mm_turn_end(&room->turn);
+    }
+    mm_os_restore_signals(&signals);
+    return fate;
+}
+
+static uint64_t hash_of_stack(const struct call *call)
+{
+    uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
+    for (unsigned i = 0; i < call->count; i++)
+        hash = mm_seen_hash(hash, call->frames[i]);
+    return hash;
+}
+
+/* The fate of a finding; MM_FATE_UNKNOWN for one that was shown just now. */
+static enum mm_fate judge_stack(struct call *call, const void *caller)
+{
+    call->count = mm_backtrace(caller, call->frames);
+    uint64_t stack = hash_of_stack(call);
+    enum mm_fate fate = settings.once ? mm_seen_stack(stack) : MM_FATE_UNKNOWN;
+    return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(call, stack);
+}
+
+/* No stack need be looked at when none will be shown, and all count alike. */
+static bool is_full(void)
+{
+    return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most && !can_suppress();
+}
+
+static enum mm_fate judge_call(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
+{
+    struct call call = {.kind = kind, .ptr = ptr};
+    if (is_full())
+        return MM_FATE_TOLD;
+    if (!settings.once)
+        return judge_stack(&call, caller);
+    uint64_t hash =
+        mm_seen_hash(mm_seen_hash((uint64_t)kind + 1, caller), __builtin_frame_address(0));
+    enum mm_fate fate = mm_seen_call(hash);
+    if (fate != MM_FATE_UNKNOWN)
+        return fate;
+    fate = judge_stack(&call, caller);
+    mm_seen_note_call(hash, fate != MM_FATE_UNKNOWN ? fate : MM_FATE_TOLD);
+    return fate;
+}
+
+/* --- what follows --- */
 
 static void obey_on_error(void)
 {
@@ -123,11 +329,20 @@ static void obey_on_error(void)
         mm_os_exit_now(mm_options.exitcode >= 0 ? (int)mm_options.exitcode : EXIT_STATUS);
 }
 
-/* Whether there is still room for one more; takes it. */
-static bool may_show(void)
+static void add_one(_Atomic uint64_t *count)
 {
-    return atomic_load_explicit(&shown, memory_order_relaxed) < settings.most &&
-           atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
+    atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+}
+
+static void count(enum mem_mngr_misuse_kind kind, enum mm_fate fate)
+{
+    if (fate == MM_FATE_SUPPRESSED) {
+        add_one(&suppressed);
+        return;
+    }
+    add_one(&counts[kind]);
+    if (fate == MM_FATE_TOLD)
+        add_one(&hidden);
 }
 
 void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
@@ -135,64 +350,85 @@ void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *call
     int saved_errno = errno;
     int cancel_state; /* free() is no cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    atomic_fetch_add_explicit(&counts[kind], 1, memory_order_relaxed);
-    if ((!settings.once || is_new(kind, caller)) && may_show())
-        show(kind, ptr, caller);
-    else
-        atomic_fetch_add_explicit(&hidden, 1, memory_order_relaxed);
-    obey_on_error();
+    atomic_store_explicit(&misused, true, memory_order_relaxed);
+    enum mm_fate fate = judge_call(kind, ptr, caller);
+    count(kind, fate);
+    if (fate != MM_FATE_SUPPRESSED)
+        obey_on_error();
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
 }
 
 void mm_report_uncertain(void)
 {
-    atomic_fetch_add_explicit(&uncertain, 1, memory_order_relaxed);
+    add_one(&uncertain);
+}
+
+static uint64_t value_of(const _Atomic uint64_t *count_of)
+{
+    return atomic_load_explicit(count_of, memory_order_relaxed);
 }
 
 void mm_report_forget(void)
 {
-    if (mm_report_count() == 0)
+    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
+    for (unsigned i = 0; i < ROOMS; i++)
+        mm_turn_renew(&rooms[i].turn);
+    mm_sink_renew();
+    if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
         return;
     for (unsigned kind = 0; kind < 3; kind++)
         atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);
-    for (unsigned i = 0; i < SEEN_SIZE; i++)
-        atomic_store_explicit(&seen[i], 0, memory_order_relaxed);
+    mm_seen_forget();
     atomic_store_explicit(&hidden, 0, memory_order_relaxed);
     atomic_store_explicit(&shown, 0, memory_order_relaxed);
+    atomic_store_explicit(&suppressed, 0, memory_order_relaxed);
+    atomic_store_explicit(&summary_told, false, memory_order_relaxed);
 }
 
 size_t mm_report_count(void)
 {
     size_t sum = 0;
     for (unsigned kind = 0; kind < 3; kind++)
-        sum += atomic_load_explicit(&counts[kind], memory_order_relaxed);
+        sum += value_of(&counts[kind]);
     return sum;
+}
+
+static struct mm_totals take_totals(void)
+{
+    return (struct mm_totals){
+        .kinds = {value_of(&counts[0]), value_of(&counts[1]), value_of(&counts[2])},
+        .hidden = value_of(&hidden),
+        .suppressed = value_of(&suppressed),
+        .uncertain = value_of(&uncertain),
+    };
+}
+
+/* Whoever is first. */
+static bool may_tell_summary(void)
+{
+    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && is_own_process() &&
+           !atomic_exchange_explicit(&summary_told, true, memory_order_relaxed);
 }
 
 void mm_report_summary(void)
 {
-    char line[256];
+    struct mm_totals totals = take_totals();
+    struct room *room = may_tell_summary() ? take_room() : NULL;
     struct mm_out out;
-    uint64_t doubtful = atomic_load_explicit(&uncertain, memory_order_relaxed);
-    size_t sum = mm_report_count();
-    mm_out_start(&out, line, sizeof line);
-    if (sum > 0) {
-        mm_out_format(&out, "%u bad frees: %u double, %u interior, %u foreign", (uint64_t)sum,
-                      atomic_load(&counts[MEM_MNGR_DOUBLE_FREE]),
-                      atomic_load(&counts[MEM_MNGR_INTERIOR_FREE]),
-                      atomic_load(&counts[MEM_MNGR_FOREIGN_FREE]));
-        uint64_t not_shown = atomic_load_explicit(&hidden, memory_order_relaxed);
-        if (not_shown > 0)
-            mm_out_format(&out, "; %u not shown", not_shown);
-        mm_report_note(line);
-    }
-    if (sum > 0 && doubtful > 0) {
-        mm_out_start(&out, line, sizeof line);
-        mm_out_format(&out,
-                      "%u frees of blocks of threads that fork() left behind were free already; "
-                      "not counted as bad",
-                      doubtful);
-        mm_report_note(line);
-    }
+    if (room == NULL)
+        return;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_summary(&out, &totals);
+    else
+        mm_report_text_summary(&out, &totals);
+    mm_sink_write(room->text, out.length);
+    mm_turn_end(&room->turn);
+}
+
+int mm_report_exit_status(int status)
+{
+    bool is_ours = mm_options.exitcode >= 0 && mm_report_count() > 0 && is_own_process();
+    return is_ours ? (int)mm_options.exitcode : status;
 }

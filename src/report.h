@@ -1,7 +1,9 @@
 /* report.h - misuse found: told once, counted always.
  *
- * A report is put together on the stack and written with one call, so it takes no lock, never
- * allocates and never mixes with another thread's. */
+ * A finding is one kind of misuse at one stack; it is shown when it first comes, and counted ever
+ * after (seen.h). A report is put together in one of a few rooms set aside for that, with signals
+ * blocked, and then written at once: it allocates nothing, takes no lock that a thread inside
+ * malloc may hold, and mixes with no other. */
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 
@@ -12,12 +14,15 @@
 
 /* How the process wants it. */
 struct mm_report_settings {
-    mem_mngr_misuse_fn *on_misuse; /* NULL: to stderr */
+    mem_mngr_misuse_fn *on_misuse; /* NULL: to where MM_LOG says */
     void *user;
-    bool once;     /* each kind and caller in full only once ... */
-    uint64_t most; /* ... and so many in all; the rest are counted */
+    bool once;        /* each finding in full only once ... */
+    uint64_t most;    /* ... and so many in all; the rest are counted */
+    bool has_options; /* the user can set options, and may be told of one that helps */
 };
 void mm_report_start(const struct mm_report_settings *settings);
+/* Takes in what MM_SUPPRESSIONS and MM_SYMBOLIZE refer to; what is wrong there is noted. */
+void mm_report_read_options(const char *search_path);
 
 /* No lock of ours may be held. `caller` is where the bad call returns to; NULL when it is not
  * known any more. Keeps errno. Does not return under MM_ON_ERROR=abort and exit. */
@@ -28,15 +33,14 @@ void mm_report_uncertain(void);
 
 /* In a fork()'s child, which begins with no misuse of its own. */
 void mm_report_forget(void);
+/* Findings that count: not those that are suppressed. */
 size_t mm_report_count(void);
-/* The counts, on stderr, if there are any. */
+/* The counts, if there are any; once. Not in a vfork()'s child, which is no process of its own. */
 void mm_report_summary(void);
+/* What a process that ends with `status` is to end with, by MM_EXITCODE. */
+int mm_report_exit_status(int status);
 
-/* "==PID== mmshim: ", the line and a line end, on stderr. */
+/* A line, without its end, told as a note of ours. */
 void mm_report_note(const char *line);
-/* Writes to stderr, unless that is not any more what it was at the start. */
-void mm_report_write(const void *text, size_t size);
-/* Whether stderr is still what it was. */
-bool mm_report_can_write(void);
 
 #endif

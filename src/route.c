@@ -176,10 +176,21 @@ static enum verdict verdict_of_outside(const void *ptr)
 
 /* --- free --- */
 
+/* A second free of the slot's last block may have set the bit just now and still withdraw it, as
+ * long as it does not see our live bit. The fence pairs with swap_words() in freed_twice(): behind
+ * it our live bit is seen, and a remote bit stays. */
+static bool is_freed_remotely(const struct mm_batch *batch, uint64_t bit)
+{
+    if (!(atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit;
+}
+
 static enum verdict free_own(struct mm_batch *batch, unsigned index)
 {
     uint64_t bit = (uint64_t)1 << index;
-    if (atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit)
+    if (is_freed_remotely(batch, bit))
         return DOUBLE;
     mm_batch_set_live(batch, mm_batch_live(batch) & ~bit);
     if (--batch->until == 0)
@@ -189,10 +200,10 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
 
 static enum verdict free_remote(struct mm_batch *batch, unsigned index)
 {
-    struct mm_heap *owner = mm_batch_owner(batch);
     enum mm_remote_free result = mm_batch_free_remote(batch, index);
+    /* The owner as of now: a batch that was tagged cannot be closed before it is pushed. */
     if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
-        mm_heap_push_pending(owner, batch);
+        mm_heap_push_pending(mm_batch_owner(batch), batch);
     return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
 }
 

@@ -1,7 +1,7 @@
 /* size_class.h - which slot size serves a request.
  *
  * Up to 1 KiB every multiple of 16 is a slot size; from there four steps a doubling, up to
- * 32 KiB, which bounds the waste of a slot by a fifth. A class is the index of a slot size. */
+ * 64 KiB, which bounds the waste of a slot by a fifth. A class is the index of a slot size. */
 #ifndef MM_SIZE_CLASS_H
 #define MM_SIZE_CLASS_H
 
@@ -10,10 +10,10 @@
 
 #define MM_GRANULE       16u /* what every slot size is a multiple of */
 #define MM_SMALL_MAX     1024u
-#define MM_SLOT_SIZE_MAX 32768u
+#define MM_SLOT_SIZE_MAX 65536u
 #define MM_SMALL_CLASSES (MM_SMALL_MAX / MM_GRANULE)
 #define MM_STEPS         4u /* slot sizes a doubling, above MM_SMALL_MAX */
-#define MM_DOUBLINGS     5u
+#define MM_DOUBLINGS     6u
 #define MM_CLASSES       (MM_SMALL_CLASSES + MM_DOUBLINGS * MM_STEPS)
 #define MM_CLASS_NONE    MM_CLASSES
 

@@ -220,7 +220,7 @@ void double_forwarded_by_two_threads_at_once(void)
     static struct race race;
     struct worker other;
 
-    start_race(&race, LARGE / 2);
+    start_race(&race, LARGE * 3 / 4);
     worker_start(&other, "racer", release_all, &race);
     CHECK(sem_post(&other.go) == 0);
     release_all(&race);

@@ -5,7 +5,7 @@
 #   expect.sh [--join] [--sed COMMAND]... EXPECTED STATUS [NAME=VALUE...] PROGRAM [ARGUMENT...]
 #
 # STATUS is the exit status to expect (134: killed by SIGABRT), NAME=VALUE an environment variable
-# for the program. LD_PRELOAD is passed on to the program, and to nothing else that runs here.
+# for the program; MISUSE_EMULATOR holds the command that runs it, when it is for another machine. LD_PRELOAD is passed on to the program, and to nothing else that runs here.
 #
 #   PID PROGRAM COMM   the process, the program's path and the name of its main thread
 #   NAME               a value that the program published on stdout as NAME=VALUE
@@ -15,6 +15,8 @@
 #   ADDR OFF           the numbers of a stack frame; those of a module must agree, and those of
 #                      the function that was published as CASE. What lies beyond the program and
 #                      the libraries of these tests stands as "    ..."
+#
+# Build-ids are left out: not every linker makes one.
 #
 # --join makes one line of each report, and counts lines that are equal, for output whose order
 # varies. Each --sed is a command of sed's for what else varies in a single test.
@@ -50,6 +52,7 @@ while [[ $1 == *=* ]]; do
 done
 program=$(realpath "$1")
 shift
+read -ra emulator <<<"${MISUSE_EMULATOR-}"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -62,11 +65,13 @@ fail() {
 }
 
 ulimit -c 0
-env "${environment[@]}" "$program" "$@" >"$work/stdout" 2>"$work/stderr" &
+env "${environment[@]}" "${emulator[@]}" "$program" "$@" >"$work/stdout" 2>"$work/stderr" &
 pid=$!
 status=0
 wait "$pid" 2>"$work/wait" || status=$?
 [[ $status == "$expected_status" ]] || fail "exit status $status, not $expected_status"
+
+sed -i 's/ (BuildId: [0-9a-f]*)$//' "$work/stderr"
 
 # The address of the function that the case is.
 case_address=$(sed -n 's/^CASE=//p' "$work/stdout" | tail -n 1)
@@ -93,7 +98,7 @@ quoted() {
     printf '%s' "$1" | sed 's/[][\\.*^$/]/\\&/g'
 }
 
-comm=$(basename "$program")
+comm=$(basename "${emulator[0]:-$program}")
 # The order matters: a pointer may equal the address of its batch.
 {
     cat <<END

@@ -22,7 +22,7 @@ enum {
     OPERATIONS_A_FORK = 500,
     CHILD_OPERATIONS = 1000,
     CHILD_SECONDS = 60,
-    SLOT_MAX = 32768,
+    SLOT_MAX = 65536,
     /* 400 forks that lose 5 KiB each lose this much. */
     GROWTH_ALLOWED = 2 << 20
 };

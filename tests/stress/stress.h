@@ -105,8 +105,8 @@ static inline size_t stress_size(uint64_t *random)
     if (share < 197)
         return stress_between(random, 1025, 4096);
     if (share < 199)
-        return stress_between(random, 4097, 32768);
-    return stress_between(random, 32769, 100000);
+        return stress_between(random, 4097, 65536);
+    return stress_between(random, 65537, 130000);
 }
 
 /* -- blocks: each tells its own size and a tag in its first word, from which all others follow, so

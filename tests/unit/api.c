@@ -216,7 +216,8 @@ static void slots_per_batch(void)
 static void no_memory_at_init(void)
 {
     if (CHECK_SLOWER > 1) {
-        puts("skipped: no_memory_at_init (sanitizers need address space of their own)");
+        puts("skipped: no_memory_at_init (sanitizers and emulators need address space of their "
+             "own)");
         return;
     }
     pid_t child = fork();

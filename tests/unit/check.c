@@ -1,11 +1,13 @@
 #include "check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { MOST_THREADS = 16 };
@@ -22,6 +24,12 @@ __attribute__((constructor)) static void remember_stderr(void)
     int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
     if (copy >= 0)
         told_at = copy;
+}
+
+/* Under an emulator it is the emulator's. */
+__attribute__((constructor)) static void name_main_thread(void)
+{
+    prctl(PR_SET_NAME, program_invocation_short_name);
 }
 
 _Noreturn void check_failed(const char *file, int line, const char *condition)

@@ -21,6 +21,8 @@ void check_text(const char *file, int line, const char *text, const char *expect
 /* How many times slower the build is, roughly; repetitions are divided by it. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MM_COVERAGE)
 #define CHECK_SLOWER 10
+#elif defined(CHECK_EMULATED)
+#define CHECK_SLOWER 20
 #else
 #define CHECK_SLOWER 1
 #endif

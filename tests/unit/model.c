@@ -58,7 +58,7 @@ static size_t some_size(struct player *player)
     if (kind < 85)
         return below(player, 1100);
     if (kind < 97)
-        return below(player, 33000);
+        return below(player, 66000);
     return below(player, 2 * MM_SLOT_SIZE_MAX);
 }
 

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NUMBER, SIZE, CHOICE };
+enum { NUMBER, SIZE, CHOICE, TEXT };
 enum { CAPACITY = 2048 };
 
 static const struct option {
     const char *name;
-    int64_t *value;
+    void *field;
     int type;
     int64_t by_default, least, most;
 } options[] = {
@@ -20,6 +20,18 @@ static const struct option {
 #undef OPTION
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
+
+static int64_t *value_of(const struct option *option)
+{
+    CHECK(option->type != TEXT);
+    return option->field;
+}
+
+static bool has_default(const struct option *option)
+{
+    return option->type == TEXT ? *(const char **)option->field == NULL
+                                : *value_of(option) == option->by_default;
+}
 
 static char complaint[CAPACITY];
 static unsigned complaints;
@@ -51,11 +63,11 @@ static void read_option(const struct option *option, const char *value)
 
 static void sets(const struct option *option, const char *value, int64_t expected)
 {
-    *option->value = -2;
+    *value_of(option) = -2;
     read_option(option, value);
     CHECK_EQUAL(complaints, 0);
-    CHECK_EQUAL(*option->value, expected);
-    *option->value = option->by_default;
+    CHECK_EQUAL(*value_of(option), expected);
+    *value_of(option) = option->by_default;
 }
 
 static void sets_number(const struct option *option, int64_t value)
@@ -68,13 +80,13 @@ static void sets_number(const struct option *option, int64_t value)
 static void refuses(const struct option *option, const char *value, const char *expected)
 {
     char line[CAPACITY];
-    *option->value = -2;
+    *value_of(option) = -2;
     read_option(option, value);
     CHECK_EQUAL(complaints, 1);
     snprintf(line, sizeof line, "MM_%s=%s: not %s, ignored", option->name, value, expected);
     CHECK_TEXT(complaint, line);
-    CHECK_EQUAL(*option->value, -2);
-    *option->value = option->by_default;
+    CHECK_EQUAL(*value_of(option), -2);
+    *value_of(option) = option->by_default;
 }
 
 static void number(const struct option *option)
@@ -163,6 +175,33 @@ static void choices(void)
     refuses(named("DEEPBIND"), "report", "one of mask, keep");
 }
 
+/* The variable may be written over afterwards. */
+static void texts(void)
+{
+    char variable[CAPACITY] = "MM_LOG=/tmp/a b%p", longest[CAPACITY];
+    const char *expected = "MM_LOG=: not a text of 1 to 1000 characters, ignored", *kept;
+    read_variable(variable);
+    CHECK_EQUAL(complaints, 0);
+    kept = mm_options.log;
+    read_variable(variable);
+    CHECK(mm_options.log == kept);
+    memset(variable, 'x', 10);
+    CHECK_TEXT(kept, "/tmp/a b%p");
+    read_variable("MM_LOG=");
+    CHECK_TEXT(complaint, expected);
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest, "MM_LOG=", 7);
+    longest[7 + 1001] = '\0';
+    read_variable(longest);
+    CHECK_EQUAL(complaints, 1);
+    CHECK(mm_options.log == kept);
+    longest[7 + 1000] = '\0';
+    read_variable(longest);
+    CHECK_EQUAL(complaints, 0);
+    CHECK_TEXT(mm_options.log, longest + 7);
+    mm_options.log = NULL;
+}
+
 static void unknown(const char *name)
 {
     char variable[CAPACITY], line[CAPACITY];
@@ -201,7 +240,7 @@ static void other_variables(void)
     mm_options_read((char *[]){NULL}, complain);
     CHECK_EQUAL(complaints, 0);
     for (size_t i = 0; i < OPTIONS; i++)
-        CHECK_EQUAL(*options[i].value, options[i].by_default);
+        CHECK(has_default(&options[i]));
 }
 
 static void starts_alike(const char *text, const char *whole)
@@ -252,12 +291,13 @@ static void several_at_once(void)
 int main(void)
 {
     for (size_t i = 0; i < OPTIONS; i++) {
-        CHECK_EQUAL(*options[i].value, options[i].by_default);
-        if (options[i].type != CHOICE)
+        CHECK(has_default(&options[i]));
+        if (options[i].type == NUMBER || options[i].type == SIZE)
             number(&options[i]);
     }
     suffixes();
     choices();
+    texts();
     unknown_names();
     other_variables();
     overlong();

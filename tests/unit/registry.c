@@ -26,6 +26,19 @@ static bool strike(const void *block)
     return struck;
 }
 
+static size_t endless(void *block)
+{
+    (void)block;
+    return SIZE_MAX;
+}
+
+/* The nearest live block at or below. */
+static void *below(const void *pointer)
+{
+    size_t size;
+    return mm_registry_around(pointer, endless, &size);
+}
+
 static void check_block(const void *block, bool live, bool once)
 {
     CHECK_EQUAL(mm_registry_is_live(block), live);
@@ -112,33 +125,33 @@ static void unknown_blocks(void)
 static void without_a_map(void)
 {
     CHECK_EQUAL(mm_registry_count(), 0);
-    CHECK(mm_registry_below(AT(0x1000)) == NULL);
+    CHECK(below(AT(0x1000)) == NULL);
     check_block(AT(0x1000), false, false);
     mm_registry_release();
 }
 
 /* --- the block below --- */
 
-static void below(void)
+static void nearest(void)
 {
     static const uintptr_t places[] = {0x1000, 0x1010, 0x2000, LEAF - 16, 3 * LEAF, LAST};
     enum { PLACES = sizeof places / sizeof places[0] };
     CHECK(mm_registry_reserve());
-    CHECK(mm_registry_below(AT(LAST)) == NULL);
+    CHECK(below(AT(LAST)) == NULL);
     for (unsigned i = 0; i < PLACES; i++)
         CHECK(add(AT(places[i])));
-    CHECK(mm_registry_below(AT(0)) == NULL && mm_registry_below(AT(0xfff)) == NULL);
-    CHECK(mm_registry_below(AT(UINTPTR_MAX)) == NULL);
+    CHECK(below(AT(0)) == NULL && below(AT(0xfff)) == NULL);
+    CHECK(below(AT(UINTPTR_MAX)) == NULL);
     for (unsigned i = 0; i < PLACES; i++) {
         uintptr_t next = i + 1 < PLACES ? places[i + 1] : LAST + 16;
-        CHECK(mm_registry_below(AT(places[i])) == AT(places[i]));
-        CHECK(mm_registry_below(AT(places[i] + 1)) == AT(places[i]));
-        CHECK(mm_registry_below(AT(places[i] + (next - places[i]) / 2)) == AT(places[i]));
-        CHECK(mm_registry_below(AT(next - 1)) == AT(places[i]));
+        CHECK(below(AT(places[i])) == AT(places[i]));
+        CHECK(below(AT(places[i] + 1)) == AT(places[i]));
+        CHECK(below(AT(places[i] + (next - places[i]) / 2)) == AT(places[i]));
+        CHECK(below(AT(next - 1)) == AT(places[i]));
     }
     /* Only live ones count. */
     CHECK(strike(AT(0x2000)));
-    CHECK(mm_registry_below(AT(0x2008)) == AT(0x1010));
+    CHECK(below(AT(0x2008)) == AT(0x1010));
     mm_registry_release();
 }
 
@@ -193,7 +206,7 @@ static void model(void)
         size_t highest = i + 1;
         while (highest > 0 && !live[highest - 1])
             highest--;
-        CHECK(mm_registry_below(AT((uintptr_t)block + 15)) ==
+        CHECK(below(AT((uintptr_t)block + 15)) ==
               (highest == 0 ? NULL : AT((uintptr_t)block - (i + 1 - highest) * 16)));
     }
     mm_registry_release();
@@ -251,17 +264,41 @@ static void neighbours(void)
     mm_registry_release();
 }
 
+/* Blocks come and go in the groups of all threads, and each search forgets the empty ones on its
+ * way: a thread's own block must be found all the same, and not after it is gone. */
+static void find_own(unsigned number, void *unused)
+{
+    uint64_t random = number;
+    (void)unused;
+    for (unsigned round = 0; round < ROUNDS / 4; round++) {
+        uintptr_t at = check_below(&random, 20) * 0x10000 + (uintptr_t)(number + 1) * 0x100;
+        uintptr_t above = at + 0xf0;
+        CHECK(add(AT(at)));
+        CHECK(below(AT(above)) == AT(at));
+        CHECK(strike(AT(at)));
+        CHECK(below(AT(above)) != AT(at));
+    }
+}
+
+static void searching(void)
+{
+    CHECK(mm_registry_reserve());
+    check_in_threads(THREADS, find_own, NULL);
+    mm_registry_release();
+}
+
 int main(void)
 {
     without_a_map();
     in_and_out();
     elsewhere();
     unknown_blocks();
-    below();
+    nearest();
     inside();
     model();
     racing();
     neighbours();
+    searching();
     without_a_map();
     return 0;
 }

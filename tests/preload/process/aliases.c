@@ -18,7 +18,8 @@ void __libc_free(void *block);
 
 #define KINDS 11
 
-static const size_t sizes[] = {1, 24, 100, 1000, 1024, 1025, 9000, 32768, 40000, 500000};
+static const size_t sizes[] = {1,    24,    100,   1000,  1024,  1025,
+                               9000, 32768, 40000, 65536, 70000, 500000};
 #define SIZE_COUNT (sizeof(sizes) / sizeof(sizes[0]))
 
 typedef void *reallocarray_fn(void *block, size_t count, size_t size);

@@ -50,9 +50,9 @@ static void *allocate_aligned(unsigned kind, size_t alignment, size_t size)
 
 static void test_every_alignment(void)
 {
-    static const size_t sizes[] = {0,     1,     8,     16,    17,    48,     100,    1000,
-                                   1008,  1024,  1025,  4000,  4096,  5000,   8192,   20000,
-                                   32768, 32769, 40000, 65536, 70000, 200000, 1 << 20};
+    static const size_t sizes[] = {0,     1,     8,     16,    17,    48,    100,    1000,
+                                   1008,  1024,  1025,  4000,  4096,  5000,  8192,   20000,
+                                   32768, 32769, 40000, 65536, 65537, 70000, 200000, 1 << 20};
     const size_t size_count = sizeof(sizes) / sizeof(sizes[0]);
     void *live[LIVE] = {NULL};
     size_t live_size[LIVE] = {0};

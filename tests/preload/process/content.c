@@ -13,11 +13,11 @@ static size_t boundary(size_t number)
         return (number + 1) * 16;
     if (number < 16)
         return 896 + (number - 7) * 16;
-    if (number < 36)
+    if (number < 40)
         return ((number - 16) % 4 + 5) << (8 + (number - 16) / 4);
-    return (size_t)65536 << (number - 36) * 2;
+    return (size_t)131072 << (number - 40) * 2;
 }
-#define BOUNDARIES 39
+#define BOUNDARIES 43
 
 /* One less, the boundary itself, one more. */
 static size_t near_boundary(size_t number)
@@ -136,7 +136,8 @@ static void test_slack(size_t size)
 
 int main(void)
 {
-    CHECK(boundary(15) == 1024 && boundary(16) == 1280 && boundary(35) == 32768);
+    CHECK(boundary(15) == 1024 && boundary(16) == 1280 && boundary(35) == 32768 &&
+          boundary(39) == 65536);
     test_realloc_between_all_boundaries();
     test_realloc_chain();
     test_calloc_after_reuse();

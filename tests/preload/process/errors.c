@@ -108,7 +108,7 @@ static void test_other_alignments(void)
 
 static void test_free_keeps_errno(void)
 {
-    static const size_t sizes[] = {1, 100, 5000, 32768, 100000, 64 << 20};
+    static const size_t sizes[] = {1, 100, 5000, 32768, 65536, 100000, 64 << 20};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         void *block = malloc(sizes[i]);

@@ -1,0 +1,26 @@
+/* sink.h - where reports go: stderr, as long as that is what it was at the start, or the file of
+ * MM_LOG.
+ *
+ * That file is opened when there is something to write, and checked each time to be still the one
+ * under its number: the program may have closed it, and opened one of its own. */
+#ifndef MM_SINK_H
+#define MM_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Remembers stderr. `complain` is told, once a process, that MM_LOG's file takes no reports; from
+ * then on they go to stderr. It may write here. */
+void mm_sink_start(void (*complain)(const char *line));
+
+/* Whether stderr is still what it was at the start. */
+bool mm_sink_has_stderr(void);
+
+/* Writes a whole record, which no other thread's mixes with; into a file, no other process's
+ * either. */
+void mm_sink_write(const void *text, size_t size);
+
+/* In a fork()'s child. */
+void mm_sink_renew(void);
+
+#endif

@@ -1,0 +1,30 @@
+;;; work.el --- What Emacs Lisp is made of. Prints what comes of it.  -*- lexical-binding: t -*-
+(require 'cl-lib)
+(require 'json)
+(defvar org-export-with-broken-links)
+
+(defun work ()
+  (let ((table (make-hash-table :test 'equal)))
+    (dotimes (i 20000) (puthash (number-to-string (mod (* i 7919) 10007)) i table))
+    (message "%d %s" (hash-table-count table) (gethash "42" table)))
+  (with-temp-buffer
+    (dotimes (i 5000) (insert (format "line %d of the text\n" i)))
+    (goto-char (point-min))
+    (while (re-search-forward "line \\([0-9]+\\)7 " nil t) (replace-match "LINE <\\1> "))
+    (sort-lines t (point-min) (point-max))
+    (keep-lines "LINE" (point-min) (point-max))
+    (message "%s" (md5 (current-buffer)))
+    (undo-boundary)
+    (call-process-region (point-min) (point-max) "sort" t t nil "-r")
+    (message "%s" (buffer-substring 1 30)))
+  (with-temp-buffer
+    (require 'org)
+    (insert "* One\nText /emphasised/.\n| a | b |\n|---+---|\n| 1 | 2 |\n** Two\n- item\n")
+    (org-mode)
+    (goto-char (point-min))
+    (org-map-entries (lambda () (message "%s" (org-get-heading)))))
+  (message "%d" (length (json-encode (cl-loop for i below 2000 collect (vector i (number-to-string i))))))
+  (message "%s" (% (cl-reduce #'* (number-sequence 1 100)) (expt 10 20)))
+  (message "%s" (shell-command-to-string "seq 1000 | tail -n 1"))
+  (garbage-collect))
+;;; work.el ends here

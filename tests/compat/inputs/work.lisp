@@ -1,0 +1,12 @@
+;; What Lisp programs are made of. Prints what comes of it.
+(defvar *table* (make-hash-table))
+(dotimes (i 50000) (setf (gethash (mod (* i 7919) 10007) *table*) (format nil "value ~a" i)))
+(format t "~a ~a~%" (hash-table-count *table*) (gethash 42 *table*))
+(format t "~a~%" (mod (reduce #'* (loop for i from 1 to 300 collect i)) (expt 10 50)))
+(let ((blocks (loop for n from 1 to 3000 collect (sb-alien:make-alien (sb-alien:unsigned 8) n))))
+  (loop for b in blocks for n from 1 do (setf (sb-alien:deref b 0) (mod n 256)))
+  (format t "~a~%" (loop for b in blocks sum (sb-alien:deref b 0)))
+  (mapc #'sb-alien:free-alien blocks))
+(format t "~a~%" (length (sort (loop for i below 20000 collect (mod (* i 7919) 20011)) #'<)))
+(funcall (compile nil '(lambda (x) (format t "~a~%" (* x x)))) 12)
+(gc :full t)

@@ -1,0 +1,13 @@
+;; What Scheme programs are made of. Prints what comes of it.
+(use-modules (ice-9 threads) (ice-9 regex) (srfi srfi-1))
+(define table (make-hash-table))
+(do ((i 0 (+ i 1))) ((= i 50000)) (hash-set! table (modulo (* i 7919) 10007) (number->string i)))
+(display (hash-count (const #t) table)) (newline)
+(display (modulo (fold * 1 (iota 300 1)) (expt 10 50))) (newline)
+(define text (string-concatenate (map number->string (iota 20000))))
+(display (list (string-length text) (length (fold-matches "9+" text '() cons)))) (newline)
+(display (apply + (par-map (lambda (n) (string-length (make-string n #\x))) (iota 500)))) (newline)
+(display (call/cc (lambda (k) (for-each (lambda (n) (if (> n 10) (k n))) (iota 100)) 'none))) (newline)
+(display (list-head (sort (iota 5000) >) 5)) (newline)
+(gc)
+(display (catch 'out-of-range (lambda () (vector-ref (vector 1 2) 5)) (lambda args 'out-of-range))) (newline)

@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# What the tests of this folder share. Sourced with the path of the launcher, absolute, as first argument.
+
+# shellcheck disable=SC2034 # used by the tests
+mmshim=$1
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+unset LD_PRELOAD "${!MM_@}"
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    exit 1
+}
+
+# needs PROGRAM... - skips the test where one is missing.
+needs() {
+    local program
+    for program; do
+        type -P "$program" >/dev/null || { printf 'skipped: needs %s\n' "$program"; exit 77; }
+    done
+}
+
+# runs STATUS COMMAND... - its output in $work/stdout and $work/stderr.
+runs() {
+    local expected=$1 status=0
+    shift
+    "$@" >"$work/stdout" 2>"$work/stderr" || status=$?
+    [ "$status" -eq "$expected" ] || fail "status $status, not $expected, of: $* ($(cat "$work/stderr"))"
+}
+
+# says stdout|stderr PATTERN... - is there a line for each extended regular expression?
+says() {
+    local pattern file=$work/$1
+    shift
+    for pattern; do
+        grep -Eq -- "$pattern" "$file" || fail "no line like '$pattern' in: $(cat "$file")"
+    done
+}
+
+# silent stdout|stderr
+silent() {
+    [ ! -s "$work/$1" ] || fail "unexpected on $1: $(cat "$work/$1")"
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# readme.sh LAUNCHER PLANTED - what the README shows of the launcher and of log pipelines works.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+here=$(realpath -- "$(dirname -- "$0")") planted=$2
+readme=$here/../../README.md
+cd "$work"
+
+# snippet WORD - prints the block of code with this word in it.
+snippet() {
+    awk -v word="$1" '
+        /^```/ { if (inside && index(block, word)) printf "%s", block; inside = !inside; block = ""; next }
+        inside { block = block $0 "\n" }' "$readme"
+}
+
+# ---- one command puts the line at fault on the screen ----
+
+runs 99 "$mmshim" "$planted"
+cp stderr report
+runs 0 "$mmshim" symbolize <report
+says stdout "^    #0 0x[0-9a-f]+ in drop $here/planted.c:$(grep -n 'free(handle)' "$here/planted.c" | cut -d : -f 1) " \
+    "in main $here/planted.c:$(grep -n 'line at fault' "$here/planted.c" | cut -d : -f 1) "
+
+# ---- options that the text shows are options ----
+
+runs 0 "$mmshim" --help
+section=$(sed -n '/^## With the launcher/,/^## Options/p' "$readme")
+while read -r name; do
+    flag=${name#MM_}
+    flag=${flag,,}
+    says stdout "^  --${flag//_/-}="
+done < <(grep -oE 'MM_[A-Z_]+' <<<"$section" | sort -u)
+while read -r flag; do
+    says stdout "(^  |, |mmshim |\[)$flag"
+done < <(grep -oE -- '--[a-z][a-z-]+' <<<"$section" | grep -vx -- --option | sort -u)
+
+# ---- the unit ----
+
+snippet LogsDirectory | sed 's|^ExecStart=.*|ExecStart=/bin/true|' >server.service
+[ -s server.service ] || fail 'no unit in the README'
+if type -P systemd-analyze >/dev/null; then
+    runs 0 systemd-analyze --man=no verify "$PWD/server.service"
+    ! grep -F server.service stderr || fail "systemd's opinion: $(cat stderr)"
+else
+    echo 'skipped: the unit (needs systemd-analyze)'
+fi
+
+# ---- the line of jq, on findings with and without lines, between lines that are something else ----
+
+if type -P jq >/dev/null; then
+    { echo 'started'; awk -f "$here/sample.awk" report; echo 17; echo '{"other": "log"}'; } >log
+    runs 0 "$mmshim" symbolize <log
+    cat log stdout >both
+    snippet 'journalctl -u' | sed 's/journalctl [^|]*|/cat both |/' >show.sh
+    runs 0 bash -e show.sh
+    says stdout "^2026-[^ ]*Z h /usr/bin/planted double-free drop $here/planted.c [0-9]+\$" \
+        "^2026-[^ ]*Z h /usr/bin/planted double-free \? $planted 0x[0-9a-f]+\$"
+    [ "$(wc -l <stdout)" -eq 4 ] || fail "not four findings: $(cat stdout)"
+else
+    echo 'skipped: the line of jq (needs jq)'
+fi

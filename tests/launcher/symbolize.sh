@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# symbolize.sh LAUNCHER PLANTED SHIM - a log gets its lines after the fact, by each of the tools, by name and by
+# build-id, and never from a file that is not the one that ran.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/common.sh"
+here=$(realpath -- "$(dirname -- "$0")") planted=$2 shim=$3
+needs readelf
+cd "$work"
+cp "$planted" program
+build_id=$(readelf -n program | sed -n 's/.*Build ID: //p')
+[ -n "$build_id" ] || { echo 'skipped: no build-ids here'; exit 77; }
+source=$here/planted.c
+at_fault=$(grep -n 'free(handle)' "$source" | cut -d : -f 1)
+caller=$(grep -n 'line at fault' "$source" | cut -d : -f 1)
+
+# The report of this very machine, but for libc's frames, once without build-ids and once with; with something else
+# before and behind.
+runs 3 env LD_PRELOAD="$shim" ./program
+sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' stderr >plain.log
+{ echo 'Jan 02 host: {'; sed "/^    #.*program+0x/s/\$/ (BuildId: $build_id)/" plain.log; echo 'and more'; } >log
+awk -f "$here/sample.awk" log >log.jsonl
+
+# lines_are_there - inlined functions have frames of their own, and the numbers go on behind them.
+lines_are_there() {
+    says stdout "^    #0 0x[0-9a-f]+ in drop $source:$at_fault \($PWD/program\+0x[0-9a-f]+\)( \(BuildId: $build_id\))?\$" \
+        "^    #1 0x[0-9a-f]+ in close_handle $source:[0-9]+ \(" "^    #2 0x[0-9a-f]+ in main $source:$caller \(" \
+        '^    #5 ' "^SUMMARY: mmshim: double-free $source:$at_fault in drop\$"
+    [ "$(grep -c '^    #2 ' stdout)" -eq 1 ] || fail "frames numbered twice: $(cat stdout)"
+}
+
+# Nothing but the log's own frames changes.
+unchanged() {
+    diff <(sed -E 's/^(    #).*/\1/; s/^(SUMMARY: mmshim: [a-z-]*).*/\1/' "$1" | uniq) \
+        <(sed -E 's/^(    #).*/\1/; s/^(SUMMARY: mmshim: [a-z-]*).*/\1/' stdout | uniq) || fail "other lines of $1 changed"
+}
+
+# ---- each tool by itself ----
+
+tools=()
+mkdir tools
+for tool in bash dirname readlink mktemp cat rm awk sort cut grep jq od head tail find env; do
+    ln -s "$(type -P "$tool")" "tools/$tool" 2>/dev/null || true
+done
+runs 125 env PATH="$PWD/tools" bash "$mmshim" symbolize <log
+says stderr 'needs llvm-symbolizer, eu-addr2line or addr2line'
+for tool in llvm-symbolizer eu-addr2line addr2line; do
+    type -P "$tool" >/dev/null || { echo "skipped: no $tool here"; continue; }
+    tools+=("$tool")
+    ln -s "$(type -P "$tool")" "tools/$tool"
+    for log in plain.log log; do
+        PATH=$PWD/tools runs 0 bash "$mmshim" symbolize <"$log"
+        lines_are_there
+        unchanged "$log"
+    done
+    rm "tools/$tool"
+done
+[ ${#tools[@]} -gt 0 ] || exit 77
+
+# ---- what has its lines already stays as it is ----
+
+runs 0 "$mmshim" symbolize <log
+cp stdout done.log
+runs 0 "$mmshim" symbolize <done.log
+cmp stdout done.log || fail 'symbolizing twice changes something'
+for text in '' 'no report' '{' '{"a": 1}' '    #0 0x12' '    #0 0x12 (/x)' 'SUMMARY: mmshim: double-free'; do
+    runs 0 "$mmshim" symbolize <<<"$text"
+    [ "$(cat stdout)" = "$text" ] || fail "not passed as it is: $text"
+    silent stderr
+done
+
+# ---- modules that moved, or are not what ran ----
+
+without_names() {
+    diff <(grep 'program+0x' log) <(grep 'program+0x' stdout) || fail "names from a file that is not the one that ran"
+}
+mkdir -p moved/deep debug/.build-id/"${build_id:0:2}"
+mv program moved/deep/renamed
+runs 0 "$mmshim" symbolize <log
+says stderr "$PWD/program: no such file here with build-id $build_id\$"
+without_names
+runs 0 "$mmshim" symbolize --debug-dir="$PWD/moved" <log
+lines_are_there
+cp "$(type -P true)" program
+runs 0 "$mmshim" symbolize <log
+says stderr 'no such file here with build-id'
+without_names
+if type -P objcopy >/dev/null; then
+    objcopy --only-keep-debug moved/deep/renamed debug/.build-id/"${build_id:0:2}/${build_id:2}.debug"
+    runs 0 "$mmshim" symbolize --debug-dir="$PWD/nothing" --debug-dir="$PWD/debug" <log
+    lines_are_there
+fi
+cp moved/deep/renamed program
+
+# ---- JSON ----
+
+if type -P jq >/dev/null; then
+    runs 0 "$mmshim" symbolize <log.jsonl
+    jq -e -s --arg file "$source" --argjson line "$at_fault" --argjson caller "$caller" '
+        def lines: .[0] == (.[0] + {function: "drop", $file, $line})
+            and .[1] == (.[0] + {function: "close_handle", line: .[1].line}) and .[1].line > $line
+            and .[2].function == "main" and .[2].line == $caller;
+        length == 4 and (.[0].frames | lines) and (.[1] | (.frames, .freed.frames, .allocated.frames) | lines)
+            and .[1].allocated.size == 40 and .[2].text == "a \"note\", é" and .[3].double_free == 1' stdout >/dev/null ||
+        fail "JSON: $(cat stdout)"
+    cat log log.jsonl >both
+    runs 0 "$mmshim" symbolize <both
+    lines_are_there
+    [ "$(jq -R -s '[split("\n")[] | fromjson? | objects | select(.frames[0].line)] | length' stdout)" -eq 2 ] ||
+        fail "text and JSON together: $(cat stdout)"
+    ln -s "$(type -P "${tools[0]}")" "tools/${tools[0]}"
+    rm tools/jq
+    PATH=$PWD/tools runs 125 bash "$mmshim" symbolize <log.jsonl
+    says stderr 'symbolize needs jq'
+else
+    echo 'skipped: JSON (needs jq)'
+fi
+runs 125 "$mmshim" symbolize log
+says stderr 'from stdin'

@@ -1,9 +1,0 @@
-#!/bin/bash
-# bash: pipes, substitutions, here-documents, arrays, traps, many processes.
-. "$(dirname "$0")/compare.sh"
-need bash sort sed awk tr
-
-work_in_bash() {
-    bash "$inputs/work.bash" one "two words" three
-}
-compare work_in_bash

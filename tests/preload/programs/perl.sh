@@ -1,9 +1,0 @@
-#!/bin/bash
-# perl: strings, hashes, regular expressions, sorting, closures, a fork.
-. "$(dirname "$0")/compare.sh"
-need perl
-
-work_in_perl() {
-    perl "$inputs/work.pl"
-}
-compare work_in_perl

@@ -1,0 +1,110 @@
+/* report_json.c - texts of any bytes, and what has no room. That lines are as the schema says is
+ * tested with tests/report. */
+#include "report_json.h"
+
+#include "check.h"
+#include <stdio.h>
+#include <string.h>
+
+static char text[65536];
+static struct mm_finding finding;
+
+static const char *member(const char *name)
+{
+    char head[64];
+    snprintf(head, sizeof head, ",\"%s\":", name);
+    const char *at = strstr(text, head);
+    CHECK(at != NULL);
+    return at + strlen(head);
+}
+
+static void check_member(const char *name, const char *expected)
+{
+    CHECK(strncmp(member(name), expected, strlen(expected)) == 0);
+}
+
+static void note(const char *line, const char *expected)
+{
+    struct mm_out out;
+    mm_out_start(&out, text, sizeof text);
+    mm_report_json_note(&out, line);
+    CHECK(strncmp(text, "{\"mmshim\":1,\"type\":\"note\",\"time\":\"20", 36) == 0);
+    CHECK_TEXT(member("text"), expected);
+}
+
+static void texts(void)
+{
+    note("", "\"\"}\n");
+    note("a \"b\" \\ / c", "\"a \\\"b\\\" \\\\ / c\"}\n");
+    note("\t\n\x01\x1f\x7f", "\"\\u0009\\u000a\\u0001\\u001f\\u007f\"}\n");
+    note("\u00e9 \u20ac \U0001f600", "\"\u00e9 \u20ac \U0001f600\"}\n");
+    note("\x80"
+         "a\xff",
+         "\"\\ufffda\\ufffd\"}\n");
+    note("\xc3", "\"\\ufffd\"}\n");            /* cut short */
+    note("\xe2\x82", "\"\\ufffd\\ufffd\"}\n"); /* cut short */
+    note("\xc0\x80", "\"\\ufffd\\ufffd\"}\n"); /* longer than need be */
+    note("\xe0\x80\x80", "\"\\ufffd\\ufffd\\ufffd\"}\n");
+    note("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"}\n"); /* half of a pair */
+    note("\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"}\n");
+    note("\xf5\x80\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"}\n");
+    note("\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"}\n");
+}
+
+static void write_finding(size_t capacity)
+{
+    struct mm_out out;
+    mm_out_start(&out, text, capacity);
+    mm_report_json_finding(&out, &finding);
+    CHECK_EQUAL(out.length, strlen(text));
+    CHECK(strcmp(text + out.length - 2, "}\n") == 0);
+}
+
+static void members(void)
+{
+    finding = (struct mm_finding){.kind = MEM_MNGR_INTERIOR_FREE, .ptr = (void *)0x10, .asked = 40};
+    snprintf(finding.description, sizeof finding.description, "a slot");
+    write_finding(sizeof text);
+    check_member("kind", "\"interior-free\",\"address\":\"0x10\",\"description\":\"a slot\","
+                         "\"frames\":[]}\n");
+    finding.bad.count = 1;
+    finding.bad.thread = 7;
+    snprintf(finding.bad.thread_name, MM_THREAD_NAME, "main");
+    finding.bad.frames[0] = (struct mm_frame){.address = (void *)0x1234};
+    finding.allocated = finding.freed = finding.bad;
+    finding.has_allocated = finding.has_freed = true;
+    write_finding(sizeof text);
+    check_member("description",
+                 "\"a slot\",\"thread\":{\"id\":7,\"name\":\"main\"},\"frames\":[{\"address\":"
+                 "\"0x1234\"}],\"freed\":{\"thread\":{\"id\":7,\"name\":\"main\"},\"frames\":[{"
+                 "\"address\":\"0x1234\"}]},\"allocated\":{\"thread\":{\"id\":7,\"name\":\"main\"},"
+                 "\"frames\":[{\"address\":\"0x1234\"}],\"size\":40}}\n");
+}
+
+/* As many frames as there is room for, and always whole ones. */
+static void without_room(void)
+{
+    finding.bad.count = MM_TRACE_MAX;
+    for (unsigned i = 0; i < MM_TRACE_MAX; i++) {
+        finding.bad.frames[i] = (struct mm_frame){.address = (void *)0x1234, .function = "f"};
+        finding.bad.frames[i].place.module = "/a/module";
+    }
+    size_t shown = 0;
+    for (size_t capacity = 4096; capacity < 12288; capacity += 61) {
+        write_finding(capacity);
+        size_t frames = 0;
+        for (const char *at = text; (at = strstr(at, "\"function\":\"f\"}")) != NULL; at++)
+            frames++;
+        CHECK(frames >= shown);
+        shown = frames;
+    }
+    CHECK_EQUAL(shown, MM_TRACE_MAX);
+}
+
+int main(void)
+{
+    texts();
+    members();
+    without_room();
+    return 0;
+}

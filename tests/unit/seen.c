@@ -1,0 +1,111 @@
+/* seen.c - each stack is told once, in one thread of several, and calls are looked at anew ever
+ * more seldom. */
+#include "seen.h"
+
+#include "check.h"
+#include <stdatomic.h>
+
+enum { STACKS = 3000, ALL = 4096, THREADS = 4, AT_FIRST = 16 };
+
+/* Hashes as different as those of stacks. */
+static uint64_t stack(unsigned number)
+{
+    return mm_seen_hash(mm_seen_hash(0, (void *)(uintptr_t)number), &stack);
+}
+
+static void hashes(void)
+{
+    int a = 0, b = 0;
+    CHECK(mm_seen_hash(0, &a) != mm_seen_hash(0, &b));
+    CHECK(mm_seen_hash(mm_seen_hash(0, &a), &b) != mm_seen_hash(mm_seen_hash(0, &b), &a));
+    CHECK(mm_seen_hash(1, &a) != mm_seen_hash(2, &a));
+}
+
+static void stacks(void)
+{
+    for (unsigned i = 0; i < STACKS; i++) {
+        enum mm_fate fate = i % 3 == 0 ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
+        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_FATE_UNKNOWN);
+        CHECK_EQUAL(mm_seen_note_stack(stack(i), fate), MM_FATE_UNKNOWN);
+        CHECK_EQUAL(mm_seen_note_stack(stack(i), MM_FATE_TOLD), fate);
+    }
+    for (unsigned i = 0; i < STACKS; i++)
+        CHECK_EQUAL(mm_seen_stack(stack(i)), i % 3 == 0 ? MM_FATE_SUPPRESSED : MM_FATE_TOLD);
+    mm_seen_forget();
+    for (unsigned i = 0; i < STACKS; i++)
+        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_FATE_UNKNOWN);
+}
+
+/* What finds no room is not told. */
+static void full(void)
+{
+    unsigned told = 0;
+    for (unsigned i = 0; i < ALL + 100; i++)
+        told += mm_seen_note_stack(stack(i), MM_FATE_TOLD) == MM_FATE_UNKNOWN;
+    CHECK_EQUAL(told, ALL);
+    CHECK_EQUAL(mm_seen_stack(stack(ALL + 200)), MM_FATE_TOLD);
+    mm_seen_forget();
+}
+
+/* Of a million calls some thirty are unwound. */
+static void calls(void)
+{
+    uint64_t call = stack(7);
+    unsigned unwound = 0;
+    for (unsigned i = 0; i < 1000000; i++) {
+        enum mm_fate fate = mm_seen_call(call);
+        unwound += fate == MM_FATE_UNKNOWN;
+        CHECK(fate == MM_FATE_UNKNOWN || (fate == MM_FATE_SUPPRESSED && i > AT_FIRST));
+        if (fate == MM_FATE_UNKNOWN)
+            mm_seen_note_call(call, MM_FATE_SUPPRESSED);
+    }
+    CHECK(unwound > AT_FIRST && unwound < AT_FIRST + 20);
+    mm_seen_forget();
+    CHECK_EQUAL(mm_seen_call(call), MM_FATE_UNKNOWN);
+}
+
+/* Another call in the same place starts anew. */
+static void calls_in_one_place(void)
+{
+    uint64_t one = (uint64_t)1 << 20, other = (uint64_t)2 << 20;
+    mm_seen_note_call(one, MM_FATE_TOLD);
+    for (unsigned i = 0; i < 100; i++)
+        mm_seen_call(one);
+    CHECK_EQUAL(mm_seen_call(one), MM_FATE_TOLD);
+    CHECK_EQUAL(mm_seen_call(other), MM_FATE_UNKNOWN);
+    mm_seen_note_call(other, MM_FATE_TOLD);
+    CHECK_EQUAL(mm_seen_call(other), MM_FATE_UNKNOWN);
+    CHECK_EQUAL(mm_seen_call(one), MM_FATE_UNKNOWN);
+    mm_seen_forget();
+}
+
+static _Atomic unsigned first[STACKS];
+
+static void note_all(unsigned number, void *unused)
+{
+    (void)number;
+    (void)unused;
+    for (unsigned i = 0; i < STACKS; i++) {
+        if (mm_seen_note_stack(stack(i), MM_FATE_TOLD) == MM_FATE_UNKNOWN)
+            atomic_fetch_add(&first[i], 1);
+    }
+}
+
+static void racing(void)
+{
+    check_in_threads(THREADS, note_all, NULL);
+    for (unsigned i = 0; i < STACKS; i++)
+        CHECK_EQUAL(first[i], 1);
+    mm_seen_forget();
+}
+
+int main(void)
+{
+    hashes();
+    stacks();
+    full();
+    calls();
+    calls_in_one_place();
+    racing();
+    return 0;
+}
