@@ -27,16 +27,14 @@ static int64_t choices_in(const char *words)
     return count;
 }
 
-enum type { NUMBER, SIZE, CHOICE };
-
-static void check_range(enum type type, int64_t value, int64_t unset, int64_t least, int64_t most,
-                        const char *choices)
-{
-    if (type == CHOICE)
-        CHECK(value >= 0 && value < choices_in(choices));
-    else
-        CHECK(value == unset || (value >= least && value <= most));
-}
+#define CHECK_OPTION_NUMBER(option, unset, least, most, choices)                                   \
+    CHECK((option) == (unset) || ((option) >= (least) && (option) <= (most)));
+#define CHECK_OPTION_SIZE(option, unset, least, most, choices)                                     \
+    CHECK_OPTION_NUMBER(option, unset, least, most, choices)
+#define CHECK_OPTION_CHOICE(option, unset, least, most, choices)                                   \
+    CHECK((option) >= 0 && (option) < choices_in(choices));
+#define CHECK_OPTION_TEXT(option, unset, least, most, choices)                                     \
+    CHECK((option) == NULL || (strlen(option) >= (least) && strlen(option) <= (most)));
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -54,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mm_options_read(variables, complain);
     CHECK(complaints <= ours);
 #define OPTION(name, field, type, value, least, most, choices, help)                               \
-    check_range(type, mm_options.field, value, least, most, choices);
+    CHECK_OPTION_##type(mm_options.field, value, least, most, choices)
 #include "options.def"
 #undef OPTION
     mm_options = before;
