@@ -7,7 +7,7 @@ time_limit=140
 
 # The sources may be edited while this runs.
 mkdir "$work/project"
-for part in CMakeLists.txt include src preload scripts tests; do
+for part in CMakeLists.txt LICENSE include src preload scripts tests; do
     cp -r "$PRELOAD_SOURCE/$part" "$work/project"
 done
 
