@@ -34,7 +34,7 @@ find "$work" -name '*.gcda' -delete
 
 # table OPTION... - gcovr's, of the core and the shim.
 table() {
-    gcovr --root "$root" --object-directory "$work" --filter src/ --filter preload/ "$@" -- "$work"
+    gcovr --root "$root" --object-directory "$work" --filter "src/.*[.][ch]$" --filter preload/ "$@" -- "$work"
 }
 cd -- "$root"
 status=0

@@ -13,7 +13,7 @@ enum {
     PROGRESS_STEP = OPERATIONS / 100,
     HELD = 256,
     SWAPPED = 4096,
-    WALKS = 6
+    WALKS = 4
 };
 
 static _Atomic(unsigned char *) swapped[SWAPPED];
