@@ -5,6 +5,7 @@
 #include "os.h"
 #include "process.h"
 #include "route.h"
+#include "unwinder.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -136,6 +137,7 @@ static int masked(int flags)
 {
     if (!mm_process_started())
         mm_process_heap();
+    mm_unwinder_forget();
     return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
 }
 

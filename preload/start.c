@@ -68,6 +68,10 @@ struct mm_process_config mm_process_default_config(void)
         .batch_slots = (unsigned)mm_options.batch_slots,
         .slot_max = (size_t)mm_options.slot_max,
         .arena_size = (size_t)mm_options.arena_size,
+        .stacks = {.frames = (unsigned)mm_options.stacks,
+                   .every = (uint32_t)mm_options.stacks_sample,
+                   .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
+                              .own = (const void *)mm_process_default_config}},
     };
 }
 
@@ -84,12 +88,25 @@ static void write_snapshot(void)
     mm_out_flush(&out);
 }
 
+static void tell_lost_stacks(void)
+{
+    char line[128];
+    struct mm_out out;
+    if (mm_stacks_lost() == 0)
+        return;
+    mm_out_start(&out, line, sizeof line);
+    mm_out_format(&out, "the table of stacks is full: %u times a stack was not kept",
+                  mm_stacks_lost());
+    mm_report_note(line);
+}
+
 static void at_exit(void *unused)
 {
     (void)unused;
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
     mm_report_summary();
+    tell_lost_stacks();
     if (mm_options.snapshot)
         write_snapshot();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The

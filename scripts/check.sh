@@ -72,9 +72,10 @@ report
 owner report_text report_json symbolize
 finding
 heap
+stacks
 batch registry
-size_class arena backtrace module seen sink stacks suppress next_libc
-options next
+size_class arena backtrace module seen sink suppress unwinder next_libc
+options next cfi
 bitmap out
 os
 include/memory_manager

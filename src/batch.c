@@ -71,8 +71,8 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
  * consistent with its two steps. */
 enum mm_close mm_batch_close(struct mm_batch *batch)
 {
-    uintptr_t owner = (uintptr_t)mm_batch_owner(batch);
-    uintptr_t idle = owner | MM_IDLE;
+    uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_relaxed);
+    uintptr_t idle = owner & ~(uintptr_t)MM_QUEUED;
     if (!atomic_compare_exchange_strong_explicit(&batch->owner, &idle, 0, memory_order_seq_cst,
                                                  memory_order_relaxed))
         return MM_CLOSE_LATER;
@@ -200,8 +200,7 @@ enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
  * again. */
 struct mm_collected mm_batch_collect(struct mm_batch *batch)
 {
-    atomic_store_explicit(&batch->owner, (uintptr_t)mm_batch_owner(batch) | MM_IDLE,
-                          memory_order_seq_cst);
+    atomic_fetch_and_explicit(&batch->owner, ~(uintptr_t)MM_QUEUED, memory_order_seq_cst);
     uint64_t live = mm_batch_live(batch);
     uint64_t remote;
     do

@@ -35,9 +35,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The low bit of a batch's owner: whether the batch is on its heap's pending stack, or about to be.
- * The owner's own frees then take the slow path, which looks at the remote word. */
-enum mm_tag { MM_IDLE, MM_QUEUED };
+/* The low bits of a batch's owner, either of which keeps the owner's own frees off the fast path:
+ * QUEUED, the batch is on its heap's pending stack, or about to be, and the remote word has to be
+ * looked at; TRACED, some slot's free is to be noted (stacks.h). Only the owner changes TRACED. */
+enum mm_tag { MM_IDLE = 0, MM_QUEUED = 1, MM_TRACED = 2, MM_TAGS = MM_QUEUED | MM_TRACED };
 
 enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_CURRENT };
 
@@ -123,7 +124,7 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address);
 static inline struct mm_heap *mm_batch_owner(const struct mm_batch *batch)
 {
     uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_relaxed);
-    return (struct mm_heap *)(owner & ~(uintptr_t)MM_QUEUED);
+    return (struct mm_heap *)(owner & ~(uintptr_t)MM_TAGS);
 }
 
 static inline enum mm_tag mm_batch_tag(const struct mm_batch *batch)
@@ -131,7 +132,21 @@ static inline enum mm_tag mm_batch_tag(const struct mm_batch *batch)
     return atomic_load_explicit(&batch->owner, memory_order_acquire) & MM_QUEUED;
 }
 
-/* Whether `heap` owns it and no remote free waits. */
+static inline bool mm_batch_is_traced(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->owner, memory_order_relaxed) & MM_TRACED;
+}
+
+/* Only for the owner; other threads may queue the batch at the same time. */
+static inline void mm_batch_set_traced(struct mm_batch *batch, bool traced)
+{
+    if (traced && !mm_batch_is_traced(batch))
+        atomic_fetch_or_explicit(&batch->owner, MM_TRACED, memory_order_relaxed);
+    else if (!traced && mm_batch_is_traced(batch))
+        atomic_fetch_and_explicit(&batch->owner, ~(uintptr_t)MM_TRACED, memory_order_relaxed);
+}
+
+/* Whether `heap` owns it, no remote free waits and none of its frees is to be noted. */
 static inline bool mm_batch_is_quiet(const struct mm_batch *batch, const struct mm_heap *heap)
 {
 #ifdef __x86_64__

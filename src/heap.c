@@ -1,12 +1,11 @@
 /* heap.c - invariants, for the thread that owns the heap:
- *   a bin's claimed slots are free slots of its current batch;
+ *   a bin's claimed slots, and those that its tracer holds, are free slots of its current batch;
  *   every available batch is in its list's queue, no other is;
  *   a chunk is in the heap's row of chunks exactly when it has a free unit. */
 #include "heap.h"
 
-#define NEW_LINES        16u /* lines taken at a time: 1 KiB */
-#define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
-#define HEAP_LINES       (((uint32_t)sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE)
+#define NEW_LINES        16u    /* lines taken at a time: 1 KiB */
+#define CHUNKS_LOOKED_AT 16u    /* for a free span, before a new chunk is taken */
 #define SPARE_BYTES      32768u /* of wholly free batches that a list keeps */
 #define CLAIMS_A_TICK    64u    /* looks at the purge clock */
 #define ROUNDS_TO_WIDEN  32u    /* see widen() */
@@ -191,6 +190,8 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
         return NULL;
     }
     mm_batch_open(batch, heap, shape, base, zero);
+    if (heap->tracer != NULL)
+        mm_stacks_open(batch);
     list->batches++;
     if (list->window == 0)
         list->window = (uint8_t)mm_batch_window(batch->size);
@@ -346,8 +347,35 @@ bool mm_heap_claim(struct mm_heap *heap, unsigned class)
     return claim(heap, class);
 }
 
-void *mm_heap_refill(struct mm_heap *heap, unsigned class)
+/* What was claimed is held, and goes to the bin only as far as it comes before the next allocation
+ * to be traced. */
+MM_COLD static void *refill_traced(struct mm_heap *heap, unsigned class, size_t asked)
 {
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_tracer *tracer = heap->tracer;
+    uint64_t *held = &tracer->held[class];
+    if (*held == 0) {
+        if (!claim(heap, class))
+            return NULL;
+        *held = bin->claimed;
+    }
+    bin->claimed = mm_tracer_ration(tracer, *held);
+    *held &= ~bin->claimed;
+    if (bin->claimed != 0) {
+        mm_stacks_skip(bin->batch, bin->claimed);
+        return mm_bin_pop(bin);
+    }
+    bin->claimed = *held & -*held;
+    *held &= ~bin->claimed;
+    mm_tracer_is_due(tracer);
+    mm_stacks_allocated(tracer, bin->batch, mm_bit_lowest(bin->claimed), asked);
+    return mm_bin_pop(bin);
+}
+
+void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked)
+{
+    if (mm_unlikely(heap->tracer != NULL))
+        return refill_traced(heap, class, asked);
     return claim(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
 }
 
@@ -357,8 +385,11 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
         return info->fresh;
     const struct mm_heap *heap = mm_tls_heap;
     unsigned class = info->batch->class_index;
+    uint64_t claimed = heap->bins[class].claimed;
+    if (heap->tracer != NULL)
+        claimed |= heap->tracer->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
-           (heap->bins[class].claimed >> info->index & 1);
+           (claimed >> info->index & 1);
 }
 
 /* --- remote frees --- */
@@ -386,6 +417,8 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
 {
     struct mm_collected collected = mm_batch_collect(batch);
     note_twice(twice, batch, collected.twice);
+    if (mm_batch_is_traced(batch))
+        mm_stacks_settle(batch);
     if (batch->state == MM_BATCH_CURRENT)
         return;
     if (!mm_batch_awaits_nothing(batch))
@@ -461,14 +494,23 @@ void mm_heap_trim(void)
 
 /* --- a heap's life --- */
 
-/* A heap lies in a row of lines, kept away from the slots like everything else. Under mm_heap_lock.
- */
+/* `size` bytes kept away from the slots like everything else: a row of lines. */
+static void *take_room(size_t size)
+{
+    uint32_t line = mm_arena_take_lines((uint32_t)((size + MM_LINE_SIZE - 1) / MM_LINE_SIZE));
+    return line != MM_LINE_NONE ? mm_batch_of_line(line) : NULL;
+}
+
+/* Under mm_heap_lock. */
 static struct mm_heap *make_heap(void)
 {
-    uint32_t line = mm_arena_take_lines(HEAP_LINES);
-    if (line == MM_LINE_NONE)
+    bool traces = mm_stacks_are_kept();
+    struct mm_heap *heap = take_room(sizeof *heap);
+    void *tracer = traces && heap != NULL ? take_room(mm_tracer_size()) : NULL;
+    if (heap == NULL || (traces && tracer == NULL))
         return NULL;
-    struct mm_heap *heap = (struct mm_heap *)mm_batch_of_line(line);
+    if (traces)
+        heap->tracer = mm_tracer_make(tracer, heaps_made);
     heap->number = ++heaps_made;
     heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
     atomic_store_explicit(&all_heaps, heap, memory_order_release);
@@ -489,6 +531,8 @@ struct mm_heap *mm_heap_attach(void)
         heap->stack = (uintptr_t)__builtin_frame_address(0);
         heap->tls = &mm_tls_heap;
         mm_tls_heap = heap;
+        if (heap->tracer != NULL)
+            mm_tracer_thread_starts(heap->tracer);
     }
     mm_unlock(&mm_heap_lock);
     return heap;
@@ -502,6 +546,8 @@ static void settle_list(struct mm_heap *heap, unsigned class)
     struct mm_list *list = &heap->lists[class];
     struct mm_batch *batch = bin->batch;
     *bin = (struct mm_bin){0, NULL};
+    if (heap->tracer != NULL)
+        heap->tracer->held[class] = 0;
     if (batch != NULL) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         if (mm_batch_free_slots(batch) != 0)
@@ -528,6 +574,8 @@ void mm_heap_detach(struct mm_heap *then)
         if (heap->lists[class].batches > 0)
             settle_list(heap, class);
     }
+    if (heap->tracer != NULL)
+        mm_tracer_thread_ends(heap->tracer);
     heap->thread = 0;
     heap->stack = 0;
     heap->tls = NULL;
@@ -536,7 +584,7 @@ void mm_heap_detach(struct mm_heap *then)
     mm_unlock(&mm_heap_lock);
 }
 
-void *mm_heap_alloc_over(unsigned class)
+void *mm_heap_alloc_over(unsigned class, size_t asked)
 {
     struct twice twice = {.count = 0};
     void *slot = NULL;
@@ -548,7 +596,9 @@ void *mm_heap_alloc_over(unsigned class)
     }
     if (heap_over != NULL) {
         collect_pending(heap_over, &twice);
-        slot = mm_heap_alloc(heap_over, class);
+        slot = mm_heap_alloc(heap_over, class, asked);
+        if (heap_over->tracer != NULL)
+            mm_tracer_lend(heap_over->tracer);
     }
     mm_unlock(&mm_heap_over_lock);
     tell_twice(&twice);
@@ -575,6 +625,8 @@ void mm_heap_renew_thread(void)
 {
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
         mm_tls_heap->thread = mm_os_thread_id();
+    if (mm_tls_heap->tracer != NULL)
+        mm_tracer_thread_ends(mm_tls_heap->tracer);
 }
 
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in

@@ -12,6 +12,7 @@
 
 #include "batch.h"
 #include "size_class.h"
+#include "stacks.h"
 #include <stdatomic.h>
 
 /* The hot part of a memory list. */
@@ -45,6 +46,7 @@ struct mm_heap {
     uint32_t first_chunk;     /* chunks with free units, by index + 1 */
     uint32_t number;          /* from 1 on, in order of creation */
     _Atomic int state;        /* enum mm_heap_state */
+    struct mm_tracer *tracer; /* NULL: none of its allocations is traced */
     pid_t thread;
     uintptr_t stack; /* an address in the thread's stack */
     struct mm_heap *next_idle;
@@ -68,14 +70,15 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
  * False when the arena is used up. */
 bool mm_heap_claim(struct mm_heap *heap, unsigned class);
-/* The same, and hands one of them out; NULL when the arena is used up. */
-MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class);
+/* The same, and hands one of them out; NULL when the arena is used up. `asked` is the size of the
+ * request, in bytes, for the record of a slot that is traced. */
+MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked);
 
 /* A slot of a class; NULL when the arena is used up. */
-static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class)
+static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, size_t asked)
 {
     struct mm_bin *bin = &heap->bins[class];
-    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class);
+    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, asked);
 }
 
 /* The `until` of a batch of this heap has come to 0. */
@@ -96,7 +99,7 @@ struct mm_heap *mm_heap_attach(void);
 /* The calling thread's heap becomes idle; `then` is what mm_tls_heap refers to from now on. */
 void mm_heap_detach(struct mm_heap *then);
 /* For threads in their last destructors: one heap shared under its own lock. */
-void *mm_heap_alloc_over(unsigned class);
+void *mm_heap_alloc_over(unsigned class, size_t asked);
 
 /* Closes what is wholly free in idle heaps and collects in the calling thread's. */
 void mm_heap_trim(void);

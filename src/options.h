@@ -6,6 +6,7 @@
 
 enum mm_on_error { MM_ON_ERROR_REPORT, MM_ON_ERROR_ABORT, MM_ON_ERROR_EXIT };
 enum mm_deepbind { MM_DEEPBIND_MASK, MM_DEEPBIND_KEEP };
+enum mm_unwind_by { MM_UNWIND_DWARF, MM_UNWIND_FP };
 
 enum mm_format { MM_FORMAT_TEXT, MM_FORMAT_JSON };
 

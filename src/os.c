@@ -190,6 +190,17 @@ void mm_os_yield(void)
     sched_yield();
 }
 
+/* The main thread's ends where the dynamic linker found the arguments; at the top of any other
+ * thread's stack libc keeps the thread itself. */
+uintptr_t mm_os_stack_top(uintptr_t sp)
+{
+    extern void *__libc_stack_end;
+    uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
+    uintptr_t lower = thread < main_end ? thread : main_end;
+    uintptr_t upper = thread < main_end ? main_end : thread;
+    return sp < lower ? lower : sp < upper ? upper : UINTPTR_MAX;
+}
+
 pid_t mm_os_process_id(void)
 {
     return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */

@@ -94,6 +94,9 @@ void mm_os_yield(void);
 uint64_t mm_os_milliseconds(void);
 /* Milliseconds since 1970, UTC. */
 uint64_t mm_os_wall_clock(void);
+/* An address above every frame of the stack that `sp` is in, as far as the thread has its own;
+ * of a stack that a program switches to by itself there is no telling. */
+uintptr_t mm_os_stack_top(uintptr_t sp);
 pid_t mm_os_process_id(void);
 pid_t mm_os_thread_id(void);
 /* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */

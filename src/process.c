@@ -75,6 +75,8 @@ static void start(const struct mm_process_config *config)
     mm_registry_reserve();
     mm_arena_reserve(config->arena_size);
     atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
+    if (!mm_stacks_start(&config->stacks))
+        mm_report_note("no memory for stacks: none are kept");
     if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
         atomic_store(&have_thread_key, pthread_key_create(&thread_key, thread_ends) == 0);
     atomic_store_explicit(&started, true, memory_order_release);
@@ -107,6 +109,7 @@ void mm_process_stop(void)
 {
     mm_lock(&start_lock);
     mm_heap_reset();
+    mm_stacks_stop();
     mm_arena_release();
     mm_registry_release();
     atomic_store_explicit(&started, false, memory_order_release);

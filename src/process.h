@@ -4,6 +4,7 @@
 #define MM_PROCESS_H
 
 #include "report.h"
+#include "stacks.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -12,6 +13,7 @@ struct mm_process_config {
     unsigned batch_slots;
     size_t slot_max;
     size_t arena_size; /* 0: as much as the machine could fill */
+    struct mm_stacks_settings stacks;
 };
 
 /* Starts the manager unless it is started; false when there is no memory for slots. In that case

@@ -24,19 +24,38 @@ static unsigned class_of(size_t size)
 
 /* One of the calling thread's slots. NULL when it has no heap of its own yet, or any more, or when
  * slots cannot serve the request: it is too large or the arena is used up. */
-static inline void *take_slot(unsigned class)
+static inline void *take_slot(unsigned class, size_t size)
 {
     struct mm_heap *heap = mm_tls_heap;
-    return heap->number != 0 && class < mm_process_classes ? mm_heap_alloc(heap, class) : NULL;
+    return heap->number != 0 && class < mm_process_classes ? mm_heap_alloc(heap, class, size)
+                                                           : NULL;
 }
 
 /* The same, for a thread without a heap too. */
-static void *alloc_slot(unsigned class)
+static void *alloc_slot(unsigned class, size_t size)
 {
     struct mm_heap *heap = mm_process_heap();
     if (heap == &mm_heap_over)
-        return mm_heap_alloc_over(class);
-    return heap != NULL ? mm_heap_alloc(heap, class) : NULL;
+        return mm_heap_alloc_over(class, size);
+    return heap != NULL ? mm_heap_alloc(heap, class, size) : NULL;
+}
+
+/* NULL in a thread's last destructors, and when nothing is traced. Makes the thread's heap if need
+ * be, so no lock of ours may be held. */
+static struct mm_tracer *own_tracer(void)
+{
+    if (mm_likely(!mm_stacks_are_kept()))
+        return NULL;
+    struct mm_heap *heap = mm_process_heap();
+    return heap != NULL ? heap->tracer : NULL;
+}
+
+static void note_forwarded(const void *block, size_t size)
+{
+    if (mm_likely(!mm_stacks_are_kept()))
+        return;
+    struct mm_tracer *tracer = own_tracer();
+    mm_stacks_forwarded(tracer, tracer == NULL || mm_tracer_is_due(tracer), block, size);
 }
 
 enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
@@ -53,6 +72,8 @@ static void *forward(enum forward how, size_t size, size_t alignment)
         errno = ENOMEM;
     }
     mm_registry_leave(gate);
+    if (block != NULL)
+        note_forwarded(block, size);
     return block;
 }
 
@@ -70,7 +91,7 @@ MM_COLD static void *alloc_class_or_forward(unsigned class, enum forward how, si
 {
     if (class < mm_process_classes) {
         int saved_errno = errno;
-        void *slot = alloc_slot(class);
+        void *slot = alloc_slot(class, size);
         errno = saved_errno;
         if (slot != NULL)
             return slot;
@@ -83,7 +104,7 @@ MM_COLD static void *alloc_class_or_forward(unsigned class, enum forward how, si
 void *mm_alloc_slow(size_t size)
 {
     unsigned class = class_of(size);
-    void *slot = take_slot(class);
+    void *slot = take_slot(class, size);
     return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, FORWARD_MALLOC, size, 0);
 }
 
@@ -107,7 +128,7 @@ void *mm_calloc(size_t count, size_t size)
         return NULL;
     }
     unsigned class = class_of(bytes);
-    void *slot = take_slot(class);
+    void *slot = take_slot(class, bytes);
     return mm_likely(slot != NULL) ? clear_slot(slot, class, bytes) : calloc_slow(bytes);
 }
 
@@ -120,7 +141,7 @@ void *mm_aligned_alloc(size_t alignment, size_t size)
     unsigned class = size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX
                          ? mm_class_of_size(multiple)
                          : mm_class_of_aligned(size, alignment);
-    void *slot = take_slot(class);
+    void *slot = take_slot(class, size);
     if (mm_likely(slot != NULL))
         return slot;
     return alloc_class_or_forward(class, FORWARD_MEMALIGN, size, alignment);
@@ -197,6 +218,8 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
     if (is_freed_remotely(batch, bit))
         return DOUBLE;
     mm_batch_set_live(batch, mm_batch_live(batch) & ~bit);
+    if (mm_batch_is_traced(batch))
+        mm_stacks_settle(batch);
     if (--batch->until == 0)
         mm_heap_batch_due(mm_tls_heap, batch);
     return OK;
@@ -224,6 +247,8 @@ static enum verdict free_slot(const void *ptr)
         struct mm_slot_info info = mm_batch_inspect(address);
         return verdict_of_dead(&info);
     }
+    if (mm_batch_is_traced(batch))
+        mm_stacks_freed(own_tracer(), batch, index);
     return mm_batch_owner(batch) == mm_tls_heap ? free_own(batch, index)
                                                 : free_remote(batch, index);
 }
@@ -233,10 +258,13 @@ static enum verdict free_outside(void *ptr)
     int saved_errno = errno;
     if (!mm_process_started())
         mm_process_heap();
+    struct mm_tracer *tracer = own_tracer();
     struct mm_gate *gate = mm_registry_enter();
     bool known = mm_registry_remove(gate, ptr);
-    if (known)
+    if (known) {
+        mm_stacks_forwarded_freed(tracer, ptr);
         mm_next_free(ptr);
+    }
     mm_registry_leave(gate);
     enum verdict verdict = known ? OK : verdict_of_outside(ptr);
     errno = saved_errno;
@@ -269,14 +297,17 @@ size_t mm_usable_size(const void *ptr)
 
 static enum verdict realloc_outside(void **block, size_t size)
 {
+    struct mm_tracer *tracer = own_tracer();
     struct mm_gate *gate = mm_registry_enter();
     if (!mm_registry_remove(gate, *block)) {
         mm_registry_leave(gate);
         return verdict_of_outside(*block);
     }
+    mm_stacks_forwarded_freed(tracer, *block);
     void *moved = mm_next_realloc(*block, size);
     mm_registry_add_moved(gate, moved != NULL ? moved : *block);
     mm_registry_leave(gate);
+    note_forwarded(moved != NULL ? moved : *block, size);
     *block = moved;
     return OK;
 }
@@ -287,14 +318,21 @@ static bool fits_slot(size_t slot, size_t size)
     return size <= slot && (size > slot / 2 || slot <= 4 * MM_GRANULE);
 }
 
-/* What grew by a little is likely to grow again: it gets a quarter more than it had, so that
- * building something up byte by byte costs a copy for every doubling or so, not for every slot
- * size. */
+/* What grew by a little is likely to grow again: it gets a quarter more than it had, so that what
+ * is built up byte by byte is not copied from each slot size to the next. */
 static void *alloc_grown(size_t old_size, size_t size)
 {
     size_t room = old_size + old_size / 4;
-    void *slot = size > old_size && size < room ? take_slot(class_of(room)) : NULL;
+    void *slot = size > old_size && size < room ? take_slot(class_of(room), size) : NULL;
     return slot != NULL ? slot : mm_alloc(size);
+}
+
+static void *keep_slot(void *ptr, const struct mm_batch *batch, size_t size)
+{
+    if (mm_batch_is_traced(batch))
+        mm_stacks_resized(own_tracer(), batch, (unsigned)mm_batch_slot(batch, (uintptr_t)ptr).index,
+                          size);
+    return ptr;
 }
 
 static void *move_slot(void *ptr, size_t old_size, size_t size, const void *caller)
@@ -321,7 +359,8 @@ void *mm_realloc(void *ptr, size_t size, const void *caller)
     if (in_arena(ptr)) {
         const struct mm_batch *batch = batch_of_live(ptr);
         if (mm_likely(batch != NULL))
-            return fits_slot(batch->size, size) ? ptr : move_slot(ptr, batch->size, size, caller);
+            return fits_slot(batch->size, size) ? keep_slot(ptr, batch, size)
+                                                : move_slot(ptr, batch->size, size, caller);
         struct mm_slot_info info = mm_batch_inspect((uintptr_t)ptr);
         verdict = verdict_of_dead(&info);
     } else {

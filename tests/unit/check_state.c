@@ -88,6 +88,15 @@ static void check_batch_state(const struct mm_batch *batch)
     }
 }
 
+/* Frees of traced slots must not take the fast path. */
+static void check_tag(const struct mm_batch *batch)
+{
+    if (mm_batch_owner(batch)->tracer == NULL)
+        CHECK(!mm_batch_is_traced(batch));
+    else if (mm_stacks_traced(batch) & mm_batch_live(batch))
+        CHECK(mm_batch_is_traced(batch));
+}
+
 static void check_batch(struct walk *walk, const struct mm_batch *batch)
 {
     const struct mm_heap *heap = mm_batch_owner(batch);
@@ -101,6 +110,7 @@ static void check_batch(struct walk *walk, const struct mm_batch *batch)
     CHECK(remote == 0 || mm_batch_tag(batch) == MM_QUEUED);
     check_fresh_slots(batch);
     check_batch_state(batch);
+    check_tag(batch);
     walk->batches[heap->number - 1][batch->class_index]++;
     walk->sums.batches++;
     walk->sums.live += mm_bit_count(live & ~remote);
@@ -119,16 +129,19 @@ static void check_batches(struct walk *walk)
 static void check_bin(const struct mm_heap *heap, unsigned class)
 {
     const struct mm_bin *bin = &heap->bins[class];
+    uint64_t held = heap->tracer != NULL ? heap->tracer->held[class] : 0;
+    uint64_t claimed = bin->claimed | held;
     if (bin->batch == NULL) {
-        CHECK_EQUAL(bin->claimed, 0);
+        CHECK_EQUAL(claimed, 0);
         return;
     }
     CHECK(mm_batch_owner(bin->batch) == heap);
     CHECK_EQUAL(bin->batch->class_index, class);
-    CHECK_EQUAL(bin->claimed & ~free_of(bin->batch), 0);
-    if (bin->claimed != 0)
-        CHECK(mm_log2_floor(bin->claimed) < bin->batch->fresh);
-    for (uint64_t rest = bin->claimed; rest != 0 && heap->lists[class].zero; rest &= rest - 1)
+    CHECK_EQUAL(bin->claimed & held, 0);
+    CHECK_EQUAL(claimed & ~free_of(bin->batch), 0);
+    if (claimed != 0)
+        CHECK(mm_log2_floor(claimed) < bin->batch->fresh);
+    for (uint64_t rest = claimed; rest != 0 && heap->lists[class].zero; rest &= rest - 1)
         check_slot_is_zero(bin->batch, mm_bit_lowest(rest));
 }
 
@@ -208,10 +221,18 @@ static size_t check_free_lines(const struct walk *walk, const struct mm_heap *he
     return count;
 }
 
-/* Each line taken describes a batch, waits for one in its heap, or is part of a heap. */
+static size_t lines_of(size_t size)
+{
+    return (size + MM_LINE_SIZE - 1) / MM_LINE_SIZE;
+}
+
+/* Each line taken describes a batch, waits for one in its heap, or is part of a heap or of its
+ * tracer. */
 static void check_lines(const struct walk *walk, size_t free_lines)
 {
-    size_t lines_of_heap = (sizeof(struct mm_heap) + MM_LINE_SIZE - 1) / MM_LINE_SIZE;
+    size_t lines_of_heap = lines_of(sizeof(struct mm_heap));
+    if (mm_stacks_are_kept())
+        lines_of_heap += lines_of(mm_tracer_size());
     size_t lines = walk->sums.heaps * lines_of_heap + walk->sums.batches + free_lines;
     CHECK_EQUAL(lines * MM_LINE_SIZE, walk->usage.lines);
 }

@@ -40,7 +40,7 @@ static void stop(void)
 
 static void *take(size_t size)
 {
-    char *slot = mm_heap_alloc(mm_tls_heap, mm_class_of_size(size));
+    char *slot = mm_heap_alloc(mm_tls_heap, mm_class_of_size(size), size);
     CHECK(slot != NULL);
     slot[0] = slot[size - 1] = 1;
     return slot;
@@ -244,18 +244,18 @@ static void exhaustion(void)
     start(PLAIN_SLOTS, (size_t)1 << 20);
     for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         unsigned class = mm_class_of_size(sizes[i]);
-        for (void *slot; (slot = mm_heap_alloc(heap, class)) != NULL;) {
+        for (void *slot; (slot = mm_heap_alloc(heap, class, 0)) != NULL;) {
             CHECK(count < sizeof slots / sizeof slots[0]);
             slots[count++] = slot;
         }
         CHECK_EQUAL(check_state().live, count);
-        CHECK(mm_heap_alloc(heap, class) == NULL);
+        CHECK(mm_heap_alloc(heap, class, 0) == NULL);
     }
     give(slots[3]);
     CHECK(take(LARGE) == slots[3]);
     give_all(slots, count);
     CHECK_EQUAL(check_state().live, 0);
-    CHECK(mm_heap_alloc(heap, mm_class_of_size(8192)) != NULL);
+    CHECK(mm_heap_alloc(heap, mm_class_of_size(8192), 8192) != NULL);
     stop();
 }
 

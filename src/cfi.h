@@ -1,0 +1,47 @@
+/* cfi.h - what a module's call frame information (.eh_frame, DWARF's in the form of the Linux
+ * Standard Base) says of one address: where its function's frame ends, and where in it the caller's
+ * frame pointer and the return address are. Of the registers only these and the stack pointer are
+ * followed; that is enough for what compilers make.
+ *
+ * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables. */
+#ifndef MM_CFI_H
+#define MM_CFI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mm_cfi_kind {
+    MM_CFI_END = 1, /* the outermost function, or one of which nothing is known */
+    MM_CFI_SP,      /* the frame ends `cfa` above the stack pointer */
+    MM_CFI_FP,      /* `cfa` above the frame pointer */
+    MM_CFI_AT_FP,   /* where the word at `cfa` above the frame pointer says, which itself was saved
+                       where it points to: a function that aligned its stack */
+    MM_CFI_SIGNAL   /* the kernel's frame below a signal handler's */
+};
+
+/* In bytes; fp and ra from the frame's end on, fp is 0 when the register is unchanged. */
+struct mm_cfi_rule {
+    enum mm_cfi_kind kind;
+    int32_t cfa, fp, ra;
+};
+struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address);
+
+struct mm_cfi_module {
+    uintptr_t start, end;
+    const uint8_t *table; /* .eh_frame_hdr */
+};
+/* The module that an address is in; false when it is in none, or in one without tables. */
+bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module);
+
+/* A return address as it is stored, without a signature (aarch64's pointer authentication). */
+static inline uintptr_t mm_cfi_plain_address(uintptr_t address)
+{
+#ifdef __aarch64__
+    return address & (((uintptr_t)1 << 48) - 1);
+#else
+    return address;
+#endif
+}
+
+#endif

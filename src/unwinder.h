@@ -1,0 +1,53 @@
+/* unwinder.h - call stacks, fast enough to be taken at every allocation.
+ *
+ * A stack is walked by what the compiler left for exceptions in each module (.eh_frame: call frame
+ * information), which needs no frame pointers. What that says of one return address is worked out
+ * once and kept as a *rule*: where the frame begins, and where it saved the caller's return address
+ * and frame pointer. A step then is one look at the rules and one or two loads from the stack.
+ *
+ * A thread moreover remembers its last stacks with every word of memory that led through them. As
+ * long as these words are the same, so is the stack, and nothing is walked.
+ *
+ * Allocates nothing and takes no lock: modules are found by _dl_find_object(), or, before glibc
+ * 2.35, under the lock that the dynamic linker holds while it links a module in or out. May be
+ * called from any place, signal handlers too. Code without call frame information ends a stack. */
+#ifndef MM_UNWINDER_H
+#define MM_UNWINDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MM_UNWINDER_MOST 32u
+
+/* From the function that called into the manager on, innermost first, as addresses inside the
+ * calls. */
+struct mm_frames {
+    unsigned count;
+    const void *frames[MM_UNWINDER_MOST];
+};
+
+struct mm_unwinder_settings {
+    bool frame_pointers; /* walk by them alone: for code without call frame information */
+    /* An address in the module that the manager is, whose frames are left out; NULL: none are. */
+    const void *own;
+};
+
+/* False when the system refuses memory. */
+bool mm_unwinder_start(const struct mm_unwinder_settings *settings);
+void mm_unwinder_stop(void);
+/* Before modules are loaded: where one was unloaded another may come to lie. */
+void mm_unwinder_forget(void);
+
+/* A thread's last stacks. All zero at first; for one thread at a time. */
+struct mm_unwinder_memory;
+extern const size_t mm_unwinder_memory_size;
+
+/* Takes up to `most` frames of the calling thread's stack. With a memory, the result is where the
+ * caller keeps what it made of this stack: what was stored there when the same stack was last
+ * walked, and `frames` is empty; or 0, and `frames` is filled. NULL without a memory, or when the
+ * stack cannot be remembered; `frames` is filled then too. */
+uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
+                           struct mm_frames *frames);
+
+#endif

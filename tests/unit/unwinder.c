@@ -1,0 +1,307 @@
+/* unwinder.c - stacks as the compiler's own unwinder sees them, through frames of every kind, and
+ * what a thread remembers of its last ones. Also tests cfi.c, which nothing else uses. */
+#include "unwinder.h"
+
+#include "check.h"
+#include <alloca.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unwind.h>
+
+enum { DEEP = 12, PAST_WALKER = 1 };
+
+static struct mm_unwinder_memory *memory;
+static _Atomic unsigned compared;
+
+/* --- against the compiler's --- */
+
+struct reference {
+    const void *frames[MM_UNWINDER_MOST];
+    unsigned count;
+};
+
+static _Unwind_Reason_Code note(struct _Unwind_Context *context, void *argument)
+{
+    struct reference *reference = argument;
+    int before = 0;
+    uintptr_t address = _Unwind_GetIPInfo(context, &before);
+    if (address == 0 || reference->count == MM_UNWINDER_MOST)
+        return _URC_END_OF_STACK;
+    reference->frames[reference->count++] = (const void *)(before ? address : address - 1);
+    return _URC_NO_REASON;
+}
+
+/* Both begin here; the walker shows itself first, and the calls differ. */
+__attribute__((noinline)) static void compare(void)
+{
+    struct reference reference = {.count = 0};
+    struct mm_frames frames;
+    _Unwind_Backtrace(note, &reference);
+    mm_unwinder_walk(NULL, MM_UNWINDER_MOST, &frames);
+    CHECK(reference.count > 2);
+    unsigned count = frames.count - PAST_WALKER;
+    CHECK(count == reference.count || frames.count == MM_UNWINDER_MOST);
+    for (unsigned i = 1; i < count; i++)
+        CHECK_EQUAL(frames.frames[i + PAST_WALKER], reference.frames[i]);
+    compared++;
+}
+
+#define USE(bytes) __asm__ volatile("" : : "r"(bytes) : "memory")
+
+/* Functions whose frames are laid out in every way that compilers know. */
+typedef void shape(unsigned depth);
+static shape *const shapes[];
+static const unsigned shape_count;
+
+static void onward(unsigned depth)
+{
+    if (depth == 0)
+        compare();
+    else
+        shapes[depth * 7 % shape_count](depth - 1);
+}
+
+__attribute__((noinline)) static void plain(unsigned depth)
+{
+    onward(depth);
+    __asm__ volatile("");
+}
+
+__attribute__((noinline)) static void many_registers(unsigned depth)
+{
+    uint64_t a = depth, b = a * 3, c = b * 5, d = c * 7, e = d * 11, f = e * 13;
+    __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
+    onward(depth);
+    __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
+}
+
+__attribute__((noinline)) static void of_variable_length(unsigned depth)
+{
+    char *bytes = alloca(16 * depth + 1);
+    USE(bytes);
+    onward(depth);
+    USE(bytes);
+}
+
+__attribute__((noinline)) static void wide(unsigned depth)
+{
+    char bytes[100000];
+    USE(bytes);
+    onward(depth);
+    USE(bytes);
+}
+
+/* Longer than a packed rule can say. */
+__attribute__((noinline)) static void too_wide(unsigned depth)
+{
+    char bytes[400000];
+    USE(bytes);
+    onward(depth);
+    USE(bytes);
+}
+
+__attribute__((noinline)) static void aligned(unsigned depth)
+{
+    _Alignas(128) char bytes[128];
+    USE(bytes);
+    onward(depth);
+    USE(bytes);
+}
+
+/* With arguments on the stack, the frame's end is kept in the frame. */
+__attribute__((noinline)) static uint64_t aligned_with(unsigned depth, uint64_t a, uint64_t b,
+                                                       uint64_t c, uint64_t d, uint64_t e,
+                                                       uint64_t f, uint64_t g)
+{
+    _Alignas(128) volatile uint64_t numbers[16];
+    numbers[0] = a + b + c + d + e + f + g;
+    char *bytes = alloca(16 * depth + 1);
+    USE(bytes);
+    onward(depth);
+    return numbers[0] + g;
+}
+
+static void aligned_on_the_stack(unsigned depth)
+{
+    CHECK_EQUAL(aligned_with(depth, 1, 1, 1, 1, 1, 1, 1), 8);
+}
+
+static _Thread_local unsigned depth_in_callback;
+
+static int in_callback(const void *left, const void *right)
+{
+    (void)left;
+    (void)right;
+    onward(depth_in_callback);
+    return 0;
+}
+
+__attribute__((noinline)) static void through_libc(unsigned depth)
+{
+    char two[2] = {0};
+    depth_in_callback = depth;
+    qsort(two, sizeof two, 1, in_callback);
+}
+
+static void in_handler(int signal)
+{
+    (void)signal;
+    onward(depth_in_callback);
+}
+
+__attribute__((noinline)) static void through_a_signal(unsigned depth)
+{
+    depth_in_callback = depth;
+    raise(SIGUSR1);
+}
+
+static shape *const shapes[] = {
+    plain,
+    many_registers,
+    of_variable_length,
+    wide,
+    too_wide,
+    aligned,
+    aligned_on_the_stack,
+    through_libc,
+    through_a_signal,
+};
+static const unsigned shape_count = sizeof shapes / sizeof shapes[0];
+
+/* A handler on a stack of its own, where the walk goes over from one stack to the other. */
+static void handle_signals(int flags)
+{
+    static char stack[1 << 20];
+    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_handler = in_handler, .sa_flags = SA_NODEFER | flags};
+    CHECK(sigaltstack(&alternative, NULL) == 0);
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+}
+
+static void in_all_shapes(unsigned number, void *unused)
+{
+    (void)number;
+    (void)unused;
+    for (unsigned depth = 0; depth < DEEP; depth++)
+        onward(depth);
+}
+
+static void as_the_compiler(void)
+{
+    handle_signals(0);
+    in_all_shapes(0, NULL);
+    handle_signals(SA_ONSTACK);
+    through_a_signal(0);
+    CHECK(compared >= DEEP + 1); /* sanitizers compare once more in qsort() */
+    handle_signals(0);
+    check_in_threads(2, in_all_shapes, NULL);
+    CHECK(compared >= 3 * DEEP + 1);
+}
+
+/* --- by frame pointers: this file is compiled with them --- */
+
+static void by_frame_pointers(void)
+{
+    struct mm_unwinder_settings settings = {.frame_pointers = true};
+    struct mm_frames by_tables, by_pointers;
+    mm_unwinder_walk(NULL, 3, &by_tables);
+    mm_unwinder_stop();
+    CHECK(mm_unwinder_start(&settings));
+    mm_unwinder_walk(NULL, MM_UNWINDER_MOST, &by_pointers);
+    CHECK(by_pointers.count >= 1 && by_pointers.count < MM_UNWINDER_MOST);
+    mm_unwinder_stop();
+    settings.frame_pointers = false;
+    CHECK(mm_unwinder_start(&settings));
+}
+
+/* --- what is remembered --- */
+
+__attribute__((noinline)) static uint32_t *walk_here(struct mm_frames *frames)
+{
+    uint32_t *place = mm_unwinder_walk(memory, MM_UNWINDER_MOST, frames);
+    __asm__ volatile("");
+    return place;
+}
+
+/* The same frames at the same addresses, called from two places. */
+__attribute__((noinline)) static uint32_t *from_one(struct mm_frames *frames)
+{
+    uint32_t *place = walk_here(frames);
+    __asm__ volatile("");
+    return place;
+}
+
+/* What comes after the calls differs, or the compiler would make one of them. */
+__attribute__((noinline)) static uint32_t *from_two_places(bool second, struct mm_frames *frames)
+{
+    uint32_t *place;
+    if (second) {
+        place = from_one(frames);
+        __asm__ volatile("# the second");
+    } else {
+        place = from_one(frames);
+        __asm__ volatile("# the first");
+    }
+    return place;
+}
+
+/* One walk, always from this line: what was noted of the same stack, 0 when it is another. */
+static uint32_t walk_once(bool second, uint32_t next, struct mm_frames *frames)
+{
+    uint32_t *place = from_two_places(second, frames);
+    CHECK(place != NULL);
+    uint32_t before = *place;
+    CHECK_EQUAL(before == 0, frames->count > 0);
+    *place = next;
+    return before;
+}
+
+struct step {
+    bool second, forgets;
+    uint32_t next, expected;
+};
+
+static void remembering(void)
+{
+    /* Of the two ways only one return address is different, and that in the middle. */
+    static const struct step steps[] = {
+        {false, false, 17, 0}, {false, false, 18, 17}, {false, false, 19, 18},
+        {true, false, 20, 0},  {false, false, 21, 0},  {true, false, 22, 0},
+        {true, false, 23, 22}, {true, true, 24, 0},    {true, false, 25, 24},
+    };
+    struct mm_frames one = {.count = 0}, other = {.count = 0};
+    for (volatile unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (steps[i].forgets)
+            mm_unwinder_forget();
+        struct mm_frames *frames = steps[i].second ? &other : &one;
+        CHECK_EQUAL(walk_once(steps[i].second, steps[i].next, frames), steps[i].expected);
+    }
+    CHECK(one.frames[2] == other.frames[2] && one.frames[3] != other.frames[3]);
+    CHECK(one.frames[4] == other.frames[4]);
+}
+
+static void no_more_than_wanted(void)
+{
+    struct mm_frames frames;
+    mm_unwinder_walk(NULL, 1, &frames);
+    CHECK_EQUAL(frames.count, 1);
+    mm_unwinder_walk(NULL, 2, &frames);
+    CHECK_EQUAL(frames.count, 2);
+}
+
+int main(void)
+{
+    struct mm_unwinder_settings settings = {.own = NULL};
+    CHECK(mm_unwinder_start(&settings));
+    memory = calloc(1, mm_unwinder_memory_size);
+    CHECK(memory != NULL);
+    as_the_compiler();
+    remembering();
+    no_more_than_wanted();
+    by_frame_pointers();
+    mm_unwinder_stop();
+    free(memory);
+    return 0;
+}
