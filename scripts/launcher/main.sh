@@ -61,7 +61,7 @@ run() {
     judge_program "$path" || verdict=$?
     [ "$verdict" -ne "$no_effect" ] || say "the shim will have no effect: $reason"
     for setting in "${defaults[@]}"; do
-        [[ -v MM_${setting%%=*} || -z ${option_rows[${setting%%=*}]-} ]] || export "MM_$setting"
+        [[ -v MM_${setting%%=*} ]] || export "MM_$setting"
     done
     export LD_PRELOAD=$shim${LD_PRELOAD:+:$LD_PRELOAD}
     exec -- "$@"
