@@ -3,7 +3,7 @@
 # because it cannot fail. A new call in os.c belongs into seam.def, and into what faults.c does.
 set -euo pipefail
 
-cannot_fail='__errno_location _exit alarm getauxval getpid memcpy memset pthread_self sigaddset
+cannot_fail='__errno_location __libc_stack_end _exit alarm getauxval getpid memcpy memset pthread_self sigaddset
     sigemptyset sigfillset sigismember snprintf strerrordesc_np strlen'
 # Fail only when used wrongly: a mutex of the default kind, a lock taken by few readers.
 locks='pthread_mutex_lock pthread_mutex_unlock pthread_rwlock_rdlock pthread_rwlock_wrlock
