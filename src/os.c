@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,15 +109,16 @@ void mm_turn_renew(struct mm_turn *turn)
         atomic_store_explicit(&turn->holder, 0, memory_order_relaxed);
 }
 
+/* Here and below not sysconf(): every process would hold 64 KiB more of libc for its table. */
 size_t mm_os_page_size(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    return (size_t)getpagesize();
 }
 
 size_t mm_os_physical_memory(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES);
-    return pages > 0 ? (size_t)pages * mm_os_page_size() : (size_t)1 << 30;
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (size_t)info.totalram * info.mem_unit : (size_t)1 << 30;
 }
 
 size_t mm_os_address_space_limit(void)
