@@ -134,11 +134,13 @@ void test_memory_stays_flat(void *(*run)(void *))
     const size_t before = resident_kib();
     run_threads(1600, run);
     const size_t after = resident_kib();
+    /* What MM_STACKS keeps of threads and stacks goes on filling its tables. */
+    const size_t allowed = getenv("MM_STACKS") != nullptr ? 8192 : 2048;
 
-    if (after > before + 2048)
+    if (after > before + allowed)
         dprintf(STDOUT_FILENO, "resident memory: %zu KiB after 400 threads, %zu KiB after 2000\n",
                 before, after);
-    CHECK(after <= before + 2048);
+    CHECK(after <= before + allowed);
 }
 
 void test_destructors()
