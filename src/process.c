@@ -134,10 +134,10 @@ void mm_process_stop(void)
     mm_unlock(&start_lock);
 }
 
-void mm_process_limit_address_space(size_t limit)
+void mm_process_keep_to_address_space_limit(void)
 {
     if (atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id())
-        mm_arena_shrink(limit);
+        mm_arena_shrink(mm_os_address_space_limit());
 }
 
 struct mm_heap *mm_process_heap(void)
