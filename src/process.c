@@ -4,6 +4,7 @@
 #include "os.h"
 #include "registry.h"
 #include "size_class.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -140,15 +141,22 @@ void mm_process_keep_to_address_space_limit(void)
         mm_arena_shrink(mm_os_address_space_limit());
 }
 
+/* The program's main() finds errno 0, and a first free() keeps it. */
+static void start_by_default(void)
+{
+    int saved_errno = errno;
+    struct mm_process_config config = mm_process_default_config();
+    mm_process_start(&config);
+    errno = saved_errno;
+}
+
 struct mm_heap *mm_process_heap(void)
 {
     struct mm_heap *heap = mm_tls_heap;
     if (heap != &mm_heap_none)
         return heap;
-    if (!mm_process_started()) {
-        struct mm_process_config config = mm_process_default_config();
-        mm_process_start(&config);
-    }
+    if (!mm_process_started())
+        start_by_default();
     /* The start may have allocated, and so attached a heap already. */
     if (mm_tls_heap != &mm_heap_none)
         return mm_tls_heap;
