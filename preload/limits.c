@@ -1,19 +1,23 @@
 /* limits.c - the address space that the arena reserves but does not use counts against RLIMIT_AS. A
- * process that limits itself gets it back first. */
+ * process that limits itself gets it back. */
 #include "lookup.h"
 #include "os.h"
 #include "process.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 _Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "the 64-bit names are aliases");
 
-static void make_room(int resource, const struct rlimit *limit)
+/* The limit that now holds is read back: what the caller's pointer refers to is the kernel's to
+ * check. */
+static int limited(int result, int resource)
 {
-    if (resource == RLIMIT_AS && limit != NULL)
-        mm_process_limit_address_space(limit->rlim_cur);
+    if (result == 0 && resource == RLIMIT_AS)
+        mm_process_keep_to_address_space_limit();
+    return result;
 }
 
 static int not_there(void)
@@ -25,8 +29,7 @@ static int not_there(void)
 EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
     int (*next)(__rlimit_resource_t, const struct rlimit *) = shim_libc(SHIM_SETRLIMIT);
-    make_room((int)resource, limit);
-    return next != NULL ? next(resource, limit) : not_there();
+    return next != NULL ? limited(next(resource, limit), (int)resource) : not_there();
 }
 
 EXPORT int prlimit(pid_t process, enum __rlimit_resource resource, const struct rlimit *limit,
@@ -34,9 +37,11 @@ EXPORT int prlimit(pid_t process, enum __rlimit_resource resource, const struct 
 {
     int (*next)(pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *) =
         shim_libc(SHIM_PRLIMIT);
-    if (process == 0 || process == mm_os_process_id())
-        make_room((int)resource, limit);
-    return next != NULL ? next(process, resource, limit, before) : not_there();
+    if (next == NULL)
+        return not_there();
+    int result = next(process, resource, limit, before);
+    bool is_ours = limit != NULL && (process == 0 || process == mm_os_process_id());
+    return is_ours ? limited(result, (int)resource) : result;
 }
 
 EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)

@@ -6,7 +6,9 @@
 #ifndef MM_NEXT_H
 #define MM_NEXT_H
 
+#include "os.h"
 #include <stddef.h>
+#include <stdint.h>
 
 void *mm_next_malloc(size_t size);
 void *mm_next_calloc(size_t count, size_t size);
@@ -14,5 +16,12 @@ void *mm_next_realloc(void *block, size_t size);
 void *mm_next_memalign(size_t alignment, size_t size);
 void mm_next_free(void *block);
 size_t mm_next_usable_size(void *block);
+
+/* For mm_registry_around(): the size of a block that may be gone, because somebody gave it back
+ * round us (MM_DEEPBIND=keep). 0 when what lies right below it, which libc reads, is unmapped. */
+static inline size_t mm_next_size_if_there(void *block)
+{
+    return mm_os_is_readable((char *)block - sizeof(uint64_t)) ? mm_next_usable_size(block) : 0;
+}
 
 #endif

@@ -23,7 +23,7 @@
  * it is the same on both sides. Only the thread itself needs to see its own store. */
 static _Atomic pthread_t passing_thread;
 
-static bool passes(void)
+bool mm_locks_are_passed(void)
 {
     pthread_t thread = atomic_load_explicit(&passing_thread, memory_order_relaxed);
     return thread != 0 && thread == pthread_self();
@@ -31,41 +31,14 @@ static bool passes(void)
 
 void mm_lock(struct mm_lock *lock)
 {
-    if (!passes())
+    if (!mm_locks_are_passed())
         pthread_mutex_lock(&lock->mutex);
 }
 
 void mm_unlock(struct mm_lock *lock)
 {
-    if (!passes())
+    if (!mm_locks_are_passed())
         pthread_mutex_unlock(&lock->mutex);
-}
-
-void mm_lock_shared(struct mm_shared_lock *lock)
-{
-    if (!passes())
-        pthread_rwlock_rdlock(&lock->lock);
-}
-
-void mm_lock_alone(struct mm_shared_lock *lock)
-{
-    pthread_rwlock_wrlock(&lock->lock);
-}
-
-bool mm_try_lock_alone(struct mm_shared_lock *lock)
-{
-    return pthread_rwlock_trywrlock(&lock->lock) == 0;
-}
-
-void mm_unlock_shared(struct mm_shared_lock *lock)
-{
-    if (!passes())
-        pthread_rwlock_unlock(&lock->lock);
-}
-
-void mm_lock_renew(struct mm_shared_lock *lock)
-{
-    *lock = (struct mm_shared_lock)MM_SHARED_LOCK_INIT;
 }
 
 void mm_locks_pass(void)
@@ -76,6 +49,32 @@ void mm_locks_pass(void)
 void mm_locks_pass_end(void)
 {
     atomic_store_explicit(&passing_thread, 0, memory_order_relaxed);
+}
+
+/* No header has them. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+static void call_if_there(void (*function)(void))
+{
+    if (function != NULL)
+        function();
+}
+
+void mm_os_lock_streams(void)
+{
+    call_if_there(_IO_list_lock);
+}
+
+void mm_os_unlock_streams(void)
+{
+    call_if_there(_IO_list_unlock);
+}
+
+void mm_os_renew_streams(void)
+{
+    call_if_there(_IO_list_resetlock);
 }
 
 bool mm_turn_try(struct mm_turn *turn)
@@ -190,6 +189,31 @@ uint64_t mm_os_wall_clock(void)
 void mm_os_yield(void)
 {
     sched_yield();
+}
+
+#define ROUNDS_OF_YIELDS 100u
+
+void mm_os_wait(unsigned round)
+{
+    static const struct timespec nap = {.tv_nsec = 50000};
+    int saved_errno = errno; /* free() waits, and must keep it */
+    if (round < ROUNDS_OF_YIELDS)
+        sched_yield();
+    else
+        syscall(SYS_nanosleep, &nap, NULL); /* unlike nanosleep() no cancellation point */
+    errno = saved_errno;
+}
+
+/* The kernel reads the set of signals before it finds that there is no such way to change it. A
+ * call that every process makes anyway, so that no seccomp filter stops it. */
+bool mm_os_is_readable(const void *start)
+{
+    static const long no_way = -1;
+    int saved_errno = errno; /* free() asks, and must keep it */
+    bool is_fault =
+        syscall(SYS_rt_sigprocmask, no_way, start, NULL, sizeof(uint64_t)) != 0 && errno == EFAULT;
+    errno = saved_errno;
+    return !is_fault;
 }
 
 /* The main thread's ends where the dynamic linker found the arguments; at the top of any other

@@ -38,27 +38,16 @@ struct mm_lock {
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
-/* Held by any number of threads at the same time, or by one alone, who does not wait for ever while
- * others come and go. Not to be taken twice by one thread. */
-struct mm_shared_lock {
-    pthread_rwlock_t lock;
-};
-#define MM_SHARED_LOCK_INIT                                                                        \
-    {                                                                                              \
-        PTHREAD_RWLOCK_INITIALIZER                                                                 \
-    }
-
-void mm_lock_shared(struct mm_shared_lock *lock);
-void mm_lock_alone(struct mm_shared_lock *lock);
-bool mm_try_lock_alone(struct mm_shared_lock *lock);
-void mm_unlock_shared(struct mm_shared_lock *lock);
-/* In a fork()'s child, for a lock that the parent held alone: unlocking goes by the thread id,
- * which is another one there. */
-void mm_lock_renew(struct mm_shared_lock *lock);
-
 /* Between these two calls none of the above does anything in the calling thread. */
 void mm_locks_pass(void);
 void mm_locks_pass_end(void);
+bool mm_locks_are_passed(void);
+
+/* glibc's lock on its list of streams, which one thread may take several times. In a fork()'s child
+ * it is made anew, whether or not glibc did so. */
+void mm_os_lock_streams(void);
+void mm_os_unlock_streams(void);
+void mm_os_renew_streams(void);
 
 /* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
  * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
@@ -90,6 +79,11 @@ void mm_os_release(void *start, size_t size);
 
 /* Lets other threads run. */
 void mm_os_yield(void);
+/* The same for the caller's `round`th look at what another thread is about to do: it may need a
+ * processor that this one's priority keeps from it, so later rounds sleep. */
+void mm_os_wait(unsigned round);
+/* Whether the eight bytes at `start`, 8-aligned, can be read. */
+bool mm_os_is_readable(const void *start);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);
 /* Milliseconds since 1970, UTC. */

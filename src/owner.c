@@ -29,7 +29,7 @@ static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, ui
 static void describe_forwarded(struct mm_out *out, const void *ptr)
 {
     size_t size;
-    const char *block = mm_registry_around(ptr, mm_next_usable_size, &size);
+    const char *block = mm_registry_around(ptr, mm_next_size_if_there, &size);
     if (block == NULL)
         mm_out_format(out, "in a block that another thread freed meanwhile");
     else

@@ -4,6 +4,7 @@
 #include "os.h"
 #include "registry.h"
 #include "size_class.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -24,36 +25,54 @@ static void thread_ends(void *unused)
     mm_heap_detach(&mm_heap_over);
 }
 
-/* Order as everywhere: the locks further left may be held while those further right are taken. */
-static void before_fork(void)
+/* Order as everywhere: the locks further up may be held while those further down are taken. The
+ * lock of libc's streams is the first, because a stream's own functions run inside it and allocate;
+ * fork() would take it after ours. A signal handler that frees comes when all are held, or none. */
+static void lock_before_fork(void)
 {
-    threads_at_fork = !mm_os_single_threaded();
+    struct mm_signals signals = mm_os_block_signals();
+    mm_os_lock_streams();
     mm_lock(&start_lock);
     mm_lock(&mm_heap_over_lock);
     mm_lock(&mm_heap_lock);
     mm_registry_lock_all();
     mm_lock(&mm_arena_lock);
     mm_locks_pass();
+    mm_os_restore_signals(&signals);
 }
 
-static void unlock_after_fork(void (*unlock_registry)(void))
+static void unlock_after_fork(void (*unlock_registry)(void), void (*unlock_streams)(void))
 {
+    struct mm_signals signals = mm_os_block_signals();
     mm_locks_pass_end();
     mm_unlock(&mm_arena_lock);
     unlock_registry();
     mm_unlock(&mm_heap_lock);
     mm_unlock(&mm_heap_over_lock);
     mm_unlock(&start_lock);
+    unlock_streams();
+    mm_os_restore_signals(&signals);
+}
+
+/* One thread waits for nobody: a signal handler that forks may have interrupted it inside a lock,
+ * which it leaves on both sides. */
+static void before_fork(void)
+{
+    threads_at_fork = !mm_os_single_threaded();
+    if (threads_at_fork)
+        lock_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-    unlock_after_fork(mm_registry_unlock_all);
+    if (threads_at_fork)
+        unlock_after_fork(mm_registry_unlock_all, mm_os_unlock_streams);
 }
 
 static void after_fork_in_child(void)
 {
-    unlock_after_fork(mm_registry_renew_locks);
+    if (threads_at_fork)
+        unlock_after_fork(mm_registry_renew_locks, mm_os_renew_streams);
     mm_report_forget();
     mm_heap_renew_thread();
     atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
@@ -116,10 +135,19 @@ void mm_process_stop(void)
     mm_unlock(&start_lock);
 }
 
-void mm_process_limit_address_space(size_t limit)
+void mm_process_keep_to_address_space_limit(void)
 {
     if (atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id())
-        mm_arena_shrink(limit);
+        mm_arena_shrink(mm_os_address_space_limit());
+}
+
+/* The program's main() finds errno 0, and a first free() keeps it. */
+static void start_by_default(void)
+{
+    int saved_errno = errno;
+    struct mm_process_config config = mm_process_default_config();
+    mm_process_start(&config);
+    errno = saved_errno;
 }
 
 struct mm_heap *mm_process_heap(void)
@@ -127,10 +155,8 @@ struct mm_heap *mm_process_heap(void)
     struct mm_heap *heap = mm_tls_heap;
     if (heap != &mm_heap_none)
         return heap;
-    if (!mm_process_started()) {
-        struct mm_process_config config = mm_process_default_config();
-        mm_process_start(&config);
-    }
+    if (!mm_process_started())
+        start_by_default();
     /* The start may have allocated, and so attached a heap already. */
     if (mm_tls_heap != &mm_heap_none)
         return mm_tls_heap;

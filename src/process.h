@@ -23,9 +23,9 @@ bool mm_process_started(void);
 /* Back to before the start. No other thread may be inside. */
 void mm_process_stop(void);
 
-/* The process is about to limit its address space: what of the slots' is not needed is given up.
- * Not in a vfork()'s child, which shares the address space of a process that is not limited. */
-void mm_process_limit_address_space(size_t limit);
+/* The process has limited its address space: what of the slots' is not needed is given up. Not in a
+ * vfork()'s child, which shares the address space of a process that is not limited. */
+void mm_process_keep_to_address_space_limit(void);
 
 /* How to start when a request comes before anyone called mm_process_start(). Implemented by the
  * library (memory_manager.c) and by the shim (preload/start.c). */

@@ -32,9 +32,11 @@ struct leaf {
  * write to the same cache line; fork() closes all of them. The count of live blocks is kept by gate
  * as well. */
 static struct mm_gate {
-    _Alignas(CACHE_LINE) struct mm_shared_lock lock;
+    _Alignas(CACHE_LINE) _Atomic unsigned inside; /* threads, and those about to find it closed */
     _Atomic int64_t count;
-} gates[GATES] = {[0 ... GATES - 1] = {.lock = MM_SHARED_LOCK_INIT}};
+} gates[GATES];
+static _Atomic bool closed;
+static struct mm_lock closed_lock = MM_LOCK_INIT; /* held while closed */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
@@ -71,21 +73,37 @@ void mm_registry_release(void)
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
 }
 
-/* A process of one thread needs none: whoever forks is not inside. */
+void mm_registry_leave(struct mm_gate *gate)
+{
+    /* Release pairs with the load in mm_registry_lock_all(): it has seen what was done inside. */
+    if (gate != NULL)
+        atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
+}
+
+/* Both steps are sequentially consistent with those of mm_registry_lock_all(): either the gates are
+ * found closed here, or this thread is found inside there. */
+static bool go_in(struct mm_gate *gate)
+{
+    atomic_fetch_add(&gate->inside, 1);
+    if (mm_likely(!atomic_load(&closed)))
+        return true;
+    mm_registry_leave(gate);
+    return false;
+}
+
+/* None for a process of one thread, where whoever forks is not inside, nor for the thread inside
+ * fork(), which is alone. */
 struct mm_gate *mm_registry_enter(void)
 {
-    if (mm_os_single_threaded())
+    if (mm_os_single_threaded() || mm_locks_are_passed())
         return NULL;
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
-    mm_lock_shared(&gate->lock);
+    while (mm_unlikely(!go_in(gate))) {
+        mm_lock(&closed_lock); /* until they open */
+        mm_unlock(&closed_lock);
+    }
     return gate;
-}
-
-void mm_registry_leave(struct mm_gate *gate)
-{
-    if (gate != NULL)
-        mm_unlock_shared(&gate->lock);
 }
 
 static void count(struct mm_gate *gate, int64_t change)
@@ -205,8 +223,8 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
      * is seen to be looked at, or the bit is seen to be gone. */
     if (!(atomic_fetch_and(&word->live, ~bit_of(address)) & bit_of(address)))
         return false;
-    while (mm_unlikely(atomic_load(&looked_at) == address))
-        mm_os_yield();
+    for (unsigned round = 0; mm_unlikely(atomic_load(&looked_at) == address); round++)
+        mm_os_wait(round);
     count(gate, -1);
     return true;
 }
@@ -308,10 +326,11 @@ static size_t read_size(uintptr_t block, size_t (*size_of)(void *block))
 static void take_turn(void)
 {
     uintptr_t nobody = 0;
-    while (!atomic_compare_exchange_weak_explicit(&looked_at, &nobody, LOOKING,
-                                                  memory_order_acquire, memory_order_relaxed)) {
+    for (unsigned round = 0; !atomic_compare_exchange_weak_explicit(
+             &looked_at, &nobody, LOOKING, memory_order_acquire, memory_order_relaxed);
+         round++) {
         nobody = 0;
-        mm_os_yield();
+        mm_os_wait(round);
     }
 }
 
@@ -341,20 +360,26 @@ size_t mm_registry_count(void)
 
 void mm_registry_lock_all(void)
 {
-    for (unsigned i = 0; i < GATES; i++)
-        mm_lock_alone(&gates[i].lock);
+    mm_lock(&closed_lock);
+    atomic_store(&closed, true);
+    for (unsigned i = 0; i < GATES; i++) {
+        for (unsigned round = 0; atomic_load(&gates[i].inside) != 0; round++)
+            mm_os_wait(round);
+    }
 }
 
 void mm_registry_unlock_all(void)
 {
-    for (unsigned i = 0; i < GATES; i++)
-        mm_unlock_shared(&gates[i].lock);
+    atomic_store(&closed, false);
+    mm_unlock(&closed_lock);
 }
 
 void mm_registry_renew_locks(void)
 {
+    /* Of threads that looked whether they may go in. */
     for (unsigned i = 0; i < GATES; i++)
-        mm_lock_renew(&gates[i].lock);
+        atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
+    mm_registry_unlock_all();
     /* A thread that looked around is gone here. */
     atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
 }

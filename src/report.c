@@ -376,6 +376,7 @@ void mm_report_forget(void)
     for (unsigned i = 0; i < ROOMS; i++)
         mm_turn_renew(&rooms[i].turn);
     mm_sink_renew();
+    atomic_store_explicit(&uncertain, 0, memory_order_relaxed);
     if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
         return;
     for (unsigned kind = 0; kind < 3; kind++)

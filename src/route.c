@@ -196,7 +196,7 @@ static enum verdict verdict_of_outside(const void *ptr)
     if (mm_registry_was_block(ptr))
         return DOUBLE;
     size_t size;
-    return mm_registry_around(ptr, mm_next_usable_size, &size) != NULL ? INTERIOR : FOREIGN;
+    return mm_registry_around(ptr, mm_next_size_if_there, &size) != NULL ? INTERIOR : FOREIGN;
 }
 
 /* --- free --- */

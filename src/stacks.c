@@ -563,7 +563,7 @@ static bool tell_block(struct mm_stack_history *history, const void *ptr)
     size_t size;
     const struct block *block = find_block((uintptr_t)ptr);
     if (block == NULL) {
-        const void *around = mm_registry_around(ptr, mm_next_usable_size, &size);
+        const void *around = mm_registry_around(ptr, mm_next_size_if_there, &size);
         block = around != NULL ? find_block((uintptr_t)around) : NULL;
     }
     if (block == NULL)

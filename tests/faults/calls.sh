@@ -3,11 +3,10 @@
 # because it cannot fail. A new call in os.c belongs into seam.def, and into what faults.c does.
 set -euo pipefail
 
-cannot_fail='__errno_location __libc_stack_end _exit alarm getauxval getpid memcpy memset pthread_self sigaddset
+cannot_fail='_IO_list_lock _IO_list_resetlock _IO_list_unlock __errno_location __libc_stack_end _exit alarm getauxval getpid memcpy memset pthread_self sigaddset
     sigemptyset sigfillset sigismember snprintf strerrordesc_np strlen'
-# Fail only when used wrongly: a mutex of the default kind, a lock taken by few readers.
-locks='pthread_mutex_lock pthread_mutex_unlock pthread_rwlock_rdlock pthread_rwlock_wrlock
-    pthread_rwlock_trywrlock pthread_rwlock_unlock'
+# Fail only when used wrongly: a mutex of the default kind.
+locks='pthread_mutex_lock pthread_mutex_unlock'
 # Not os.c's own.
 of_instrumentation='_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|gcov|llvm|sanitizer|stack_chk)_.*'
 

@@ -53,6 +53,17 @@ static void test_library_alone(const struct deepbind_lib *library)
     }
 }
 
+/* The library frees a block of ours behind our back; around that, none is then found, and looking
+ * does no harm. 64 MiB are unmapped at once. */
+static void test_freed_behind_our_back(const struct deepbind_lib *library)
+{
+    char *block = malloc((size_t)64 << 20);
+
+    CHECK(block != NULL);
+    library->release(block);
+    free(hide(block + 32));
+}
+
 static void test_library(void *handle, bool flag_works)
 {
     void (*get)(struct deepbind_lib *) =
@@ -69,12 +80,37 @@ static void test_library(void *handle, bool flag_works)
         test_blocks_cross(&library);
 }
 
+/* In a run of its own: it reports. */
+static void test_in_between(const char *path)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_DEEPBIND);
+    void (*get)(struct deepbind_lib *);
+    struct deepbind_lib library;
+
+    CHECK(handle != NULL);
+    get = (void (*)(struct deepbind_lib *))dlsym(handle, "deepbind_lib_get");
+    get(&library);
+    test_freed_behind_our_back(&library);
+}
+
 int main(int argc, char **argv)
 {
     const char *option = getenv("MM_DEEPBIND");
     bool flag_works = option != NULL && strcmp(option, "keep") == 0;
 
     CHECK(argc == 2);
+    if (getenv("FREED_BEHIND_OUR_BACK") != NULL) {
+        test_in_between(argv[1]);
+        return 0;
+    }
+    if (interposed() && flag_works) {
+        static char err[1 << 14];
+
+        CHECK(setenv("FREED_BEHIND_OUR_BACK", "1", 1) == 0);
+        CHECK(exited_with(run_self(argv[1], err, sizeof err), 0));
+        CHECK(occurrences(err, "SUMMARY: mmshim: foreign-free") == 1);
+        CHECK(unsetenv("FREED_BEHIND_OUR_BACK") == 0);
+    }
     for (int round = 0; round < 3; round++) {
         void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
 

@@ -140,6 +140,18 @@ static void limit_something_else(void)
     CHECK(setrlimit((__rlimit_resource_t)1000, &as) == -1 && errno == EINVAL);
 }
 
+/* Nor do calls that fail. */
+static void fail_to_limit(void)
+{
+    size_t before = address_space_kib();
+    struct rlimit upside_down = {MIB, MIB / 2};
+
+    CHECK(setrlimit(RLIMIT_AS, &upside_down) == -1 && errno == EINVAL);
+    CHECK(setrlimit(RLIMIT_AS, hide((void *)8)) == -1 && errno == EFAULT);
+    CHECK(prlimit(0, RLIMIT_AS, hide((void *)8), NULL) == -1 && errno == EFAULT);
+    CHECK(address_space_kib() == before);
+}
+
 /* The child of a vfork() runs in our address space, but the limit is its own. */
 static void limit_in_vforked_child(void)
 {
@@ -227,6 +239,7 @@ int main(void)
     in_child(limit_by_prlimit);
     in_child(limit_below_use);
     in_child(limit_something_else);
+    in_child(fail_to_limit);
     in_child(limit_in_vforked_child);
     in_child(exhaust_data_by_small);
     in_child(exhaust_data_by_large);

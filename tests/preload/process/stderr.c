@@ -2,6 +2,7 @@
  * process was started with. */
 #include "check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,7 @@ static void test_use(const struct use *use, int expected_status)
 
 int main(int argc, char **argv)
 {
+    CHECK(errno == 0); /* whatever the start of the shim came upon */
     if (argc > 1) {
         if (strcmp(argv[1], "started-without") == 0)
             started_without_it();
