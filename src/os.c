@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
+
 /* The thread that is inside fork(), 0 when none is: pthread_self(), because unlike the thread id
  * it is the same on both sides. Only the thread itself needs to see its own store. */
 static _Atomic pthread_t passing_thread;
@@ -253,11 +255,26 @@ void mm_os_restore_signals(const struct mm_signals *signals)
     pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
+/* False when the time is over, or on an error. */
+static bool wait_for(int fd, short events, uint64_t give_up)
+{
+    for (;;) {
+        uint64_t now = mm_os_milliseconds();
+        struct pollfd what = {.fd = fd, .events = events};
+        if (now >= give_up)
+            return false;
+        int ready = poll(&what, 1, (int)(give_up - now));
+        if (ready >= 0 || errno != EINTR)
+            return ready > 0;
+    }
+}
+
 static bool write_all(int fd, const char *next, size_t size)
 {
+    uint64_t give_up = mm_os_milliseconds() + WRITE_WAIT_MS;
     while (size > 0) {
         ssize_t written = write(fd, next, size);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLOUT, give_up))))
             continue;
         if (written <= 0)
             return false;
@@ -267,22 +284,34 @@ static bool write_all(int fd, const char *next, size_t size)
     return true;
 }
 
+/* Takes back what our write raised, not what was waiting for the program already. */
+static void take_back(int number, const sigset_t *pending)
+{
+    static const struct timespec at_once;
+    sigset_t raised;
+    if (sigismember(pending, number))
+        return;
+    sigemptyset(&raised);
+    sigaddset(&raised, number);
+    while (sigtimedwait(&raised, NULL, &at_once) < 0 && errno == EINTR)
+        ;
+}
+
+/* A terminal takes it from the background too, once SIGTTOU is blocked: it raises none. */
 bool mm_os_write(int fd, const void *text, size_t size)
 {
-    sigset_t broken_pipe, before, pending;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
+    sigset_t raised, before, pending;
+    sigemptyset(&raised);
+    sigaddset(&raised, SIGPIPE);
+    sigaddset(&raised, SIGXFSZ);
+    sigaddset(&raised, SIGTTOU);
     sigemptyset(&pending);
     sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    pthread_sigmask(SIG_BLOCK, &raised, &before);
     bool written = write_all(fd, text, size);
     int error = errno;
-    /* Takes back the one that we raised, not one that was waiting for the program already. */
-    if (!sigismember(&pending, SIGPIPE)) {
-        static const struct timespec at_once;
-        while (sigtimedwait(&broken_pipe, NULL, &at_once) < 0 && errno == EINTR)
-            ;
-    }
+    take_back(SIGPIPE, &pending);
+    take_back(SIGXFSZ, &pending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written;
@@ -383,6 +412,16 @@ void mm_os_program_path(char *path, size_t capacity)
     path[length] = '\0';
 }
 
+/* Nanoseconds since 1970; 0 where the file system or the kernel doesn't tell. */
+static uint64_t birth_of(int fd)
+{
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
+        (status.stx_mask & STATX_BTIME) == 0)
+        return 0;
+    return (uint64_t)status.stx_btime.tv_sec * 1000000000 + status.stx_btime.tv_nsec;
+}
+
 struct mm_os_file_id mm_os_file_id(int fd)
 {
     /* Not fstat(): another preloaded library may have one of its own that allocates, as libfaketime
@@ -390,7 +429,8 @@ struct mm_os_file_id mm_os_file_id(int fd)
     struct stat status;
     if (fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
-    return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
+    uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd) : 0;
+    return (struct mm_os_file_id){true, status.st_dev, status.st_ino, born};
 }
 
 void mm_os_host_name(char *name, size_t capacity)
@@ -476,24 +516,11 @@ static bool start_detached(const struct mm_os_command *command, int output)
     return start.done;
 }
 
-static bool wait_for_input(int fd, uint64_t give_up)
-{
-    for (;;) {
-        uint64_t now = mm_os_milliseconds();
-        struct pollfd what = {.fd = fd, .events = POLLIN};
-        if (now >= give_up)
-            return false;
-        int ready = poll(&what, 1, (int)(give_up - now));
-        if (ready > 0 || (ready < 0 && errno != EINTR))
-            return ready > 0;
-    }
-}
-
 /* True at the end of the output; false when it takes too long or is too much. */
 static bool read_output(int fd, const struct mm_os_command *command, size_t *length)
 {
     for (*length = 0; *length < command->output_size;) {
-        if (!wait_for_input(fd, command->give_up))
+        if (!wait_for(fd, POLLIN, command->give_up))
             return false;
         size_t got = mm_os_read(fd, command->output + *length, command->output_size - *length);
         if (got == 0)
