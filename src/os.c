@@ -319,7 +319,7 @@ bool mm_os_write(int fd, const void *text, size_t size)
 
 int mm_os_open_read(const char *path)
 {
-    return open(path, O_RDONLY | O_CLOEXEC);
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 /* Where few programs look and none chooses: behind what shells and servers take for themselves. */
@@ -366,6 +366,10 @@ static const char *read_opened(int fd, size_t *size)
         return NULL;
     if (S_ISDIR(status.st_mode)) {
         errno = EISDIR;
+        return NULL;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        errno = 0;
         return NULL;
     }
     size_t capacity = (size_t)status.st_size + 1;
@@ -451,7 +455,8 @@ bool mm_os_is_privileged(void)
 struct start {
     const struct mm_os_command *command;
     int output;
-    bool done;
+    pid_t program; /* at most 0: not started */
+    bool failed;   /* to become it */
 };
 
 /* A timer outlives exec, as do blocked signals. */
@@ -476,17 +481,23 @@ static bool set_standard_files(int output)
 }
 
 /* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
-static int become_program(void *argument)
+static void exec_program(const struct start *start)
 {
-    const struct start *start = argument;
     uint64_t now = mm_os_milliseconds();
     if (now >= start->command->give_up || !set_standard_files(start->output))
-        return 1;
+        return;
     /* Files that the program left open for an exec of its own. */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
     end_after(start->command->give_up - now);
     execve(start->command->path, (char *const *)(uintptr_t)start->command->arguments,
            (char *const *)(uintptr_t)start->command->environment);
+}
+
+static int become_program(void *argument)
+{
+    struct start *start = argument;
+    exec_program(start);
+    start->failed = true;
     return 1;
 }
 
@@ -500,20 +511,27 @@ static int start_program(void *argument)
 {
     struct start *start = argument;
     void *stack = stack_top(start->command, start->command->stack_size / 2);
-    start->done = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start) > 0;
+    start->program = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     return 0;
+}
+
+static void reap(pid_t child, int options)
+{
+    while (child > 0 && waitpid(child, NULL, options) < 0 && errno == EINTR)
+        ;
 }
 
 /* In two steps: a child of ours that did an exec would raise SIGCHLD and end in the program's own
  * waits. The one in between ends at once, without a signal, and only we know of it. */
-static bool start_detached(const struct mm_os_command *command, int output)
+static pid_t start_detached(const struct mm_os_command *command, int output)
 {
     struct start start = {.command = command, .output = output};
     void *stack = stack_top(command, command->stack_size);
     pid_t between = clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
-    while (between > 0 && waitpid(between, NULL, (int)__WCLONE) < 0 && errno == EINTR)
-        ;
-    return start.done;
+    reap(between, (int)__WCLONE);
+    if (start.failed)
+        reap(start.program, (int)__WALL);
+    return start.failed ? 0 : start.program;
 }
 
 /* True at the end of the output; false when it takes too long or is too much. */
@@ -535,10 +553,13 @@ bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
-    bool started = start_detached(command, ends[1]);
+    pid_t program = start_detached(command, ends[1]);
     close(ends[1]);
-    bool read = started && read_output(ends[0], command, output_length);
+    bool read = program > 0 && read_output(ends[0], command, output_length);
     close(ends[0]);
+    /* It ends up with init; when that, or a subreaper, is us, it is our child after all. */
+    if (read)
+        reap(program, (int)__WALL);
     return read;
 }
 

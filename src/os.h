@@ -123,7 +123,8 @@ int mm_os_open_append(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
 void mm_os_close(int fd);
-/* A whole file in memory of its own, kept for good; NULL with errno. */
+/* A whole file in memory of its own, kept for good; NULL with errno, 0 when it is no regular file.
+ * Never waits for a pipe's writer. */
 const char *mm_os_read_file(const char *path, size_t *size);
 bool mm_os_may_execute(const char *path);
 /* What errno says, in English. */
@@ -149,8 +150,9 @@ struct mm_os_command {
     uint64_t give_up; /* on the clock of mm_os_milliseconds(); it is killed soon after */
 };
 /* Runs it to its end. Takes no lock, allocates nothing and runs no fork handler. The program's own
- * waits and SIGCHLD handler see nothing of it. False when it could not be started, did not end in
- * time or wrote too much; all signals must be blocked. */
+ * waits and SIGCHLD handler see nothing of it, but for a subreaper's and process 1's handler. False
+ * when it could not be started, did not end in time or wrote too much; all signals must be blocked.
+ */
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 
 /* What a file descriptor refers to, to recognise it later. The inode of a file that was deleted is

@@ -105,7 +105,8 @@ static void read_suppressions(void)
     int error = errno;
     mm_out_start(&out, text, sizeof text);
     note_suppressions(&out);
-    mm_out_format(&out, ": %s; nothing is suppressed", mm_os_error_text(error));
+    mm_out_format(&out, ": %s; nothing is suppressed",
+                  error != 0 ? mm_os_error_text(error) : "not a regular file");
     mm_report_note(text);
 }
 
