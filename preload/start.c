@@ -8,6 +8,7 @@
 #include "sink.h"
 #include "snapshot.h"
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,13 +80,16 @@ static void write_snapshot(void)
 {
     char buffer[4096], head[64];
     struct mm_out out;
+    int cancel_state; /* no end of a process is a cancellation point */
     if (!mm_sink_has_stderr())
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     mm_out_start(&out, head, sizeof head);
     mm_out_format(&out, "==%u== mmshim snapshot: ", (uint64_t)mm_os_process_id());
     mm_out_to_file(&out, buffer, sizeof buffer, STDERR_FILENO);
     mm_snapshot_write(&out, head, (size_t)mm_options.snapshot_batches);
     mm_out_flush(&out);
+    pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
 static void tell_lost_stacks(void)

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
+
 /* The thread that is inside fork(), 0 when none is: pthread_self(), because unlike the thread id
  * it is the same on both sides. Only the thread itself needs to see its own store. */
 static _Atomic pthread_t passing_thread;
@@ -277,11 +279,26 @@ void mm_os_restore_signals(const struct mm_signals *signals)
     pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
+/* False when the time is over, or on an error. */
+static bool wait_for(int fd, short events, uint64_t give_up)
+{
+    for (;;) {
+        uint64_t now = mm_os_milliseconds();
+        struct pollfd what = {.fd = fd, .events = events};
+        if (now >= give_up)
+            return false;
+        int ready = poll(&what, 1, (int)(give_up - now));
+        if (ready >= 0 || errno != EINTR)
+            return ready > 0;
+    }
+}
+
 static bool write_all(int fd, const char *next, size_t size)
 {
+    uint64_t give_up = mm_os_milliseconds() + WRITE_WAIT_MS;
     while (size > 0) {
         ssize_t written = write(fd, next, size);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLOUT, give_up))))
             continue;
         if (written <= 0)
             return false;
@@ -291,22 +308,34 @@ static bool write_all(int fd, const char *next, size_t size)
     return true;
 }
 
+/* Takes back what our write raised, not what was waiting for the program already. */
+static void take_back(int number, const sigset_t *pending)
+{
+    static const struct timespec at_once;
+    sigset_t raised;
+    if (sigismember(pending, number))
+        return;
+    sigemptyset(&raised);
+    sigaddset(&raised, number);
+    while (sigtimedwait(&raised, NULL, &at_once) < 0 && errno == EINTR)
+        ;
+}
+
+/* A terminal takes it from the background too, once SIGTTOU is blocked: it raises none. */
 bool mm_os_write(int fd, const void *text, size_t size)
 {
-    sigset_t broken_pipe, before, pending;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
+    sigset_t raised, before, pending;
+    sigemptyset(&raised);
+    sigaddset(&raised, SIGPIPE);
+    sigaddset(&raised, SIGXFSZ);
+    sigaddset(&raised, SIGTTOU);
     sigemptyset(&pending);
     sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    pthread_sigmask(SIG_BLOCK, &raised, &before);
     bool written = write_all(fd, text, size);
     int error = errno;
-    /* Takes back the one that we raised, not one that was waiting for the program already. */
-    if (!sigismember(&pending, SIGPIPE)) {
-        static const struct timespec at_once;
-        while (sigtimedwait(&broken_pipe, NULL, &at_once) < 0 && errno == EINTR)
-            ;
-    }
+    take_back(SIGPIPE, &pending);
+    take_back(SIGXFSZ, &pending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written;
@@ -314,7 +343,7 @@ bool mm_os_write(int fd, const void *text, size_t size)
 
 int mm_os_open_read(const char *path)
 {
-    return open(path, O_RDONLY | O_CLOEXEC);
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 /* Where few programs look and none chooses: behind what shells and servers take for themselves. */
@@ -363,6 +392,10 @@ static const char *read_opened(int fd, size_t *size)
         errno = EISDIR;
         return NULL;
     }
+    if (!S_ISREG(status.st_mode)) {
+        errno = 0;
+        return NULL;
+    }
     size_t capacity = (size_t)status.st_size + 1;
     char *text = mm_os_map(capacity);
     if (text == NULL)
@@ -407,6 +440,16 @@ void mm_os_program_path(char *path, size_t capacity)
     path[length] = '\0';
 }
 
+/* Nanoseconds since 1970; 0 where the file system or the kernel doesn't tell. */
+static uint64_t birth_of(int fd)
+{
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
+        (status.stx_mask & STATX_BTIME) == 0)
+        return 0;
+    return (uint64_t)status.stx_btime.tv_sec * 1000000000 + status.stx_btime.tv_nsec;
+}
+
 struct mm_os_file_id mm_os_file_id(int fd)
 {
     /* Not fstat(): another preloaded library may have one of its own that allocates, as libfaketime
@@ -414,7 +457,8 @@ struct mm_os_file_id mm_os_file_id(int fd)
     struct stat status;
     if (fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
-    return (struct mm_os_file_id){true, status.st_dev, status.st_ino};
+    uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd) : 0;
+    return (struct mm_os_file_id){true, status.st_dev, status.st_ino, born};
 }
 
 void mm_os_host_name(char *name, size_t capacity)
@@ -435,7 +479,8 @@ bool mm_os_is_privileged(void)
 struct start {
     const struct mm_os_command *command;
     int output;
-    bool done;
+    pid_t program; /* at most 0: not started */
+    bool failed;   /* to become it */
 };
 
 /* A timer outlives exec, as do blocked signals. */
@@ -460,17 +505,23 @@ static bool set_standard_files(int output)
 }
 
 /* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
-static int become_program(void *argument)
+static void exec_program(const struct start *start)
 {
-    const struct start *start = argument;
     uint64_t now = mm_os_milliseconds();
     if (now >= start->command->give_up || !set_standard_files(start->output))
-        return 1;
+        return;
     /* Files that the program left open for an exec of its own. */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
     end_after(start->command->give_up - now);
     execve(start->command->path, (char *const *)(uintptr_t)start->command->arguments,
            (char *const *)(uintptr_t)start->command->environment);
+}
+
+static int become_program(void *argument)
+{
+    struct start *start = argument;
+    exec_program(start);
+    start->failed = true;
     return 1;
 }
 
@@ -484,40 +535,34 @@ static int start_program(void *argument)
 {
     struct start *start = argument;
     void *stack = stack_top(start->command, start->command->stack_size / 2);
-    start->done = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start) > 0;
+    start->program = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     return 0;
+}
+
+static void reap(pid_t child, int options)
+{
+    while (child > 0 && waitpid(child, NULL, options) < 0 && errno == EINTR)
+        ;
 }
 
 /* In two steps: a child of ours that did an exec would raise SIGCHLD and end in the program's own
  * waits. The one in between ends at once, without a signal, and only we know of it. */
-static bool start_detached(const struct mm_os_command *command, int output)
+static pid_t start_detached(const struct mm_os_command *command, int output)
 {
     struct start start = {.command = command, .output = output};
     void *stack = stack_top(command, command->stack_size);
     pid_t between = clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
-    while (between > 0 && waitpid(between, NULL, (int)__WCLONE) < 0 && errno == EINTR)
-        ;
-    return start.done;
-}
-
-static bool wait_for_input(int fd, uint64_t give_up)
-{
-    for (;;) {
-        uint64_t now = mm_os_milliseconds();
-        struct pollfd what = {.fd = fd, .events = POLLIN};
-        if (now >= give_up)
-            return false;
-        int ready = poll(&what, 1, (int)(give_up - now));
-        if (ready > 0 || (ready < 0 && errno != EINTR))
-            return ready > 0;
-    }
+    reap(between, (int)__WCLONE);
+    if (start.failed)
+        reap(start.program, (int)__WALL);
+    return start.failed ? 0 : start.program;
 }
 
 /* True at the end of the output; false when it takes too long or is too much. */
 static bool read_output(int fd, const struct mm_os_command *command, size_t *length)
 {
     for (*length = 0; *length < command->output_size;) {
-        if (!wait_for_input(fd, command->give_up))
+        if (!wait_for(fd, POLLIN, command->give_up))
             return false;
         size_t got = mm_os_read(fd, command->output + *length, command->output_size - *length);
         if (got == 0)
@@ -532,10 +577,13 @@ bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return false;
-    bool started = start_detached(command, ends[1]);
+    pid_t program = start_detached(command, ends[1]);
     close(ends[1]);
-    bool read = started && read_output(ends[0], command, output_length);
+    bool read = program > 0 && read_output(ends[0], command, output_length);
     close(ends[0]);
+    /* It ends up with init; when that, or a subreaper, is us, it is our child after all. */
+    if (read)
+        reap(program, (int)__WALL);
     return read;
 }
 

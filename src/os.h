@@ -104,8 +104,10 @@ struct mm_signals {
 struct mm_signals mm_os_block_signals(void);
 void mm_os_restore_signals(const struct mm_signals *signals);
 
-/* Writes all of it; false, with errno, when it could not. A pipe that nobody reads raises no
- * SIGPIPE: the program does not expect one from a call of free. */
+/* Writes all of it; false, with errno, when it could not. Waits up to 10 s for the reader of what
+ * was opened not to block. Raises no signal, be it a pipe that nobody reads (SIGPIPE), a file at
+ * its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program does not expect one from a
+ * call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
 int mm_os_open_read(const char *path);
 /* Opens a file to append to, made if need be, under a number that programs don't choose for
@@ -115,7 +117,8 @@ int mm_os_open_append(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
 void mm_os_close(int fd);
-/* A whole file in memory of its own, kept for good; NULL with errno. */
+/* A whole file in memory of its own, kept for good; NULL with errno, 0 when it is no regular file.
+ * Never waits for a pipe's writer. */
 const char *mm_os_read_file(const char *path, size_t *size);
 bool mm_os_may_execute(const char *path);
 /* What errno says, in English. */
@@ -141,15 +144,19 @@ struct mm_os_command {
     uint64_t give_up; /* on the clock of mm_os_milliseconds(); it is killed soon after */
 };
 /* Runs it to its end. Takes no lock, allocates nothing and runs no fork handler. The program's own
- * waits and SIGCHLD handler see nothing of it. False when it could not be started, did not end in
- * time or wrote too much; all signals must be blocked. */
+ * waits and SIGCHLD handler see nothing of it, but for a subreaper's and process 1's handler. False
+ * when it could not be started, did not end in time or wrote too much; all signals must be blocked.
+ */
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 
-/* What a file descriptor refers to, to recognise it later. */
+/* What a file descriptor refers to, to recognise it later. The inode of a file that was deleted is
+ * given to the next one: its time of birth tells them apart. To keep the first one open would be
+ * surer, but who waits for the end of a pipe, or counts descriptors, would notice. */
 struct mm_os_file_id {
     bool open;
     dev_t device;
     ino_t inode;
+    uint64_t born; /* of a regular file; 0: not known */
 };
 struct mm_os_file_id mm_os_file_id(int fd);
 

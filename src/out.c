@@ -42,7 +42,7 @@ static void put_text(struct mm_out *out, const char *text)
 void mm_out_cut(struct mm_out *out, const char *text, size_t most)
 {
     for (size_t i = 0; i < most && text[i] != '\0'; i++)
-        put(out, text[i]);
+        put(out, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
     if (strlen(text) > most)
         put_text(out, "...");
 }

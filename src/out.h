@@ -19,7 +19,7 @@ void mm_out_to_file(struct mm_out *out, char *buffer, size_t capacity, int fd);
 /* Writes out what is left (only after mm_out_to_file). */
 void mm_out_flush(struct mm_out *out);
 
-/* A text, cut to `most` characters with an ellipsis. */
+/* A text, cut to `most` characters with an ellipsis, with a ? for each control character. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 
 /* Bytes, two hexadecimal digits each. */

@@ -105,7 +105,8 @@ static void read_suppressions(void)
     int error = errno;
     mm_out_start(&out, text, sizeof text);
     note_suppressions(&out);
-    mm_out_format(&out, ": %s; nothing is suppressed", mm_os_error_text(error));
+    mm_out_format(&out, ": %s; nothing is suppressed",
+                  error != 0 ? mm_os_error_text(error) : "not a regular file");
     mm_report_note(text);
 }
 
@@ -264,7 +265,7 @@ static enum mm_fate judge(struct room *room, const struct call *call, uint64_t s
     if (!can_suppress())
         symbolize(room);
     tell(room, signals);
-    return MM_FATE_UNKNOWN;
+    return MM_FATE_SHOWN;
 }
 
 static enum mm_fate judge_in_room(const struct call *call, uint64_t stack)
@@ -288,7 +289,7 @@ static uint64_t hash_of_stack(const struct call *call)
     return hash;
 }
 
-/* The fate of a finding; MM_FATE_UNKNOWN for one that was shown just now. */
+/* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
 static enum mm_fate judge_stack(struct call *call, const void *caller)
 {
     call->count = mm_backtrace(caller, call->frames);
@@ -316,7 +317,7 @@ static enum mm_fate judge_call(enum mem_mngr_misuse_kind kind, const void *ptr, 
     if (fate != MM_FATE_UNKNOWN)
         return fate;
     fate = judge_stack(&call, caller);
-    mm_seen_note_call(hash, fate != MM_FATE_UNKNOWN ? fate : MM_FATE_TOLD);
+    mm_seen_note_call(hash, fate != MM_FATE_SHOWN ? fate : MM_FATE_TOLD);
     return fate;
 }
 

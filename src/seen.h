@@ -15,7 +15,8 @@
 enum mm_fate {
     MM_FATE_UNKNOWN,
     MM_FATE_TOLD,
-    MM_FATE_SUPPRESSED /* by the user's wish */
+    MM_FATE_SUPPRESSED, /* by the user's wish */
+    MM_FATE_SHOWN       /* just now; not noted */
 };
 
 /* Goes on with a hash, 0 at first. All below goes by its 62 upper bits. */

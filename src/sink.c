@@ -4,6 +4,7 @@
 #include "os.h"
 #include "out.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,23 +17,26 @@ static void (*complain)(const char *line);
 static struct mm_turn turn = {0};
 
 /* For whoever has the turn. */
-static struct {
+static struct log_file {
     int fd;
     struct mm_os_file_id id; /* not open: no file of ours is */
     pid_t process;           /* that opened it */
 } log_file;
+static pid_t process; /* that the memory is of: a vfork()'s child has another id */
 static _Atomic bool log_failed;
 
 void mm_sink_start(void (*complain_of)(const char *line))
 {
     complain = complain_of;
+    process = mm_os_process_id();
     stderr_at_start = mm_os_file_id(STDERR_FILENO);
 }
 
 static bool is_still(int fd, const struct mm_os_file_id *id)
 {
     struct mm_os_file_id now = mm_os_file_id(fd);
-    return id->open && now.open && now.device == id->device && now.inode == id->inode;
+    return id->open && now.open && now.device == id->device && now.inode == id->inode &&
+           now.born == id->born;
 }
 
 bool mm_sink_has_stderr(void)
@@ -97,7 +101,7 @@ static const char *write_path(struct mm_out *out, const char *pattern)
 }
 
 /* NULL, or why not. */
-static const char *open_log(void)
+static const char *open_log(struct log_file *file)
 {
     char path[PATH_SIZE];
     struct mm_out out;
@@ -108,9 +112,7 @@ static const char *open_log(void)
     int fd = mm_os_open_append(path);
     if (fd < 0)
         return mm_os_error_text(errno);
-    log_file.fd = fd;
-    log_file.id = mm_os_file_id(fd);
-    log_file.process = mm_os_process_id();
+    *file = (struct log_file){fd, mm_os_file_id(fd), mm_os_process_id()};
     return NULL;
 }
 
@@ -120,14 +122,34 @@ static bool is_parents(void)
     return log_file.process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
 }
 
+static bool is_guest(void)
+{
+    return process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
+}
+
+/* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
+static const char *write_as_guest(const void *text, size_t size)
+{
+    struct log_file own;
+    const char *problem = open_log(&own);
+    if (problem != NULL)
+        return problem;
+    if (!mm_os_write(own.fd, text, size))
+        problem = mm_os_error_text(errno);
+    mm_os_close(own.fd);
+    return problem;
+}
+
 static const char *write_to_log(const void *text, size_t size)
 {
+    if (is_guest())
+        return write_as_guest(text, size);
     bool is_ours = is_still(log_file.fd, &log_file.id);
     if (is_ours && is_parents()) {
         mm_os_close(log_file.fd);
         is_ours = false;
     }
-    const char *problem = is_ours ? NULL : open_log();
+    const char *problem = is_ours ? NULL : open_log(&log_file);
     if (problem == NULL && !mm_os_write(log_file.fd, text, size))
         problem = mm_os_error_text(errno);
     return problem;
@@ -165,7 +187,7 @@ static const char *write_to_stderr(const void *text, size_t size)
     return NULL;
 }
 
-void mm_sink_write(const void *text, size_t size)
+static void write_record(const void *text, size_t size)
 {
     if (mm_options.log != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
         const char *problem = write_in_turn(write_to_log, text, size);
@@ -176,7 +198,16 @@ void mm_sink_write(const void *text, size_t size)
     write_in_turn(write_to_stderr, text, size);
 }
 
+void mm_sink_write(const void *text, size_t size)
+{
+    int cancel_state; /* no end of a process is a cancellation point */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    write_record(text, size);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
 void mm_sink_renew(void)
 {
+    process = mm_os_process_id();
     mm_turn_renew(&turn);
 }

@@ -81,6 +81,7 @@ static void cut_short(void)
     check_cut("abc", 3, "abc");
     check_cut("abcd", 3, "abc...");
     check_cut("abcd", 0, "...");
+    check_cut("\033[1m\n\x7f", 9, "?[1m??");
 }
 
 static void to_a_file(void)

@@ -1,0 +1,64 @@
+/* os.c - the programs that it runs, and the files that it does not read. */
+#include "os.h"
+
+#include "check.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool run(const char *path, char *output, size_t size, size_t *length)
+{
+    static char stack[32 << 10];
+    static const char *const arguments[] = {"echo", "a word", NULL}, *const environment[] = {NULL};
+    struct mm_os_command command = {
+        .path = path,
+        .arguments = arguments,
+        .environment = environment,
+        .stack = stack,
+        .stack_size = sizeof stack,
+        .output = output,
+        .output_size = size,
+        .give_up = mm_os_milliseconds() + 5000,
+    };
+    struct mm_signals signals = mm_os_block_signals();
+    bool ran = mm_os_run(&command, length);
+    mm_os_restore_signals(&signals);
+    return ran;
+}
+
+/* A subreaper gets what the program of a report leaves behind. */
+static void leaves_no_child(void)
+{
+    char output[64];
+    size_t length;
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    CHECK(run("/bin/echo", output, sizeof output, &length));
+    CHECK(length == 7 && memcmp(output, "a word\n", 7) == 0);
+    CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+    CHECK(!run("/etc/passwd", output, sizeof output, &length));
+    CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+static void reads_no_pipe(void)
+{
+    char folder[] = "/tmp/mmshim-os-XXXXXX", path[64];
+    size_t size;
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK(strlen(folder) + sizeof "/pipe" <= sizeof path);
+    strcpy(path, folder);
+    strcat(path, "/pipe");
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK(mm_os_read_file(path, &size) == NULL && errno == 0);
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+}
+
+int main(void)
+{
+    leaves_no_child();
+    reads_no_pipe();
+    return 0;
+}
