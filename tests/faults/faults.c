@@ -219,6 +219,11 @@ static void use_files(void)
         mm_os_write(log, "a line\n", 7);
         mm_os_close(log);
     }
+    int program = mm_os_open_read("/proc/self/exe");
+    if (program >= 0) {
+        mm_os_file_id(program);
+        mm_os_close(program);
+    }
     mm_os_read_file("/proc/self/comm", &length);
     mm_os_host_name(name, sizeof name);
     CHECK(memchr(name, '\0', sizeof name) != NULL);
