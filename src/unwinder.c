@@ -135,21 +135,21 @@ static inline uintptr_t address_of(const struct cursor *at)
 }
 
 /* What the kernel saved when it called a signal handler lies above the handler's frame. */
-READS_STACK static bool leave_signal(struct cursor *at)
+READS_STACK static void leave_signal(struct cursor *at)
 {
-#ifdef __x86_64__
+#if defined __x86_64__
     const ucontext_t *context = (const ucontext_t *)at->sp;
     const greg_t *registers = context->uc_mcontext.gregs;
     *at = (struct cursor){.pc = (uintptr_t)registers[REG_RIP],
                           .sp = (uintptr_t)registers[REG_RSP],
-                          .fp = (uintptr_t)registers[REG_RBP],
-                          .top = mm_os_stack_top((uintptr_t)registers[REG_RSP]),
-                          .interrupted = true};
-    return true;
-#else
-    (void)at;
-    return false;
+                          .fp = (uintptr_t)registers[REG_RBP]};
+#elif defined __aarch64__
+    const ucontext_t *context = (const ucontext_t *)(at->sp + sizeof(siginfo_t));
+    const mcontext_t *registers = &context->uc_mcontext;
+    *at = (struct cursor){.pc = registers->pc, .sp = registers->sp, .fp = registers->regs[29]};
 #endif
+    at->top = mm_os_stack_top(at->sp);
+    at->interrupted = true;
 }
 
 /* To the caller; false at the end, or where nothing is known. */
@@ -158,8 +158,10 @@ READS_STACK static inline bool step(struct cursor *at)
     struct mm_cfi_rule rule = rule_of(address_of(at));
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
-        if (rule.kind == MM_CFI_SIGNAL)
-            return leave_signal(at);
+        if (rule.kind == MM_CFI_SIGNAL) {
+            leave_signal(at);
+            return true;
+        }
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top)
             return false;
         cfa = *(const uintptr_t *)cfa;
