@@ -459,8 +459,10 @@ static void execute(struct machine *machine, struct reader in, uint64_t offset)
 
 static enum mm_cfi_kind kind_of_row(const struct row *row)
 {
-    if (row->unknown || row->is_outermost || row->ra == 0 || row->cfa_at_fp != row->fp_at_fp)
+    if (row->unknown || row->is_outermost || row->cfa_at_fp != row->fp_at_fp)
         return MM_CFI_END;
+    if (row->ra == 0)
+        return row->cfa_register == SP_REGISTER && row->fp == 0 ? MM_CFI_LEAF : MM_CFI_END;
     if (row->cfa_at_fp)
         return MM_CFI_AT_FP;
     if (row->cfa_register == FP_REGISTER)
@@ -468,9 +470,8 @@ static enum mm_cfi_kind kind_of_row(const struct row *row)
     return row->cfa_register == SP_REGISTER ? MM_CFI_SP : MM_CFI_END;
 }
 
-/* On aarch64 a signal handler returns to code of the kernel's that says nothing of itself: Linux
- * left it out of the vDSO's tables in 5.8 and counts on unwinders that know its two instructions.
- */
+/* On aarch64 a signal handler returns to code of the kernel's that says nothing of itself: since
+ * Linux 5.8 it is in no table, and unwinders are to know it by its two instructions. */
 static bool is_signal_return(uintptr_t address)
 {
 #ifdef __aarch64__

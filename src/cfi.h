@@ -18,7 +18,9 @@ enum mm_cfi_kind {
     MM_CFI_FP,      /* `cfa` above the frame pointer */
     MM_CFI_AT_FP,   /* where the word at `cfa` above the frame pointer says, which itself was saved
                        where it points to: a function that aligned its stack */
-    MM_CFI_SIGNAL   /* the kernel's frame below a signal handler's */
+    MM_CFI_SIGNAL,  /* the kernel's frame below a signal handler's */
+    MM_CFI_LEAF     /* as MM_CFI_SP, with nothing saved: the return address is where aarch64's calls
+                       leave it, in the link register */
 };
 
 /* In bytes; fp and ra from the frame's end on, fp is 0 when the register is unchanged. */
