@@ -1,5 +1,6 @@
 #include "cfi.h"
 
+#include "os.h"
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>
@@ -458,8 +459,10 @@ static void execute(struct machine *machine, struct reader in, uint64_t offset)
 
 static enum mm_cfi_kind kind_of_row(const struct row *row)
 {
-    if (row->unknown || row->is_outermost || row->ra == 0 || row->cfa_at_fp != row->fp_at_fp)
+    if (row->unknown || row->is_outermost || row->cfa_at_fp != row->fp_at_fp)
         return MM_CFI_END;
+    if (row->ra == 0)
+        return row->cfa_register == SP_REGISTER && row->fp == 0 ? MM_CFI_LEAF : MM_CFI_END;
     if (row->cfa_at_fp)
         return MM_CFI_AT_FP;
     if (row->cfa_register == FP_REGISTER)
@@ -467,11 +470,26 @@ static enum mm_cfi_kind kind_of_row(const struct row *row)
     return row->cfa_register == SP_REGISTER ? MM_CFI_SP : MM_CFI_END;
 }
 
+/* On aarch64 a signal handler returns to code of the kernel's that says nothing of itself: since
+ * Linux 5.8 it is in no table, and unwinders are to know it by its two instructions. */
+static bool is_signal_return(uintptr_t address)
+{
+#ifdef __aarch64__
+    static const uint32_t sigreturn[] = {0xd2801168 /* mov x8, #139 */, 0xd4000001 /* svc #0 */};
+    uintptr_t code = (address + 3) / 4 * 4; /* `address` may be one less */
+    return mm_os_is_readable((const void *)code) &&
+           memcmp((const void *)code, sigreturn, sizeof sigreturn) == 0;
+#else
+    (void)address;
+    return false;
+#endif
+}
+
 struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address)
 {
     struct description it = {0};
     if (!find_description(address, &it))
-        return (struct mm_cfi_rule){.kind = MM_CFI_END};
+        return (struct mm_cfi_rule){.kind = is_signal_return(address) ? MM_CFI_SIGNAL : MM_CFI_END};
     if (it.of_signal)
         return (struct mm_cfi_rule){.kind = MM_CFI_SIGNAL};
     struct machine machine = {.it = &it};

@@ -3,7 +3,8 @@
  * frame pointer and the return address are. Of the registers only these and the stack pointer are
  * followed; that is enough for what compilers make.
  *
- * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables. */
+ * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and, on
+ * aarch64, the code at an address that no table is about. */
 #ifndef MM_CFI_H
 #define MM_CFI_H
 
@@ -17,7 +18,9 @@ enum mm_cfi_kind {
     MM_CFI_FP,      /* `cfa` above the frame pointer */
     MM_CFI_AT_FP,   /* where the word at `cfa` above the frame pointer says, which itself was saved
                        where it points to: a function that aligned its stack */
-    MM_CFI_SIGNAL   /* the kernel's frame below a signal handler's */
+    MM_CFI_SIGNAL,  /* the kernel's frame below a signal handler's */
+    MM_CFI_LEAF     /* as MM_CFI_SP, with nothing saved: the return address is where aarch64's calls
+                       leave it, in the link register */
 };
 
 /* In bytes; fp and ra from the frame's end on, fp is 0 when the register is unchanged. */

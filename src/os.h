@@ -82,7 +82,7 @@ void mm_os_yield(void);
 /* The same for the caller's `round`th look at what another thread is about to do: it may need a
  * processor that this one's priority keeps from it, so later rounds sleep. */
 void mm_os_wait(unsigned round);
-/* Whether the eight bytes at `start`, 8-aligned, can be read. */
+/* Whether the eight bytes at `start` can be read. */
 bool mm_os_is_readable(const void *start);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);

@@ -108,6 +108,7 @@ static inline struct mm_cfi_rule rule_of(uintptr_t address)
 struct cursor {
     uintptr_t pc, sp, fp;
     const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
+    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
     uintptr_t top;                  /* above the whole stack */
     bool interrupted;               /* by a signal: pc is not where a call returns to */
 };
@@ -125,6 +126,7 @@ static inline __attribute__((always_inline)) struct cursor here(void)
 #endif
     at.top = mm_os_stack_top(at.sp);
     at.pc_at = at.fp_at = NULL;
+    at.link = 0; /* the function that this is in has saved it */
     at.interrupted = true;
     return at;
 }
@@ -135,21 +137,37 @@ static inline uintptr_t address_of(const struct cursor *at)
 }
 
 /* What the kernel saved when it called a signal handler lies above the handler's frame. */
-READS_STACK static bool leave_signal(struct cursor *at)
+READS_STACK static void leave_signal(struct cursor *at)
 {
-#ifdef __x86_64__
+#if defined __x86_64__
     const ucontext_t *context = (const ucontext_t *)at->sp;
     const greg_t *registers = context->uc_mcontext.gregs;
     *at = (struct cursor){.pc = (uintptr_t)registers[REG_RIP],
                           .sp = (uintptr_t)registers[REG_RSP],
-                          .fp = (uintptr_t)registers[REG_RBP],
-                          .top = mm_os_stack_top((uintptr_t)registers[REG_RSP]),
-                          .interrupted = true};
-    return true;
-#else
-    (void)at;
-    return false;
+                          .fp = (uintptr_t)registers[REG_RBP]};
+#elif defined __aarch64__
+    const ucontext_t *context = (const ucontext_t *)(at->sp + sizeof(siginfo_t));
+    const mcontext_t *registers = &context->uc_mcontext;
+    *at = (struct cursor){.pc = registers->pc,
+                          .sp = registers->sp,
+                          .fp = registers->regs[29],
+                          .link = registers->regs[30]};
 #endif
+    at->top = mm_os_stack_top(at->sp);
+    at->interrupted = true;
+}
+
+/* Out of a function that a signal interrupted while it had saved nothing: its frame may be empty.
+ */
+static bool leave_leaf(struct cursor *at, int32_t size)
+{
+    if (at->link == 0 || size < 0 || (uintptr_t)size >= FRAME_MOST)
+        return false;
+    *at = (struct cursor){.pc = mm_cfi_plain_address(at->link),
+                          .sp = at->sp + (uintptr_t)size,
+                          .fp = at->fp,
+                          .top = at->top};
+    return true;
 }
 
 /* To the caller; false at the end, or where nothing is known. */
@@ -158,8 +176,12 @@ READS_STACK static inline bool step(struct cursor *at)
     struct mm_cfi_rule rule = rule_of(address_of(at));
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
-        if (rule.kind == MM_CFI_SIGNAL)
-            return leave_signal(at);
+        if (rule.kind == MM_CFI_SIGNAL) {
+            leave_signal(at);
+            return true;
+        }
+        if (rule.kind == MM_CFI_LEAF)
+            return leave_leaf(at, rule.cfa);
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top)
             return false;
         cfa = *(const uintptr_t *)cfa;

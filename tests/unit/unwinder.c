@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <unwind.h>
 
 enum { DEEP = 12, PAST_WALKER = 1 };
@@ -157,6 +159,29 @@ __attribute__((noinline)) static void through_a_signal(unsigned depth)
     raise(SIGUSR1);
 }
 
+/* Interrupted in a function that calls none, and so has saved nothing. */
+__attribute__((noinline)) static void in_a_leaf(long process, long thread)
+{
+#if defined __x86_64__
+    long number = SYS_tgkill;
+    __asm__ volatile("syscall"
+                     : "+a"(number)
+                     : "D"(process), "S"(thread), "d"(SIGUSR1)
+                     : "rcx", "r11", "memory");
+#elif defined __aarch64__
+    register long x0 __asm__("x0") = process, x1 __asm__("x1") = thread, x2 __asm__("x2") = SIGUSR1,
+                     x8 __asm__("x8") = SYS_tgkill;
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x8) : "memory");
+#endif
+}
+
+__attribute__((noinline)) static void through_a_leaf(unsigned depth)
+{
+    depth_in_callback = depth;
+    in_a_leaf(getpid(), syscall(SYS_gettid));
+    __asm__ volatile("");
+}
+
 static shape *const shapes[] = {
     plain,
     many_registers,
@@ -167,6 +192,7 @@ static shape *const shapes[] = {
     aligned_on_the_stack,
     through_libc,
     through_a_signal,
+    through_a_leaf,
 };
 static const unsigned shape_count = sizeof shapes / sizeof shapes[0];
 
@@ -194,10 +220,11 @@ static void as_the_compiler(void)
     in_all_shapes(0, NULL);
     handle_signals(SA_ONSTACK);
     through_a_signal(0);
-    CHECK(compared >= DEEP + 1); /* sanitizers compare once more in qsort() */
+    through_a_leaf(0);
+    CHECK(compared >= DEEP + 2); /* sanitizers compare once more in qsort() */
     handle_signals(0);
     check_in_threads(2, in_all_shapes, NULL);
-    CHECK(compared >= 3 * DEEP + 1);
+    CHECK(compared >= 3 * DEEP + 2);
 }
 
 /* --- by frame pointers: this file is compiled with them --- */
