@@ -130,7 +130,7 @@ static bool is_guest(void)
 /* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
 static const char *write_as_guest(const void *text, size_t size)
 {
-    struct log_file own;
+    struct log_file own = {.fd = -1};
     const char *problem = open_log(&own);
     if (problem != NULL)
         return problem;
