@@ -18,10 +18,10 @@ void mm_next_free(void *block);
 size_t mm_next_usable_size(void *block);
 
 /* For mm_registry_around(): the size of a block that may be gone, because somebody gave it back
- * round us (MM_DEEPBIND=keep). 0 when what lies right below it, which libc reads, is unmapped. */
+ * round us (MM_DEEPBIND=keep). 0 when its start, next to which libc keeps the size, is unmapped. */
 static inline size_t mm_next_size_if_there(void *block)
 {
-    return mm_os_is_readable((char *)block - sizeof(uint64_t)) ? mm_next_usable_size(block) : 0;
+    return mm_os_is_readable(block) ? mm_next_usable_size(block) : 0;
 }
 
 #endif
