@@ -239,8 +239,7 @@ static enum verdict free_slot(const void *ptr)
     uintptr_t address = (uintptr_t)ptr;
     struct mm_batch *batch = mm_batch_at(address);
     struct mm_slot slot = mm_batch_slot(batch, address);
-    /* Below 64 but while another thread makes a new batch of a line that this free is too late for.
-     */
+    /* Not below 64 only where this free comes too late and the line is just made a new batch. */
     unsigned index = slot.index % MM_WORD_BITS;
     uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
     if (mm_unlikely(!slot.starts || !(live >> index & 1))) {
