@@ -78,6 +78,7 @@ size_class arena backtrace module seen sink suppress unwinder next_libc
 options next cfi
 bitmap out
 os
+kernel
 include/memory_manager
 '
 # Files that implement a header of another name.

@@ -1,5 +1,6 @@
 #include "os.h"
 
+#include "kernel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,10 +12,8 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,54 +118,45 @@ size_t mm_os_page_size(void)
 size_t mm_os_physical_memory(void)
 {
     struct sysinfo info;
-    return sysinfo(&info) == 0 ? (size_t)info.totalram * info.mem_unit : (size_t)1 << 30;
+    return mm_kernel_sysinfo(&info) ? (size_t)info.totalram * info.mem_unit : (size_t)1 << 30;
 }
 
 size_t mm_os_address_space_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    if (!mm_kernel_getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     return limit.rlim_cur;
 }
 
 void *mm_os_reserve(size_t size)
 {
-    void *start = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return start == MAP_FAILED ? NULL : start;
+    return mm_kernel_mmap(size, PROT_NONE);
 }
 
 void *mm_os_map(size_t size)
 {
-    void *start = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return start == MAP_FAILED ? NULL : start;
+    return mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
 }
 
 bool mm_os_commit(void *start, size_t size)
 {
-    int saved_errno = errno;
-    bool committed = mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
-    errno = saved_errno;
-    return committed;
+    return mm_kernel_mprotect(start, size, PROT_READ | PROT_WRITE);
 }
 
 bool mm_os_make_readable(void *start, size_t size)
 {
-    return mprotect(start, size, PROT_READ) == 0;
+    return mm_kernel_mprotect(start, size, PROT_READ);
 }
 
 bool mm_os_purge(void *start, size_t size)
 {
-    int saved_errno = errno; /* free() purges, and must keep it */
-    bool purged = madvise(start, size, MADV_DONTNEED) == 0;
-    errno = saved_errno;
-    return purged;
+    return mm_kernel_madvise(start, size, MADV_DONTNEED);
 }
 
 void mm_os_release(void *start, size_t size)
 {
-    munmap(start, size);
+    mm_kernel_munmap(start, size);
 }
 
 uint64_t mm_os_milliseconds(void)
@@ -398,8 +388,10 @@ static const char *read_opened(int fd, size_t *size)
     }
     size_t capacity = (size_t)status.st_size + 1;
     char *text = mm_os_map(capacity);
-    if (text == NULL)
+    if (text == NULL) {
+        errno = ENOMEM;
         return NULL;
+    }
     size_t got = 1;
     for (*size = 0; got > 0 && *size < capacity; *size += got)
         got = mm_os_read(fd, text + *size, capacity - *size);

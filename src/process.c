@@ -16,6 +16,7 @@ static _Atomic bool started;
 static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
 static bool threads_at_fork;
+static _Atomic pthread_t starting_thread; /* 0: none */
 static _Atomic pid_t process; /* but for the child of a vfork(), which runs no handler */
 
 /* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
@@ -91,7 +92,6 @@ static void start(const struct mm_process_config *config)
     mm_process_classes = mm_class_of_size(config->slot_max) + 1;
     mm_batch_slots_most = config->batch_slots;
     mm_heap_on_freed_twice = report_freed_twice;
-    mm_registry_reserve();
     mm_arena_reserve(config->arena_size);
     atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     if (!mm_stacks_start(&config->stacks))
@@ -112,8 +112,10 @@ static void watch_forks(void)
 bool mm_process_start(const struct mm_process_config *config)
 {
     mm_lock(&start_lock);
-    if (!atomic_load_explicit(&started, memory_order_relaxed))
+    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        mm_registry_reserve();
         start(config);
+    }
     mm_unlock(&start_lock);
     watch_forks();
     return mm_arena.size != 0;
@@ -141,13 +143,30 @@ void mm_process_keep_to_address_space_limit(void)
         mm_arena_shrink(mm_os_address_space_limit());
 }
 
-/* The program's main() finds errno 0, and a first free() keeps it. */
+/* The registry comes first, so that what the start itself asks for is forwarded, and known. The
+ * program's main() finds errno 0, and a first free() keeps it. */
 static void start_by_default(void)
 {
     int saved_errno = errno;
-    struct mm_process_config config = mm_process_default_config();
-    mm_process_start(&config);
+    mm_lock(&start_lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        atomic_store_explicit(&starting_thread, pthread_self(), memory_order_relaxed);
+        mm_registry_reserve();
+        struct mm_process_config config = mm_process_default_config();
+        start(&config);
+        atomic_store_explicit(&starting_thread, 0, memory_order_relaxed);
+    }
+    mm_unlock(&start_lock);
+    watch_forks();
     errno = saved_errno;
+}
+
+/* Of libc's functions that a start calls, another preloaded library may have its own, which
+ * allocate. */
+static bool is_starting(void)
+{
+    pthread_t thread = atomic_load_explicit(&starting_thread, memory_order_relaxed);
+    return thread != 0 && thread == pthread_self();
 }
 
 struct mm_heap *mm_process_heap(void)
@@ -155,6 +174,8 @@ struct mm_heap *mm_process_heap(void)
     struct mm_heap *heap = mm_tls_heap;
     if (heap != &mm_heap_none)
         return heap;
+    if (is_starting())
+        return NULL;
     if (!mm_process_started())
         start_by_default();
     /* The start may have allocated, and so attached a heap already. */

@@ -348,7 +348,7 @@ static void one_by_one(void)
     for (unsigned call = 0; call < SEAM_CALLS; call++)
         counts[call] += seam_count((enum seam_call)call);
     start_anew();
-    counts[SEAM_munmap] += seam_count(SEAM_munmap);
+    counts[SEAM_mm_kernel_munmap] += seam_count(SEAM_mm_kernel_munmap);
     for (unsigned call = 0; call < SEAM_CALLS; call++) {
         dprintf(caught.original, "%s: %u calls\n", seam_name((enum seam_call)call), counts[call]);
         CHECK(counts[call] > 0);
@@ -371,7 +371,7 @@ static void patience(void)
 {
     CHECK_EQUAL(mem_mngr_init(), 0);
     mem_mngr_free(mem_mngr_alloc(100000)); /* the registry's part is there already */
-    seam_fail(SEAM_mprotect, 1, true, 0);
+    seam_fail(SEAM_mm_kernel_mprotect, 1, true, 0);
     void *list = NULL;
     for (unsigned i = 0; i < 20000; i++) {
         void **block = mem_mngr_alloc(500);
@@ -379,7 +379,7 @@ static void patience(void)
         *block = list;
         list = block;
     }
-    CHECK(seam_count(SEAM_mprotect) > 10 && seam_count(SEAM_mprotect) < 100);
+    CHECK(seam_count(SEAM_mm_kernel_mprotect) > 10 && seam_count(SEAM_mm_kernel_mprotect) < 100);
     seam_heal();
     for (unsigned i = 0; i < 10000; i++) {
         void **block = mem_mngr_alloc(500);

@@ -1,6 +1,7 @@
 #include "seam.h"
 
 #include "check.h"
+#include "kernel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,10 +13,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,7 +86,8 @@ static bool fails(enum seam_call call, int usual_error)
     bool planned = plan.call == call && number >= plan.from && number <= plan.to;
     if (!planned && !fails_at_random())
         return false;
-    errno = plan.error != 0 ? plan.error : usual_error;
+    if (plan.error != 0 || usual_error != 0)
+        errno = plan.error != 0 ? plan.error : usual_error;
     return true;
 }
 
@@ -115,12 +115,12 @@ static void *page_start(void *start)
 }
 
 /* Aligned as such a page would be: the ends that are too much go back. */
-static void *map_pages(void *at, size_t size, int access, int flags, int fd, off_t offset)
+static void *map_pages(size_t size, int access)
 {
     size = whole_pages(size);
-    char *start = mmap(at, size + page, access, flags, fd, offset);
-    if (start == MAP_FAILED)
-        return MAP_FAILED;
+    char *start = mm_kernel_mmap(size + page, access);
+    if (start == NULL)
+        return NULL;
     size_t before = whole_pages((uintptr_t)start) - (uintptr_t)start;
     CHECK(before == 0 || munmap(start, before) == 0);
     CHECK(munmap(start + before + size, page - before) == 0);

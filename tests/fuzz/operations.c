@@ -228,7 +228,8 @@ static void free_anything(void)
 
 static void refuse(void)
 {
-    static const enum seam_call calls[] = {SEAM_mmap, SEAM_mprotect, SEAM_madvise, SEAM_munmap};
+    static const enum seam_call calls[] = {SEAM_mm_kernel_mmap, SEAM_mm_kernel_mprotect,
+                                           SEAM_mm_kernel_madvise, SEAM_mm_kernel_munmap};
     run.refusing = true;
     unsigned what = take(1);
     if (what % 8 == 0)
