@@ -139,9 +139,9 @@ void *mm_next_memalign(size_t alignment, size_t size)
     return CALL_OR(NULL, MEMALIGN, void *(*)(size_t, size_t), alignment, size);
 }
 
-void mm_next_free(void *block)
+void mm_next_free(void *block, size_t size)
 {
-    adapt_to_free(mm_next_usable_size(block));
+    adapt_to_free(size);
     CALL_OR((void)0, FREE, void (*)(void *), block);
 }
 

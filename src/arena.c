@@ -13,6 +13,7 @@
  * arena, and so told as interior like any other of its kind. */
 #define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
 #define PATIENCE_MOST 1023u
+#define DIRTY_SLACK   ((size_t)4 << 20)    /* see mm_arena_keep_within_most() */
 #define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
@@ -33,6 +34,8 @@ static struct {
     uint64_t *pool, *dirty, *old; /* a word a group */
     size_t first_group;           /* no group below it has a bit in pool */
     size_t dirty_chunks, taken_chunks;
+    size_t others;              /* bytes that the program holds beside the arena's */
+    size_t most;                /* bytes that it ever held of both */
     uint32_t patience, unasked; /* see may_ask() */
     _Atomic uint64_t next_tick;
 } state;
@@ -189,6 +192,7 @@ void mm_arena_release(void)
     release_all();
     state.pool = NULL;
     state.first_group = state.dirty_chunks = state.taken_chunks = 0;
+    state.others = state.most = 0;
     state.patience = state.unasked = 0;
     atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
 }
@@ -268,10 +272,14 @@ static bool extend_pool(void)
     return true;
 }
 
+static size_t groups_in_use(void)
+{
+    return (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+}
+
 static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
 {
-    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    for (size_t group = state.first_group; group < bound; group++) {
+    for (size_t group = state.first_group; group < groups_in_use(); group++) {
         unsigned start;
         if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
             *chunk = group * MM_WORD_BITS + start;
@@ -296,6 +304,15 @@ static bool find_chunks(unsigned order, size_t *chunk)
     return true;
 }
 
+/* Bytes; and notes whether it is more than ever. */
+static size_t held(void)
+{
+    size_t now = (state.taken_chunks << MM_CHUNK_SHIFT) + state.others;
+    if (now > state.most)
+        state.most = now;
+    return now;
+}
+
 void *mm_arena_take_chunks(unsigned order, bool *zero)
 {
     void *start = NULL;
@@ -310,6 +327,7 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
         state.pool[group] &= ~run;
         state.dirty[group] &= ~run;
         state.old[group] &= ~run;
+        held();
         start = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
     }
     mm_unlock(&mm_arena_lock);
@@ -353,18 +371,36 @@ static size_t purge(size_t group, uint64_t run)
     return purged << MM_CHUNK_SHIFT;
 }
 
-/* `all`, or only what was dirty at the last tick already and what is dirty now becomes old. */
-static size_t purge_groups(bool all)
+/* What was dirty at the last tick already; what is dirty now becomes old. */
+static void purge_old(void)
 {
-    size_t purged = 0;
-    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    for (size_t group = state.first_group; state.dirty_chunks > 0 && group < bound; group++) {
+    for (size_t group = state.first_group; state.dirty_chunks > 0 && group < groups_in_use();
+         group++) {
         if (state.dirty[group] == 0)
             continue;
-        purged += purge(group, all ? state.dirty[group] : state.old[group]);
+        purge(group, state.old[group]);
         state.old[group] = state.dirty[group];
     }
+}
+
+/* From the end, which is used again last, group by group until so many chunks are left. */
+static size_t purge_down_to(size_t chunks)
+{
+    size_t purged = 0;
+    for (size_t group = groups_in_use();
+         group-- > state.first_group && state.dirty_chunks > chunks;)
+        purged += purge(group, state.dirty[group]);
     return purged;
+}
+
+void mm_arena_keep_within_most(size_t others)
+{
+    mm_lock(&mm_arena_lock);
+    state.others = others;
+    size_t room = mm_arena.size != 0 ? state.most - held() : 0;
+    if (state.dirty_chunks << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
+        purge_down_to(room >> MM_CHUNK_SHIFT);
+    mm_unlock(&mm_arena_lock);
 }
 
 void mm_arena_tick(void)
@@ -375,7 +411,7 @@ void mm_arena_tick(void)
     mm_lock(&mm_arena_lock);
     if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
         atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
-        purge_groups(false);
+        purge_old();
     }
     mm_unlock(&mm_arena_lock);
 }
@@ -383,7 +419,7 @@ void mm_arena_tick(void)
 size_t mm_arena_trim(void)
 {
     mm_lock(&mm_arena_lock);
-    size_t purged = mm_arena.size != 0 ? purge_groups(true) : 0;
+    size_t purged = mm_arena.size != 0 ? purge_down_to(0) : 0;
     mm_unlock(&mm_arena_lock);
     return purged;
 }
@@ -410,8 +446,7 @@ uint32_t mm_arena_take_lines(uint32_t count)
 static size_t pooled_chunks(void)
 {
     size_t chunks = 0;
-    size_t bound = (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    for (size_t group = state.first_group; group < bound; group++)
+    for (size_t group = state.first_group; group < groups_in_use(); group++)
         chunks += mm_bit_count(state.pool[group]);
     return chunks;
 }

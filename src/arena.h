@@ -74,6 +74,10 @@ uint32_t mm_arena_take_lines(uint32_t count);
 
 /* Purges what has been unused long enough. Cheap when it is not yet time. */
 void mm_arena_tick(void);
+/* The program holds `others` bytes beside what is taken here. Purges at once what is dirty beyond
+ * the most that it ever held of both, but for some MiB: where it never used more before, in a
+ * container with little memory, say, it may not be able to. */
+void mm_arena_keep_within_most(size_t others);
 /* Purges all that is unused; bytes purged. */
 size_t mm_arena_trim(void);
 

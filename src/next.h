@@ -14,7 +14,8 @@ void *mm_next_malloc(size_t size);
 void *mm_next_calloc(size_t count, size_t size);
 void *mm_next_realloc(void *block, size_t size);
 void *mm_next_memalign(size_t alignment, size_t size);
-void mm_next_free(void *block);
+/* `size` is what mm_next_usable_size() says of it. */
+void mm_next_free(void *block, size_t size);
 size_t mm_next_usable_size(void *block);
 
 /* For mm_registry_around(): the size of a block that may be gone, because somebody gave it back

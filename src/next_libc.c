@@ -23,8 +23,9 @@ void *mm_next_memalign(size_t alignment, size_t size)
     return memalign(alignment, size);
 }
 
-void mm_next_free(void *block)
+void mm_next_free(void *block, size_t size)
 {
+    (void)size;
     free(block);
 }
 

@@ -12,6 +12,7 @@
 #define LEAF_GROUPS  (LEAF_WORDS / GROUP_WORDS)
 #define GATES        16u
 #define CACHE_LINE   64u
+#define MUCH         ((int64_t)1 << 20)
 
 /* The words of both bits lie side by side, so that a free touches one cache line. */
 struct word {
@@ -29,11 +30,12 @@ struct leaf {
 };
 
 /* A thread goes through one of several gates, by the address of its stack, so that threads seldom
- * write to the same cache line; fork() closes all of them. The count of live blocks is kept by gate
- * as well. */
+ * write to the same cache line; fork() closes all of them. What the live blocks come to is kept by
+ * gate as well: only the sums over all gates mean anything. */
 static struct mm_gate {
     _Alignas(CACHE_LINE) _Atomic unsigned inside; /* threads, and those about to find it closed */
-    _Atomic int64_t count;
+    _Atomic int64_t count, bytes;
+    _Atomic int64_t told; /* bytes, when mm_registry_hold() last returned true */
 } gates[GATES];
 static _Atomic bool closed;
 static struct mm_lock closed_lock = MM_LOCK_INIT; /* held while closed */
@@ -69,8 +71,11 @@ void mm_registry_release(void)
     leaves = NULL;
     atomic_store(&some_unknown, false);
     atomic_store(&highest_leaf, NULL);
-    for (unsigned i = 0; i < GATES; i++)
+    for (unsigned i = 0; i < GATES; i++) {
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
+        atomic_store_explicit(&gates[i].bytes, 0, memory_order_relaxed);
+        atomic_store_explicit(&gates[i].told, 0, memory_order_relaxed);
+    }
 }
 
 void mm_registry_leave(struct mm_gate *gate)
@@ -106,14 +111,35 @@ struct mm_gate *mm_registry_enter(void)
     return gate;
 }
 
+/* Who passes no gate is alone. */
+static int64_t add(_Atomic int64_t *sum, int64_t change, bool alone)
+{
+    if (!alone)
+        return atomic_fetch_add_explicit(sum, change, memory_order_relaxed) + change;
+    int64_t now = atomic_load_explicit(sum, memory_order_relaxed) + change;
+    atomic_store_explicit(sum, now, memory_order_relaxed);
+    return now;
+}
+
+static struct mm_gate *or_first(struct mm_gate *gate)
+{
+    return gate != NULL ? gate : &gates[0];
+}
+
 static void count(struct mm_gate *gate, int64_t change)
 {
-    if (gate == NULL) {
-        int64_t now = atomic_load_explicit(&gates[0].count, memory_order_relaxed);
-        atomic_store_explicit(&gates[0].count, now + change, memory_order_relaxed);
-    } else {
-        atomic_fetch_add_explicit(&gate->count, change, memory_order_relaxed);
-    }
+    add(&or_first(gate)->count, change, gate == NULL);
+}
+
+bool mm_registry_hold(struct mm_gate *gate, int64_t change)
+{
+    struct mm_gate *noted = or_first(gate);
+    int64_t bytes = add(&noted->bytes, change, gate == NULL);
+    int64_t told = atomic_load_explicit(&noted->told, memory_order_relaxed);
+    if (bytes - told < MUCH && told - bytes < MUCH)
+        return false;
+    atomic_store_explicit(&noted->told, bytes, memory_order_relaxed);
+    return true;
 }
 
 static struct leaf *leaf_of(uintptr_t address)
@@ -350,12 +376,26 @@ void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), si
     return address - block < *size ? (void *)block : NULL;
 }
 
+/* Less than nothing while another thread is between two gates. */
+static size_t at_least_none(int64_t sum)
+{
+    return sum > 0 ? (size_t)sum : 0;
+}
+
 size_t mm_registry_count(void)
 {
     int64_t count = 0;
     for (unsigned i = 0; i < GATES; i++)
         count += atomic_load_explicit(&gates[i].count, memory_order_relaxed);
-    return count > 0 ? (size_t)count : 0;
+    return at_least_none(count);
+}
+
+size_t mm_registry_bytes(void)
+{
+    int64_t bytes = 0;
+    for (unsigned i = 0; i < GATES; i++)
+        bytes += atomic_load_explicit(&gates[i].bytes, memory_order_relaxed);
+    return at_least_none(bytes);
 }
 
 void mm_registry_lock_all(void)

@@ -41,6 +41,10 @@ bool mm_registry_was_block(const void *pointer);
  * when there is none. Takes turns with other threads inside, for some 100 ns. */
 void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size);
 size_t mm_registry_count(void);
+/* Notes that the blocks have become larger by `change` bytes altogether, or smaller. True when they
+ * changed by a MiB or more since it was last true, as far as this gate saw. */
+bool mm_registry_hold(struct mm_gate *gate, int64_t change);
+size_t mm_registry_bytes(void);
 
 /* For fork(). */
 void mm_registry_lock_all(void);

@@ -60,18 +60,32 @@ static void note_forwarded(const void *block, size_t size)
 
 enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
 
+static void *call_next(enum forward how, size_t size, size_t alignment)
+{
+    return how == FORWARD_MALLOC   ? mm_next_malloc(size)
+           : how == FORWARD_CALLOC ? mm_next_calloc(1, size)
+                                   : mm_next_memalign(alignment, size);
+}
+
+/* Outside of any gate. */
+static void keep_within_most(bool much_changed)
+{
+    if (mm_unlikely(much_changed))
+        mm_arena_keep_within_most(mm_registry_bytes());
+}
+
 static void *forward(enum forward how, size_t size, size_t alignment)
 {
     struct mm_gate *gate = mm_registry_enter();
-    void *block = how == FORWARD_MALLOC   ? mm_next_malloc(size)
-                  : how == FORWARD_CALLOC ? mm_next_calloc(1, size)
-                                          : mm_next_memalign(alignment, size);
+    void *block = call_next(how, size, alignment);
     if (block != NULL && !mm_registry_add(gate, block)) {
-        mm_next_free(block);
+        mm_next_free(block, mm_next_usable_size(block));
         block = NULL;
         errno = ENOMEM;
     }
+    bool much = block != NULL && mm_registry_hold(gate, (int64_t)mm_next_usable_size(block));
     mm_registry_leave(gate);
+    keep_within_most(much);
     if (block != NULL)
         note_forwarded(block, size);
     return block;
@@ -259,12 +273,15 @@ static enum verdict free_outside(void *ptr)
         mm_process_heap();
     struct mm_tracer *tracer = own_tracer();
     struct mm_gate *gate = mm_registry_enter();
-    bool known = mm_registry_remove(gate, ptr);
+    bool known = mm_registry_remove(gate, ptr), much = false;
     if (known) {
+        size_t size = mm_next_usable_size(ptr);
         mm_stacks_forwarded_freed(tracer, ptr);
-        mm_next_free(ptr);
+        much = mm_registry_hold(gate, -(int64_t)size);
+        mm_next_free(ptr, size);
     }
     mm_registry_leave(gate);
+    keep_within_most(much);
     enum verdict verdict = known ? OK : verdict_of_outside(ptr);
     errno = saved_errno;
     return verdict;
@@ -303,10 +320,14 @@ static enum verdict realloc_outside(void **block, size_t size)
         return verdict_of_outside(*block);
     }
     mm_stacks_forwarded_freed(tracer, *block);
+    int64_t old_size = (int64_t)mm_next_usable_size(*block);
     void *moved = mm_next_realloc(*block, size);
-    mm_registry_add_moved(gate, moved != NULL ? moved : *block);
+    void *kept = moved != NULL ? moved : *block;
+    mm_registry_add_moved(gate, kept);
+    bool much = mm_registry_hold(gate, (int64_t)mm_next_usable_size(kept) - old_size);
     mm_registry_leave(gate);
-    note_forwarded(moved != NULL ? moved : *block, size);
+    keep_within_most(much);
+    note_forwarded(kept, size);
     *block = moved;
     return OK;
 }

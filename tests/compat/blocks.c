@@ -2,6 +2,7 @@
  *
  *   blocks              allocates, fills, resizes, frees, and prints a sum over what it read back
  *   blocks keep         the same while a million small blocks stay live
+ *   blocks phases       40 MiB of blocks of one size, then as much of another, small ones and large
  *   blocks double-free  fills 8 MiB with small blocks and frees the last of them twice
  */
 #include <pthread.h>
@@ -17,7 +18,8 @@ enum {
     SMALL_BLOCKS = 131072,
     SMALL_SIZE = 64,
     KEPT_BLOCKS = 1000000,
-    KEPT_SIZE = 24
+    KEPT_SIZE = 24,
+    PHASE_BYTES = 40 << 20
 };
 
 struct block {
@@ -141,6 +143,27 @@ static int keep_while_running(void)
     return status;
 }
 
+static int run_phases(void)
+{
+    static const size_t sizes[] = {48, 100000, 1024, 500000, 7000, 70000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        void *kept = NULL;
+        int count = 0;
+        for (size_t size = sizes[i]; (size_t)count < PHASE_BYTES / size; count++) {
+            void **block = malloc(size);
+            if (block == NULL) {
+                perror("malloc");
+                return 1;
+            }
+            memset(block, count, size);
+            *block = kept;
+            kept = block;
+        }
+        printf("%zu: freed %d of %d\n", sizes[i], free_chain(kept), count);
+    }
+    return 0;
+}
+
 static int free_twice(void)
 {
     void **last = allocate_chain(SMALL_BLOCKS, SMALL_SIZE);
@@ -160,9 +183,12 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "keep") == 0) {
         return keep_while_running();
     }
+    if (strcmp(argv[1], "phases") == 0) {
+        return run_phases();
+    }
     if (strcmp(argv[1], "double-free") == 0) {
         return free_twice();
     }
-    fprintf(stderr, "usage: %s [keep|double-free]\n", argv[0]);
+    fprintf(stderr, "usage: %s [keep|phases|double-free]\n", argv[0]);
     return 2;
 }

@@ -204,6 +204,34 @@ static void ticks(void)
     mm_arena_release();
 }
 
+/* 24 MiB are the most that the program ever held: what is dirty may fill what is missing. */
+static void within_most(void)
+{
+    char *taken[3 * CHUNKS / 16];
+    size_t count = sizeof taken / sizeof taken[0], mib = (size_t)1 << 20;
+    bool zero;
+    CHECK(mm_arena_reserve(4 * SIZE));
+    for (size_t i = 0; i < count; i++)
+        memset(taken[i] = take(4, &zero), 1, length(4));
+    for (size_t i = 0; i < count; i++)
+        mm_arena_give_chunks(taken[i], 4);
+    CHECK_EQUAL(mm_arena_usage().dirty, 24 * mib);
+    mm_arena_keep_within_most(4 * mib);
+    CHECK_EQUAL(mm_arena_usage().dirty, 24 * mib);
+    mm_arena_keep_within_most(5 * mib);
+    CHECK(mm_arena_usage().dirty <= 19 * mib && mm_arena_usage().dirty > 14 * mib);
+    mm_arena_keep_within_most(24 * mib);
+    CHECK_EQUAL(mm_arena_usage().dirty, 0);
+    /* What goes on at that level keeps its pages. */
+    char *chunks = take(4, &zero);
+    memset(chunks, 1, length(4));
+    mm_arena_give_chunks(chunks, 4);
+    mm_arena_keep_within_most(24 * mib);
+    CHECK_EQUAL(mm_arena_usage().dirty, mib);
+    mm_arena_release();
+    mm_arena_keep_within_most(mib);
+}
+
 static void lines(void)
 {
     CHECK(mm_arena_reserve((size_t)1 << 20));
@@ -320,6 +348,7 @@ int main(void)
     fragmentation();
     trimming();
     ticks();
+    within_most();
     lines();
     units();
     shrinking();

@@ -26,6 +26,29 @@ static bool strike(const void *block)
     return struck;
 }
 
+static bool hold(int64_t change)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    bool grew = mm_registry_hold(gate, change);
+    mm_registry_leave(gate);
+    return grew;
+}
+
+/* True each time that a MiB has come to it, or gone. */
+static void bytes(void)
+{
+    const int64_t much = (int64_t)1 << 20;
+    CHECK(mm_registry_reserve());
+    CHECK(!hold(much - 1) && hold(1) && !hold(much - 1));
+    CHECK_EQUAL(mm_registry_bytes(), 2 * much - 1);
+    CHECK(!hold(1 - much) && !hold(1 - much) && hold(-1));
+    CHECK_EQUAL(mm_registry_bytes(), 0);
+    CHECK(hold(10 * much) && hold(-much) && !hold(much - 1));
+    CHECK_EQUAL(mm_registry_bytes(), 10 * much - 1);
+    mm_registry_release();
+    CHECK_EQUAL(mm_registry_bytes(), 0);
+}
+
 static size_t endless(void *block)
 {
     (void)block;
@@ -291,6 +314,7 @@ int main(void)
 {
     without_a_map();
     in_and_out();
+    bytes();
     elsewhere();
     unknown_blocks();
     nearest();
