@@ -22,6 +22,7 @@ enum {
     BREATHERS = 1,
     THREADS = SERVERS + SPAWNERS + FORKERS + BREATHERS,
     SESSIONS = 2000,
+    FORKER_SESSIONS = 200, /* few: it comes round to them much slower than the servers */
     SESSION_MAX = 8192,
     REQUEST_BLOCKS = 40,
     ANSWERS = 4096,
@@ -130,15 +131,17 @@ _Noreturn static void be_child(struct worker *me)
     for (unsigned i = 0; i < CHILD_REQUESTS; i++)
         tend_session(&me->random, &me->sessions[i]);
     live_briefly(&(uint64_t){stress_seed((unsigned)getpid())});
-    end_sessions(me->sessions, SESSIONS);
+    end_sessions(me->sessions, FORKER_SESSIONS);
     _exit(EXIT_SUCCESS);
 }
+
+_Static_assert(CHILD_REQUESTS <= FORKER_SESSIONS, "a child tends its parent's sessions");
 
 static void *fork_on(void *argument)
 {
     struct worker *me = argument;
     while (!stop) {
-        handle_request(&me->random, me->sessions, SESSIONS);
+        handle_request(&me->random, me->sessions, FORKER_SESSIONS);
         pid_t child = fork();
         if (child == 0)
             be_child(me);
