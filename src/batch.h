@@ -14,18 +14,21 @@
  * The live bit is the only truth about a slot: a claimed slot is not live, so freeing it is a
  * double free.
  *
- * A batch is in one of three states for its owner:
+ * A batch is in one of four states for its owner:
  *
  *   current    the one that its list hands out from (mm_bin.batch)
+ *   full       in no queue; few of its slots are free
  *   available  in its list's queue: at least a quarter of its slots is free, or an eighth in a
  *              list of many batches
- *   full       in no queue; fewer slots than that are free
+ *   sparse     in its list's other queue, which is used when that one is empty: at least half of
+ *              its slots are free, and if it is left alone the rest may become so, too
  *
  * `until` counts down the frees that it takes to leave the state: a full batch becomes available,
- * an available one wholly free. This is the only thing that a local free has to look at besides the
- * words, and why a batch comes back with several free slots at once: otherwise random replacement
- * would cost one walk through the slow path for each request. A current batch awaits nothing: how
- * many of its slots are free is looked at when the claimed ones have run out. */
+ * an available one sparse, a sparse one wholly free. This is the only thing that a local free has
+ * to look at besides the words, and why a batch comes back with several free slots at once:
+ * otherwise random replacement would cost one walk through the slow path for each request. A
+ * current batch awaits nothing: how many of its slots are free is looked at when the claimed ones
+ * have run out. */
 #ifndef MM_BATCH_H
 #define MM_BATCH_H
 
@@ -40,7 +43,7 @@
  * looked at; TRACED, some slot's free is to be noted (stacks.h). Only the owner changes TRACED. */
 enum mm_tag { MM_IDLE = 0, MM_QUEUED = 1, MM_TRACED = 2, MM_TAGS = MM_QUEUED | MM_TRACED };
 
-enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_CURRENT };
+enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_SPARSE, MM_BATCH_CURRENT };
 
 struct mm_batch {
     _Alignas(16) _Atomic uint64_t live;
@@ -49,9 +52,8 @@ struct mm_batch {
     uintptr_t base;          /* of slot 0; a multiple of the span */
     uint64_t reciprocal;     /* ceil(2^64 / size), see mm_batch_slot */
     uint32_t size;           /* of a slot */
-    uint32_t next,
-        prev; /* the list's queue of available batches; `next` also chains unused lines */
-    uint32_t pending_next; /* the heap's stack of batches with remote frees */
+    uint32_t next, prev;     /* in a queue of its list; `next` also chains unused lines */
+    uint32_t pending_next;   /* the heap's stack of batches with remote frees */
     int16_t until;
     uint8_t class_index;
     uint8_t order; /* the span is 2^order units */
@@ -189,6 +191,12 @@ static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t
     unsigned part = batch->slots >> (batches < 32 ? 2 : 3);
     return 1 +
            (part - 1) * (batch->slots >= 16); /* no branch: which batch comes is anyone's guess */
+}
+
+/* Of its slots, so many are live at most in a sparse batch. */
+static inline unsigned mm_batch_sparse_at(const struct mm_batch *batch)
+{
+    return batch->slots / 2;
 }
 
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */

@@ -1,6 +1,7 @@
 /* heap.c - invariants, for the thread that owns the heap:
  *   a bin's claimed slots, and those that its tracer holds, are free slots of its current batch;
- *   every available batch is in its list's queue, no other is;
+ *   every available batch is in its list's queue of these, every sparse one in the other, and no
+ *   batch else is in either;
  *   a chunk is in the heap's row of chunks exactly when it has a free unit. */
 #include "heap.h"
 
@@ -148,30 +149,37 @@ static struct mm_batch *take_line(struct mm_heap *heap)
     return batch;
 }
 
-/* --- a list's queue of available batches --- */
+/* --- a list's queues --- */
+
+static struct mm_queue *queue_of(struct mm_list *list, const struct mm_batch *batch)
+{
+    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
+}
 
 static void enqueue(struct mm_list *list, struct mm_batch *batch)
 {
+    struct mm_queue *queue = queue_of(list, batch);
     uint32_t line = mm_batch_line(batch);
     batch->next = MM_LINE_NONE;
-    batch->prev = list->last;
-    if (list->last != MM_LINE_NONE)
-        mm_batch_of_line(list->last)->next = line;
+    batch->prev = queue->last;
+    if (queue->last != MM_LINE_NONE)
+        mm_batch_of_line(queue->last)->next = line;
     else
-        list->first = line;
-    list->last = line;
+        queue->first = line;
+    queue->last = line;
 }
 
 static void dequeue(struct mm_list *list, struct mm_batch *batch)
 {
+    struct mm_queue *queue = queue_of(list, batch);
     if (batch->prev != MM_LINE_NONE)
         mm_batch_of_line(batch->prev)->next = batch->next;
     else
-        list->first = batch->next;
+        queue->first = batch->next;
     if (batch->next != MM_LINE_NONE)
         mm_batch_of_line(batch->next)->prev = batch->prev;
     else
-        list->last = batch->prev;
+        queue->last = batch->prev;
 }
 
 /* --- batches --- */
@@ -242,23 +250,32 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
         dequeue(list, batch);
         give_back(heap, batch);
     } else {
-        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, MM_UNTIL_NEVER);
+        batch->until = MM_UNTIL_NEVER;
         list->spare += mm_batch_span(batch);
     }
+}
+
+static void move_to_queue(struct mm_list *list, struct mm_batch *batch, enum mm_batch_state state)
+{
+    if (batch->state == state)
+        return;
+    if (batch->state != MM_BATCH_FULL)
+        dequeue(list, batch);
+    batch->state = (uint8_t)state;
+    enqueue(list, batch);
 }
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
-    uint64_t live = mm_batch_live(batch);
-    if (batch->state == MM_BATCH_FULL)
-        enqueue(list, batch);
-    else if (mm_batch_awaits_nothing(batch))
+    unsigned live = mm_bit_count(mm_batch_live(batch)), sparse_at = mm_batch_sparse_at(batch);
+    if (mm_batch_awaits_nothing(batch))
         list->spare -= mm_batch_span(batch); /* decided anew */
-    if (live != 0)
-        mm_batch_set_state(batch, MM_BATCH_AVAILABLE, (int)mm_bit_count(live));
-    else
+    move_to_queue(list, batch, live > sparse_at ? MM_BATCH_AVAILABLE : MM_BATCH_SPARSE);
+    if (live == 0)
         free_wholly(heap, list, batch);
+    else
+        batch->until = (int16_t)(live > sparse_at ? live - sparse_at : live);
 }
 
 /* Makes a batch current; `free` are its free slots, and not 0. */
@@ -270,12 +287,18 @@ static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct m
     mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
 }
 
-/* A batch in the queue may have no slot to hand out: all that were free may have been freed twice
+static inline uint32_t next_to_claim(const struct mm_list *list)
+{
+    return mm_likely(list->available.first != MM_LINE_NONE) ? list->available.first
+                                                            : list->sparse.last;
+}
+
+/* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
 static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
 {
-    while (list->first != MM_LINE_NONE) {
-        struct mm_batch *batch = mm_batch_of_line(list->first);
+    for (uint32_t line; (line = next_to_claim(list)) != MM_LINE_NONE;) {
+        struct mm_batch *batch = mm_batch_of_line(line);
         uint64_t free = mm_batch_free_slots(batch);
         dequeue(list, batch);
         if (mm_batch_awaits_nothing(batch))
@@ -553,7 +576,7 @@ static void settle_list(struct mm_heap *heap, unsigned class)
         if (mm_batch_free_slots(batch) != 0)
             mm_heap_batch_due(heap, batch);
     }
-    for (uint32_t line = list->first; line != MM_LINE_NONE;) {
+    for (uint32_t line = list->sparse.first; line != MM_LINE_NONE;) {
         batch = mm_batch_of_line(line);
         line = batch->next;
         if (mm_batch_awaits_nothing(batch))

@@ -21,11 +21,17 @@ struct mm_bin {
     struct mm_batch *batch;
 };
 
-/* The rest of a memory list. */
+/* Of batches, by line; linked by `next` and `prev`. */
+struct mm_queue {
+    uint32_t first, last;
+};
+
+/* The rest of a memory list. Available batches come round in turn, so that each gathers free slots
+ * meanwhile; of the sparse ones the last comes first, so that the others are left alone. */
 struct mm_list {
-    uint32_t first, last; /* queue of available batches, by line */
+    struct mm_queue available, sparse;
     uint32_t batches;
-    uint32_t spare; /* bytes of available batches that are wholly free */
+    uint32_t spare; /* bytes of batches that are wholly free */
     uint8_t window; /* see mm_batch_window(); set once there is a batch */
     uint8_t rounds; /* how often slots were claimed from the current batch once more, modulo 256 */
     bool zero;      /* the claimed slots read as zero */

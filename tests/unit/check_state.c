@@ -77,8 +77,12 @@ static void check_batch_state(const struct mm_batch *batch)
         CHECK(mm_batch_awaits_nothing(batch));
         break;
     case MM_BATCH_AVAILABLE:
+        CHECK_EQUAL(batch->until, (int)live - (int)mm_batch_sparse_at(batch));
+        CHECK(batch->until > 0 && free > 0);
+        break;
+    case MM_BATCH_SPARSE:
         CHECK_EQUAL(batch->until, live > 0 ? (int)live : MM_UNTIL_NEVER);
-        CHECK(free > 0);
+        CHECK(live <= mm_batch_sparse_at(batch));
         break;
     default:
         CHECK_EQUAL(batch->state, MM_BATCH_FULL);
@@ -145,43 +149,52 @@ static void check_bin(const struct mm_heap *heap, unsigned class)
         check_slot_is_zero(bin->batch, mm_bit_lowest(rest));
 }
 
-static void check_queue(const struct mm_heap *heap, unsigned class)
+/* The spare bytes in it. */
+static size_t check_queue(const struct mm_heap *heap, unsigned class, enum mm_batch_state state)
 {
     const struct mm_list *list = &heap->lists[class];
+    const struct mm_queue *queue = state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
     uint32_t previous = MM_LINE_NONE, queued = 0;
     size_t spare = 0;
-    for (uint32_t line = list->first; line != MM_LINE_NONE; queued++) {
+    for (uint32_t line = queue->first; line != MM_LINE_NONE; queued++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(queued < list->batches);
         CHECK(is_batch_line(line) && mm_batch_owner(batch) == heap);
         CHECK_EQUAL(batch->class_index, class);
-        CHECK_EQUAL(batch->state, MM_BATCH_AVAILABLE);
+        CHECK_EQUAL(batch->state, state);
         CHECK_EQUAL(batch->prev, previous);
         if (mm_batch_live(batch) == 0)
             spare += mm_batch_span(batch);
         previous = line;
         line = batch->next;
     }
-    CHECK_EQUAL(list->last, previous);
-    CHECK_EQUAL(list->spare, spare);
+    CHECK_EQUAL(queue->last, previous);
+    return spare;
 }
 
-/* All batches are counted; those of the queue were, one by one, so no other is available. */
+/* All batches are counted; those of the queues were, one by one, so no other is in their states. */
 static void check_list(const struct walk *walk, const struct mm_heap *heap, unsigned class)
 {
     CHECK_EQUAL(heap->lists[class].batches, walk->batches[heap->number - 1][class]);
     check_bin(heap, class);
-    check_queue(heap, class);
+    CHECK_EQUAL(heap->lists[class].spare, check_queue(heap, class, MM_BATCH_AVAILABLE) +
+                                              check_queue(heap, class, MM_BATCH_SPARSE));
 }
 
-static size_t queue_length(const struct mm_heap *heap)
+static size_t queue_length(const struct mm_queue *queue)
 {
     size_t length = 0;
-    for (unsigned class = 0; class < MM_CLASSES; class ++) {
-        for (uint32_t line = heap->lists[class].first; line != MM_LINE_NONE;
-             line = mm_batch_of_line(line)->next)
-            length++;
-    }
+    for (uint32_t line = queue->first; line != MM_LINE_NONE; line = mm_batch_of_line(line)->next)
+        length++;
+    return length;
+}
+
+static size_t queue_lengths(const struct mm_heap *heap)
+{
+    size_t length = 0;
+    for (unsigned class = 0; class < MM_CLASSES; class ++)
+        length +=
+            queue_length(&heap->lists[class].available) + queue_length(&heap->lists[class].sparse);
     return length;
 }
 
@@ -189,7 +202,7 @@ static size_t queue_length(const struct mm_heap *heap)
 
 static void check_pending(const struct walk *walk, const struct mm_heap *heap)
 {
-    size_t on_stack = 0, queued = 0, available = 0;
+    size_t on_stack = 0, queued = 0, in_queues = 0;
     for (uint32_t line = atomic_load(&heap->pending); line != MM_LINE_NONE; on_stack++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(on_stack < walk->sums.batches);
@@ -202,10 +215,10 @@ static void check_pending(const struct walk *walk, const struct mm_heap *heap)
         if (mm_batch_owner(batch) != heap)
             continue;
         queued += mm_batch_tag(batch) == MM_QUEUED;
-        available += batch->state == MM_BATCH_AVAILABLE;
+        in_queues += batch->state == MM_BATCH_AVAILABLE || batch->state == MM_BATCH_SPARSE;
     }
     CHECK_EQUAL(on_stack, queued);
-    CHECK_EQUAL(queue_length(heap), available);
+    CHECK_EQUAL(queue_lengths(heap), in_queues);
 }
 
 static size_t check_free_lines(const struct walk *walk, const struct mm_heap *heap)
