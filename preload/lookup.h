@@ -22,12 +22,16 @@ enum shim_function {
     SHIM_EXIT,
     SHIM_SETRLIMIT,
     SHIM_PRLIMIT,
+    SHIM_ATFORK,
     SHIM_FUNCTIONS
 };
 
 /* Finds all of them. Once in the constructor, while nothing else is under way: a lookup may free
  * and forget the text that dlerror() would still have told. */
 void shim_find_libc(void);
+/* The same for whose operators new and delete the program has. A delete that looked it up itself
+ * would take the loader's lock, which a thread may hold that waits for this one. */
+void shim_find_operators(void);
 extern void *_Atomic shim_found[SHIM_FUNCTIONS];
 
 /* libc's, or whoever's comes first behind ours; NULL when there is none. */

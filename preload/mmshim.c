@@ -131,6 +131,18 @@ ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t size);
 ALIAS(valloc) void *__libc_valloc(size_t size);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
 
+/* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
+ *     first after it, and nobody's run while we hold our locks --- */
+
+EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                             void *library)
+{
+    int (*next)(void (*)(void), void (*)(void), void (*)(void), void *) =
+        (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
+    mm_process_heap(); /* registers ours, once */
+    return next != NULL ? next(prepare, parent, child, library) : ENOMEM;
+}
+
 /* --- dlopen: RTLD_DEEPBIND would give a library libc's malloc together with our free --- */
 
 static int masked(int flags)

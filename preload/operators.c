@@ -35,18 +35,34 @@ static void *find_in(const char *path, const char *name)
     return function;
 }
 
-/* NULL when there is none but ours, which is `own`. */
-static void *next_operator(const char *name, const void *own, const void *caller)
+struct form {
+    const char *name;
+    const void *own;
+    void *_Atomic next; /* once RTLD_NEXT found it: a look-up takes the loader's lock */
+};
+
+static void *search(const struct form *form, const void *caller)
 {
     Dl_info info;
-    void *function = shim_next(name);
-    if (function == NULL && dladdr(caller, &info) != 0)
-        function = find_in(info.dli_fname, name);
-    if (function == NULL || function == own)
-        function = find_in("libstdc++.so.6", name);
-    if (function == NULL || function == own)
-        function = find_in("libc++abi.so.1", name);
-    return function != own ? function : NULL;
+    void *function = NULL;
+    if (dladdr(caller, &info) != 0)
+        function = find_in(info.dli_fname, form->name);
+    if (function == NULL || function == form->own)
+        function = find_in("libstdc++.so.6", form->name);
+    if (function == NULL || function == form->own)
+        function = find_in("libc++abi.so.1", form->name);
+    return function != form->own ? function : NULL;
+}
+
+/* NULL when there is none but ours. */
+static void *next_operator(struct form *form, const void *caller)
+{
+    void *function = atomic_load_explicit(&form->next, memory_order_relaxed);
+    if (function == NULL) {
+        function = shim_next(form->name);
+        atomic_store_explicit(&form->next, function, memory_order_relaxed);
+    }
+    return function != NULL ? function : search(form, caller);
 }
 
 /* --- whether the program replaced the basic pair --- */
@@ -75,8 +91,15 @@ MM_COLD static bool look_for_replacement(_Atomic int *family)
 
 static inline bool is_replaced(_Atomic int *family)
 {
-    return mm_unlikely(atomic_load_explicit(family, memory_order_relaxed) != OURS) &&
-           look_for_replacement(family);
+    int whose = atomic_load_explicit(family, memory_order_relaxed);
+    return mm_unlikely(whose != OURS) && (whose == REPLACED || look_for_replacement(family));
+}
+
+/* What is loaded later comes behind ours, and changes nothing. */
+void shim_find_operators(void)
+{
+    look_for_replacement(&plain);
+    look_for_replacement(&aligned);
 }
 
 /* --- new --- */
@@ -86,11 +109,10 @@ enum failure { THROWS, RETURNS_NULL };
 /* A request that failed goes on to the next operator of the same form: it calls the new-handler,
  * asks again and throws, none of which C can do. `block` serves where there is no such operator.
  * Nothing here needs cleaning up when an exception passes through. */
-MM_COLD static void *hand_on(const char *name, const void *own, const void *caller,
-                             enum failure failure, void *block, size_t size, size_t second,
-                             const void *third)
+MM_COLD static void *hand_on(struct form *form, const void *caller, enum failure failure,
+                             void *block, size_t size, size_t second, const void *third)
 {
-    new_fn *next = (new_fn *)next_operator(name, own, caller);
+    new_fn *next = (new_fn *)next_operator(form, caller);
     if (next != NULL) {
         mm_free(block, caller);
         return next(size, second, third);
@@ -103,10 +125,11 @@ MM_COLD static void *hand_on(const char *name, const void *own, const void *call
 #define NEW(name, failure, parameters, request, accept, second, third)                             \
     EXPORT void *name parameters                                                                   \
     {                                                                                              \
+        static struct form form = {#name, (const void *)(name), NULL};                             \
         void *block = request;                                                                     \
         if (mm_likely(block != NULL && (accept)))                                                  \
             return block;                                                                          \
-        return hand_on(#name, (const void *)(name), CALLER, failure, block, size, second, third);  \
+        return hand_on(&form, CALLER, failure, block, size, second, third);                        \
     }
 
 NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), true, 0, NULL)
@@ -129,10 +152,10 @@ NEW(_ZnamSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_r
 
 /* --- delete --- */
 
-MM_COLD static void delete_slow(void *ptr, _Atomic int *family, const char *name, const void *own,
+MM_COLD static void delete_slow(void *ptr, _Atomic int *family, struct form *form,
                                 const void *caller, size_t second, size_t third)
 {
-    delete_fn *next = is_replaced(family) ? (delete_fn *)next_operator(name, own, caller) : NULL;
+    delete_fn *next = is_replaced(family) ? (delete_fn *)next_operator(form, caller) : NULL;
     if (next != NULL)
         next(ptr, second, third);
     else
@@ -143,9 +166,10 @@ MM_COLD static void delete_slow(void *ptr, _Atomic int *family, const char *name
 #define DELETE(name, family)                                                                       \
     EXPORT void name(void *ptr, size_t second, size_t third)                                       \
     {                                                                                              \
+        static struct form form = {#name, (const void *)(name), NULL};                             \
         bool ours = atomic_load_explicit(&(family), memory_order_relaxed) == OURS;                 \
         if (mm_unlikely(!ours || !mm_free_fast(ptr)))                                              \
-            delete_slow(ptr, &(family), #name, (const void *)(name), CALLER, second, third);       \
+            delete_slow(ptr, &(family), &form, CALLER, second, third);                             \
     }
 
 DELETE(_ZdaPv, plain)

@@ -347,7 +347,6 @@ void mm_arena_give_chunks(void *start, unsigned order)
     if (group < state.first_group)
         state.first_group = group;
     mm_unlock(&mm_arena_lock);
-    mm_arena_tick();
 }
 
 /* Purges the chunks of `run` in a group, one call for each row of neighbours. */

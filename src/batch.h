@@ -264,6 +264,13 @@ static inline uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, uns
 enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REMOTE_DOUBLE_FIRST };
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index);
 
+/* Whether nothing is live in it but what other threads freed; a hint, for whoever just did. */
+static inline bool mm_batch_is_over(const struct mm_batch *batch)
+{
+    return (atomic_load_explicit(&batch->live, memory_order_relaxed) &
+            ~atomic_load_explicit(&batch->remote, memory_order_relaxed)) == 0;
+}
+
 /* What the owner took over from other threads: slots freed now, and slots that turned out to be
  * freed twice, by the owner and another thread at the same time. */
 struct mm_collected {

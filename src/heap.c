@@ -125,6 +125,8 @@ static void give_span(struct mm_heap *heap, uintptr_t base, unsigned order)
     chunk->heap = NULL;
     mm_arena_give_chunks((void *)(mm_arena.base + (index << MM_CHUNK_SHIFT)),
                          order - MM_CHUNK_ORDER);
+    if (heap == mm_tls_heap) /* else a lock is held */
+        mm_arena_tick();
 }
 
 /* --- lines --- */
@@ -315,9 +317,14 @@ static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
 MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class)
 {
     struct mm_batch *batch = open_batch(heap, class);
-    if (batch != NULL)
-        claim_from(&heap->bins[class], &heap->lists[class], batch, mm_batch_free_slots(batch));
-    return batch != NULL;
+    if (batch == NULL)
+        return false;
+    /* None only while second frees of what the line told of before are just being withdrawn. */
+    uint64_t free;
+    for (unsigned round = 0; mm_unlikely((free = mm_batch_free_slots(batch)) == 0); round++)
+        mm_os_wait(round);
+    claim_from(&heap->bins[class], &heap->lists[class], batch, free);
+    return true;
 }
 
 /* A list that goes round and round in the few slots of its only batch gets more of them, so that
@@ -355,9 +362,13 @@ static inline bool claim_again(struct mm_heap *heap, unsigned class)
 
 static inline bool claim(struct mm_heap *heap, unsigned class)
 {
-    if (++heap->claims % CLAIMS_A_TICK == 0)
-        mm_arena_tick();
-    mm_heap_collect(heap);
+    /* The other one, heap_over, has a lock around it that neither a report nor another library's
+     * clock_gettime() may meet; whoever holds it collects. */
+    if (mm_likely(heap == mm_tls_heap)) {
+        if (++heap->claims % CLAIMS_A_TICK == 0)
+            mm_arena_tick();
+        mm_heap_collect(heap);
+    }
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
@@ -505,6 +516,12 @@ void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
         tend_idle(heap);
 }
 
+void mm_heap_tend(struct mm_heap *heap)
+{
+    if (heap != NULL && atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        tend_idle(heap);
+}
+
 void mm_heap_trim(void)
 {
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
@@ -528,12 +545,12 @@ static void *take_room(size_t size)
 static struct mm_heap *make_heap(void)
 {
     bool traces = mm_stacks_are_kept();
-    struct mm_heap *heap = take_room(sizeof *heap);
-    void *tracer = traces && heap != NULL ? take_room(mm_tracer_size()) : NULL;
-    if (heap == NULL || (traces && tracer == NULL))
+    size_t heap_size = (sizeof(struct mm_heap) + MM_LINE_SIZE - 1) & ~(size_t)(MM_LINE_SIZE - 1);
+    struct mm_heap *heap = take_room(heap_size + (traces ? mm_tracer_size() : 0));
+    if (heap == NULL)
         return NULL;
     if (traces)
-        heap->tracer = mm_tracer_make(tracer, heaps_made);
+        heap->tracer = mm_tracer_make((char *)heap + heap_size, heaps_made);
     heap->number = ++heaps_made;
     heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
     atomic_store_explicit(&all_heaps, heap, memory_order_release);
@@ -590,9 +607,11 @@ void mm_heap_detach(struct mm_heap *then)
     mm_tls_heap = then;
     if (heap == &mm_heap_none || heap == &mm_heap_over)
         return;
+    struct twice twice = {.count = 0};
     mm_heap_collect(heap);
     mm_lock(&mm_heap_lock);
     atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    collect_pending(heap, &twice); /* of threads that still took it for active */
     for (unsigned class = 0; class < MM_CLASSES; class ++) {
         if (heap->lists[class].batches > 0)
             settle_list(heap, class);
@@ -605,6 +624,7 @@ void mm_heap_detach(struct mm_heap *then)
     heap->next_idle = idle_heaps;
     idle_heaps = heap;
     mm_unlock(&mm_heap_lock);
+    tell_twice(&twice);
 }
 
 void *mm_heap_alloc_over(unsigned class, size_t asked)

@@ -99,6 +99,8 @@ void mm_heap_collect(struct mm_heap *heap);
 
 /* A thread that doesn't own `batch` queued its first remote free there. */
 void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
+/* The last live slot of one of its batches was freed there; NULL when it is closed already. */
+void mm_heap_tend(struct mm_heap *heap);
 
 /* Gives the calling thread a heap, an idle one if there is one; NULL when memory is refused. */
 struct mm_heap *mm_heap_attach(void);

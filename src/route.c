@@ -60,8 +60,15 @@ static void note_forwarded(const void *block, size_t size)
 
 enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
 
+/* Some allocators align what is smaller than 16 bytes less: the registry knows no such blocks. */
+static size_t at_least_granule(size_t size)
+{
+    return size < MM_GRANULE ? MM_GRANULE : size;
+}
+
 static void *call_next(enum forward how, size_t size, size_t alignment)
 {
+    size = at_least_granule(size);
     return how == FORWARD_MALLOC   ? mm_next_malloc(size)
            : how == FORWARD_CALLOC ? mm_next_calloc(1, size)
                                    : mm_next_memalign(alignment, size);
@@ -76,6 +83,9 @@ static void keep_within_most(bool much_changed)
 
 static void *forward(enum forward how, size_t size, size_t alignment)
 {
+    /* Allocators there are that align less than 16 bytes less: the registry knows no such blocks.
+     */
+    size = size < MM_GRANULE ? MM_GRANULE : size;
     struct mm_gate *gate = mm_registry_enter();
     void *block = call_next(how, size, alignment);
     if (block != NULL && !mm_registry_add(gate, block)) {
@@ -193,6 +203,17 @@ static enum verdict verdict_of_dead(const struct mm_slot_info *info)
     return info->batch != NULL && is_stale(info->batch) ? UNCERTAIN : DOUBLE;
 }
 
+/* A second free of the slot's last block may have set the bit just now and still withdraw it, as
+ * long as it does not see our live bit. The fence pairs with swap_words() in freed_twice(): behind
+ * it our live bit is seen, and a remote bit stays. */
+static bool is_freed_remotely(const struct mm_batch *batch, uint64_t bit)
+{
+    if (!(atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit;
+}
+
 /* The batch that a live slot starting at `ptr`, which is in the arena, is part of; NULL when there
  * is no such slot. */
 static struct mm_batch *batch_of_live(const void *ptr)
@@ -200,8 +221,8 @@ static struct mm_batch *batch_of_live(const void *ptr)
     struct mm_batch *batch = mm_batch_at((uintptr_t)ptr);
     struct mm_slot slot = mm_batch_slot(batch, (uintptr_t)ptr);
     uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
-    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
-    bool is_live = slot.starts && (live & ~remote) >> slot.index % MM_WORD_BITS & 1;
+    uint64_t bit = (uint64_t)1 << slot.index % MM_WORD_BITS;
+    bool is_live = slot.starts && (live & bit) != 0 && !is_freed_remotely(batch, bit);
     return is_live ? batch : NULL;
 }
 
@@ -214,17 +235,6 @@ static enum verdict verdict_of_outside(const void *ptr)
 }
 
 /* --- free --- */
-
-/* A second free of the slot's last block may have set the bit just now and still withdraw it, as
- * long as it does not see our live bit. The fence pairs with swap_words() in freed_twice(): behind
- * it our live bit is seen, and a remote bit stays. */
-static bool is_freed_remotely(const struct mm_batch *batch, uint64_t bit)
-{
-    if (!(atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit))
-        return false;
-    atomic_thread_fence(memory_order_seq_cst);
-    return atomic_load_explicit(&batch->remote, memory_order_relaxed) & bit;
-}
 
 static enum verdict free_own(struct mm_batch *batch, unsigned index)
 {
@@ -245,6 +255,8 @@ static enum verdict free_remote(struct mm_batch *batch, unsigned index)
     /* The owner as of now: a batch that was tagged cannot be closed before it is pushed. */
     if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
         mm_heap_push_pending(mm_batch_owner(batch), batch);
+    if (mm_unlikely(mm_batch_is_over(batch)))
+        mm_heap_tend(mm_batch_owner(batch));
     return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
 }
 
@@ -321,7 +333,7 @@ static enum verdict realloc_outside(void **block, size_t size)
     }
     mm_stacks_forwarded_freed(tracer, *block);
     int64_t old_size = (int64_t)mm_next_usable_size(*block);
-    void *moved = mm_next_realloc(*block, size);
+    void *moved = mm_next_realloc(*block, at_least_granule(size));
     void *kept = moved != NULL ? moved : *block;
     mm_registry_add_moved(gate, kept);
     bool much = mm_registry_hold(gate, (int64_t)mm_next_usable_size(kept) - old_size);

@@ -1,7 +1,7 @@
-/* 300 MB of small blocks are freed, and the program goes on a while with little: by then most of
+/* 300 MB of blocks are freed, and the program goes on a while with little: by then most of
  * the memory has gone back to the system.
- * usage: shrink own|remote|ended - who frees: their thread, another one, another one when their
- * thread has ended */
+ * usage: shrink own|remote|ended|all_ended - who frees: their thread, another one, another one when
+ * their thread has ended, or their threads, and the blocks are large */
 #include "check.h"
 
 #include <pthread.h>
@@ -17,7 +17,10 @@ struct link {
     struct link *next;
 };
 
+enum { THREADS = 16, LARGE = 16000 };
+
 static struct link *list;
+static struct link *lists[THREADS];
 static pthread_barrier_t allocated;
 static pthread_barrier_t freed;
 
@@ -38,14 +41,20 @@ static void allocate_list(void)
     }
 }
 
+static void free_links(struct link *first)
+{
+    while (first != NULL) {
+        struct link *next = first->next;
+
+        free(first);
+        first = next;
+    }
+}
+
 static void free_list(void)
 {
-    while (list != NULL) {
-        struct link *next = list->next;
-
-        free(list);
-        list = next;
-    }
+    free_links(list);
+    list = NULL;
 }
 
 /* A second of a program's usual business. */
@@ -87,6 +96,39 @@ static void *allocate_and_end(void *unused)
     return NULL;
 }
 
+/* All at once, so that each has a heap of its own. */
+static void *allocate_large_and_end(void *argument)
+{
+    struct link **own = argument;
+
+    for (size_t got = 0; got < TOTAL / THREADS; got += LARGE) {
+        struct link *block = malloc(LARGE);
+
+        CHECK(block != NULL);
+        memset(block, 1, LARGE);
+        block->next = *own;
+        *own = block;
+    }
+    pthread_barrier_wait(&allocated);
+    return NULL;
+}
+
+static size_t allocate_in_threads_and_free(void)
+{
+    pthread_t threads[THREADS];
+    size_t peak;
+
+    pthread_barrier_init(&allocated, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, allocate_large_and_end, &lists[i]) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    peak = resident_kib();
+    for (int i = 0; i < THREADS; i++)
+        free_links(lists[i]);
+    return peak;
+}
+
 int main(int argc, char **argv)
 {
     size_t peak, rest;
@@ -107,6 +149,9 @@ int main(int argc, char **argv)
         free_list();
         pthread_barrier_wait(&freed);
         CHECK(pthread_join(thread, NULL) == 0);
+    } else if (strcmp(argv[1], "all_ended") == 0) {
+        peak = allocate_in_threads_and_free();
+        go_on();
     } else {
         CHECK(strcmp(argv[1], "ended") == 0);
         CHECK(pthread_create(&thread, NULL, allocate_and_end, NULL) == 0);
