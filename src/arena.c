@@ -1,7 +1,8 @@
 /* arena.c - invariants, under mm_arena_lock:
  *   a chunk is in at most one of fresh (in `pool` only), dirty (in `pool` and `dirty`);
  *   `old` is the part of `dirty` that was there at the last tick already;
- *   the bits of chunks beyond the committed end of the arena are clear in all three. */
+ *   `given` is what was ever in `dirty`, and only grows;
+ *   the bits of chunks beyond the committed end of the arena are clear in all four. */
 #include "arena.h"
 
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
 #define PATIENCE_MOST 1023u
 #define DIRTY_SLACK   ((size_t)4 << 20)    /* see mm_arena_keep_within_most() */
+#define WORDS         4u                   /* of a group: pool, dirty, old, given */
 #define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
@@ -31,8 +33,8 @@ static struct {
     struct part lines, chunks, words, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
     uint32_t next_line;
-    uint64_t *pool, *dirty, *old; /* a word a group */
-    size_t first_group;           /* no group below it has a bit in pool */
+    uint64_t *pool, *dirty, *old, *given; /* a word a group */
+    size_t first_group;                   /* no group below it has a bit in pool */
     size_t dirty_chunks, taken_chunks;
     size_t others;              /* bytes that the program holds beside the arena's */
     size_t most;                /* bytes that it ever held of both */
@@ -109,7 +111,7 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
     size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
     uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
     at = lay_out(&state.chunks, at, chunks_size(size), page);
-    at = lay_out(&state.words, at, 3 * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.words, at, WORDS * groups * sizeof(uint64_t), page);
     at = lay_out(&state.units, at, units_size(size), page);
     at = state.units.end = round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
@@ -147,9 +149,11 @@ static bool reserve(size_t size)
         release_all();
         return false;
     }
+    size_t groups = words_size / sizeof(uint64_t) / WORDS;
     state.pool = (uint64_t *)state.words.start;
-    state.dirty = state.pool + words_size / sizeof(uint64_t) / 3;
-    state.old = state.dirty + words_size / sizeof(uint64_t) / 3;
+    state.dirty = state.pool + groups;
+    state.old = state.dirty + groups;
+    state.given = state.old + groups;
     state.next_line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
     return true;
 }
@@ -342,11 +346,20 @@ void mm_arena_give_chunks(void *start, unsigned order)
     mm_lock(&mm_arena_lock);
     state.pool[group] |= run;
     state.dirty[group] |= run;
+    /* Who looks takes no lock. */
+    __atomic_store_n(&state.given[group], state.given[group] | run, __ATOMIC_RELAXED);
     state.dirty_chunks += (size_t)1 << order;
     state.taken_chunks -= (size_t)1 << order;
     if (group < state.first_group)
         state.first_group = group;
     mm_unlock(&mm_arena_lock);
+}
+
+bool mm_arena_was_given(uintptr_t address)
+{
+    size_t chunk = mm_arena_chunk_index(address);
+    uint64_t given = __atomic_load_n(&state.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
+    return given >> chunk % MM_WORD_BITS & 1;
 }
 
 /* Purges the chunks of `run` in a group, one call for each row of neighbours. */

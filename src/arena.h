@@ -69,6 +69,9 @@ void mm_arena_shrink(size_t limit);
  * read as zero. NULL when the arena is used up or the system refuses memory. */
 void *mm_arena_take_chunks(unsigned order, bool *zero);
 void mm_arena_give_chunks(void *start, unsigned order);
+/* Whether the chunk around an address of the arena was ever given back: what is there now may read
+ * as zero, and have been somebody's before. */
+bool mm_arena_was_given(uintptr_t address);
 /* `count` adjacent lines, zero; never given back. The first one, MM_LINE_NONE when refused. */
 uint32_t mm_arena_take_lines(uint32_t count);
 

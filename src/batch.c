@@ -102,7 +102,8 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
         info.base = batch->base;
         locate(&info, address, batch->size, batch->slots);
         info.fresh = __atomic_load_n(&batch->zero, __ATOMIC_RELAXED) &&
-                     info.index >= atomic_load_explicit(&batch->fresh, memory_order_relaxed);
+                     info.index >= atomic_load_explicit(&batch->fresh, memory_order_relaxed) &&
+                     !mm_arena_was_given(address);
     } else if (line != MM_LINE_NONE) {
         unsigned grave = line / MM_LINE_SIZE - 1;
         unsigned order = grave % (MM_SPAN_ORDER_MAX + 1);

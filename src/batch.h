@@ -119,7 +119,7 @@ struct mm_slot_info {
     unsigned index;
     size_t offset; /* from the slot's start */
     bool in_slot;  /* otherwise: behind the last slot, or no batch was ever there */
-    bool fresh;    /* the slot was never claimed since its memory was known to be zero */
+    bool fresh;    /* the slot was never claimed, nor was its memory part of another before */
 };
 struct mm_slot_info mm_batch_inspect(uintptr_t address);
 

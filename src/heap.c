@@ -423,7 +423,7 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
     if (heap->tracer != NULL)
         claimed |= heap->tracer->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
-           (claimed >> info->index & 1);
+           (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
 }
 
 /* --- remote frees --- */

@@ -90,7 +90,7 @@ static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, size_t a
 /* The `until` of a batch of this heap has come to 0. */
 MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 
-/* Whether the slot was never handed out, neither now nor before its memory was last recycled. What
+/* Whether the slot was never handed out, nor its memory as part of another. What
  * another thread's heap has claimed is not known here and taken as handed out. */
 bool mm_heap_never_handed_out(const struct mm_slot_info *info);
 

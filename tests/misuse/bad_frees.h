@@ -54,6 +54,32 @@ void double_at_once(void)
         BAD_RELEASE(blocks[0]);                                                                    \
     } while (0)
 
+/* Their memory has been the system's in between, and reads as zero; of the slots that are there now
+ * the pointer's was not handed out yet. */
+void double_after_purge(void)
+{
+    enum { BLOCKS = 2000, LATER = 130, SIZE = 1000 };
+    static char *blocks[BLOCKS], *later[LATER];
+    char *next = NULL;
+
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = ACQUIRE(SIZE);
+    for (int i = 0; i < BLOCKS; i++)
+        RELEASE(blocks[i]);
+    malloc_trim(0);
+    for (int i = 0; i < LATER; i++)
+        later[i] = ACQUIRE(SIZE);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (blocks[i] == later[LATER - 1] + malloc_usable_size(later[LATER - 1]))
+            next = blocks[i];
+    }
+    CHECK(next != NULL);
+    publish_pointer("PTR", next);
+    BAD_RELEASE(next);
+    for (int i = 0; i < LATER; i++)
+        RELEASE(later[i]);
+}
+
 void double_after_64(void)
 {
     DOUBLE_AFTER(64, SMALL);
@@ -507,6 +533,7 @@ void foreign_mapped_file(void)
 static const struct misuse_case bad_frees[] = {
     MISUSE_CASE(double_at_once),
     MISUSE_CASE(double_after_64),
+    MISUSE_CASE(double_after_purge),
     MISUSE_CASE(double_after_4000),
     MISUSE_CASE(double_in_another_thread),
     MISUSE_CASE(double_by_two_threads_at_once),
