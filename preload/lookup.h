@@ -48,4 +48,8 @@ void shim_leave_libc_alone(void);
 /* Any other; NULL when there is none. */
 void *shim_next(const char *name);
 
+/* libc's dlsym(), or whoever's comes first behind ours. */
+typedef void *shim_dlsym_fn(void *handle, const char *name);
+shim_dlsym_fn *shim_dlsym(void);
+
 #endif

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
 #define CALLER __builtin_return_address(0)
@@ -130,6 +131,48 @@ ALIAS(reallocarray) void *__libc_reallocarray(void *ptr, size_t count, size_t si
 ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t size);
 ALIAS(valloc) void *__libc_valloc(size_t size);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
+
+/* --- dlsym(): who asks a handle of libc for free() may have the block from a function of libc that
+ *     called our malloc() --- */
+
+static void *own_function(const char *name)
+{
+    static const struct {
+        const char *name;
+        void *function;
+    } own[] = {
+        {"malloc", (void *)malloc},
+        {"free", (void *)free},
+        {"calloc", (void *)calloc},
+        {"realloc", (void *)realloc},
+        {"reallocarray", (void *)reallocarray},
+        {"memalign", (void *)memalign},
+        {"aligned_alloc", (void *)aligned_alloc},
+        {"posix_memalign", (void *)posix_memalign},
+        {"valloc", (void *)valloc},
+        {"pvalloc", (void *)pvalloc},
+        {"malloc_usable_size", (void *)malloc_usable_size},
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(name, own[i].name) == 0)
+            return own[i].function;
+    }
+    return NULL;
+}
+
+/* Only what stands for ours right behind us: a wrapper in between may ask for libc's own. */
+MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
+{
+    void *function = shim_dlsym()(handle, name);
+    return function != NULL && function == shim_next(name) ? own : function;
+}
+
+/* Ends in a jump: what RTLD_NEXT and RTLD_DEFAULT mean, libc takes from the return address. */
+EXPORT void *dlsym(void *handle, const char *name)
+{
+    void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
+    return own != NULL ? in_place_of(own, handle, name) : shim_dlsym()(handle, name);
+}
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
  *     first after it, and nobody's run while we hold our locks --- */

@@ -12,9 +12,29 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+/* The first version that each architecture's libc had, and has to this day. */
+#if defined __x86_64__
+#define FIRST_VERSION "GLIBC_2.2.5"
+#elif defined __aarch64__
+#define FIRST_VERSION "GLIBC_2.17"
+#else
+#error "which version has dlsym() here?"
+#endif
+
+shim_dlsym_fn *shim_dlsym(void)
+{
+    static void *_Atomic found;
+    void *function = atomic_load_explicit(&found, memory_order_relaxed);
+    if (mm_unlikely(function == NULL)) {
+        function = dlvsym(RTLD_NEXT, "dlsym", FIRST_VERSION);
+        atomic_store_explicit(&found, function, memory_order_relaxed);
+    }
+    return (shim_dlsym_fn *)function;
+}
+
 void *shim_next(const char *name)
 {
-    return dlsym(RTLD_NEXT, name);
+    return shim_dlsym()(RTLD_NEXT, name);
 }
 
 static const char *const names[SHIM_FUNCTIONS] = {

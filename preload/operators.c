@@ -30,7 +30,7 @@ static void *find_in(const char *path, const char *name)
     void *object = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
     if (object == NULL)
         return NULL;
-    void *function = dlsym(object, name);
+    void *function = shim_dlsym()(object, name);
     dlclose(object);
     return function;
 }
@@ -79,12 +79,12 @@ static _Atomic int plain, aligned; /* whose the basic pair of each family is */
 
 MM_COLD static bool look_for_replacement(_Atomic int *family)
 {
-    bool ours =
-        family == &plain
-            ? dlsym(RTLD_DEFAULT, "_Znwm") == (void *)own_new &&
-                  dlsym(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete
-            : dlsym(RTLD_DEFAULT, "_ZnwmSt11align_val_t") == (void *)own_aligned_new &&
-                  dlsym(RTLD_DEFAULT, "_ZdlPvSt11align_val_t") == (void *)own_aligned_delete;
+    shim_dlsym_fn *find = shim_dlsym();
+    bool ours = family == &plain
+                    ? find(RTLD_DEFAULT, "_Znwm") == (void *)own_new &&
+                          find(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete
+                    : find(RTLD_DEFAULT, "_ZnwmSt11align_val_t") == (void *)own_aligned_new &&
+                          find(RTLD_DEFAULT, "_ZdlPvSt11align_val_t") == (void *)own_aligned_delete;
     atomic_store_explicit(family, ours ? OURS : REPLACED, memory_order_relaxed);
     return !ours;
 }

@@ -1,0 +1,43 @@
+/* The malloc family by a handle of libc, as scripting languages call it, in any mixture with the
+ * functions that libc calls itself. */
+#include "check.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *libc;
+
+static void *ask(const char *name)
+{
+    void *function = dlsym(libc, name);
+    CHECK(function != NULL);
+    return function;
+}
+
+int main(void)
+{
+    libc = dlopen("libc.so.6", RTLD_LAZY);
+    CHECK(libc != NULL);
+    void *(*allocate)(size_t) = (void *(*)(size_t))ask("malloc");
+    void *(*resize)(void *, size_t) = (void *(*)(void *, size_t))ask("realloc");
+    void (*release)(void *) = (void (*)(void *))ask("free");
+    size_t (*usable)(void *) = (size_t(*)(void *))ask("malloc_usable_size");
+    for (size_t size = 1; size < 200000; size += size / 2 + 1) {
+        free(allocate(size));
+        release(malloc(size));
+        void *block = resize(realloc(allocate(size), 2 * size), 3 * size);
+        CHECK(usable(block) >= 3 * size && malloc_usable_size(block) == usable(block));
+        release(block);
+    }
+    char *text = strdup("a text of libc's");
+    release(text);
+    CHECK(asprintf(&text, "%d", 42) == 2);
+    release(text);
+    CHECK(ask("strlen") == dlsym(RTLD_DEFAULT, "strlen"));
+    CHECK(dlsym(RTLD_DEFAULT, "malloc") == (void *)allocate);
+    CHECK(dlsym(libc, "no_such_name") == NULL && dlerror() != NULL);
+    return 0;
+}
