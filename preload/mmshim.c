@@ -122,6 +122,16 @@ ALIAS(free) void cfree(void *ptr);
 ALIAS(free) void free_sized(void *ptr);
 ALIAS(free) void free_aligned_sized(void *ptr);
 
+/* For operators.c: names that no program can replace. */
+#define OWN(name) __attribute__((alias(#name), visibility("hidden")))
+#if __has_attribute(copy)
+extern __typeof__(malloc) own_malloc OWN(malloc) __attribute__((copy(malloc)));
+extern __typeof__(free) own_free OWN(free) __attribute__((copy(free)));
+#else
+extern __typeof__(malloc) own_malloc OWN(malloc);
+extern __typeof__(free) own_free OWN(free);
+#endif
+
 /* Programs that call glibc's own names must meet the same allocator. */
 ALIAS(malloc) void *__libc_malloc(size_t size);
 ALIAS(free) void __libc_free(void *ptr);

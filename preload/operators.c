@@ -3,7 +3,8 @@
  * A program may replace operator new(size_t) and operator delete(void *) alone: the standard says
  * that the array, nothrow and sized forms then end in those two. libstdc++'s do, ours would not. So
  * the derived forms look whether that basic pair is ours, and leave the call to libstdc++ when it
- * is not. The forms with an alignment are a second family of the same kind. */
+ * is not. The forms with an alignment are a second family of the same kind. A program may as well
+ * bring a malloc of its own, in which libstdc++'s operators then end: all calls are left to it. */
 #include "lookup.h"
 #include "route.h"
 #include <dlfcn.h>
@@ -16,9 +17,9 @@ typedef void *new_fn(size_t size, size_t second, const void *third);
 typedef void delete_fn(void *ptr, size_t second, size_t third);
 
 EXPORT void *_Znwm(size_t size);
-EXPORT void _ZdlPv(void *ptr);
+EXPORT void _ZdlPv(void *ptr, size_t second, size_t third);
 EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
-EXPORT void _ZdlPvSt11align_val_t(void *ptr);
+EXPORT void _ZdlPvSt11align_val_t(void *ptr, size_t second, size_t third);
 
 /* --- the next operator of the same name --- */
 
@@ -65,7 +66,7 @@ static void *next_operator(struct form *form, const void *caller)
     return function != NULL ? function : search(form, caller);
 }
 
-/* --- whether the program replaced the basic pair --- */
+/* --- whether the program replaced the basic pair, or malloc --- */
 
 /* Under hidden names, which cannot be replaced. */
 #define HIDDEN(name) __attribute__((alias(#name), visibility("hidden")))
@@ -73,6 +74,9 @@ extern __typeof__(_Znwm) own_new HIDDEN(_Znwm);
 extern __typeof__(_ZdlPv) own_delete HIDDEN(_ZdlPv);
 extern __typeof__(_ZnwmSt11align_val_t) own_aligned_new HIDDEN(_ZnwmSt11align_val_t);
 extern __typeof__(_ZdlPvSt11align_val_t) own_aligned_delete HIDDEN(_ZdlPvSt11align_val_t);
+
+extern __typeof__(malloc) own_malloc __attribute__((visibility("hidden")));
+extern __typeof__(free) own_free __attribute__((visibility("hidden")));
 
 enum { UNKNOWN, OURS, REPLACED };
 static _Atomic int plain, aligned; /* whose the basic pair of each family is */
@@ -85,6 +89,8 @@ MM_COLD static bool look_for_replacement(_Atomic int *family)
                           find(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete
                     : find(RTLD_DEFAULT, "_ZnwmSt11align_val_t") == (void *)own_aligned_new &&
                           find(RTLD_DEFAULT, "_ZdlPvSt11align_val_t") == (void *)own_aligned_delete;
+    ours = ours && find(RTLD_DEFAULT, "malloc") == (void *)own_malloc &&
+           find(RTLD_DEFAULT, "free") == (void *)own_free;
     atomic_store_explicit(family, ours ? OURS : REPLACED, memory_order_relaxed);
     return !ours;
 }
@@ -132,7 +138,7 @@ MM_COLD static void *hand_on(struct form *form, const void *caller, enum failure
         return hand_on(&form, CALLER, failure, block, size, second, third);                        \
     }
 
-NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), true, 0, NULL)
+NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), !is_replaced(&plain), 0, NULL)
 NEW(_Znam, THROWS, (size_t size), mm_alloc(size), !is_replaced(&plain), 0, NULL)
 NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_alloc(size),
     !is_replaced(&plain), (size_t)nothrow, NULL)
@@ -143,7 +149,7 @@ NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_al
 #define ALIGNED_NT (size_t size, size_t alignment, const void *nothrow)
 #define REQUEST    mm_aligned_alloc(alignment, size)
 
-NEW(_ZnwmSt11align_val_t, THROWS, ALIGNED, REQUEST, true, alignment, NULL)
+NEW(_ZnwmSt11align_val_t, THROWS, ALIGNED, REQUEST, !is_replaced(&aligned), alignment, NULL)
 NEW(_ZnamSt11align_val_t, THROWS, ALIGNED, REQUEST, !is_replaced(&aligned), alignment, NULL)
 NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_replaced(&aligned),
     alignment, nothrow)
@@ -172,23 +178,15 @@ MM_COLD static void delete_slow(void *ptr, _Atomic int *family, struct form *for
             delete_slow(ptr, &(family), &form, CALLER, second, third);                             \
     }
 
+DELETE(_ZdlPv, plain)
 DELETE(_ZdaPv, plain)
 DELETE(_ZdlPvm, plain)
 DELETE(_ZdaPvm, plain)
 DELETE(_ZdlPvRKSt9nothrow_t, plain)
 DELETE(_ZdaPvRKSt9nothrow_t, plain)
+DELETE(_ZdlPvSt11align_val_t, aligned)
 DELETE(_ZdaPvSt11align_val_t, aligned)
 DELETE(_ZdlPvmSt11align_val_t, aligned)
 DELETE(_ZdaPvmSt11align_val_t, aligned)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, aligned)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, aligned)
-
-EXPORT void _ZdlPv(void *ptr)
-{
-    mm_free(ptr, CALLER);
-}
-
-EXPORT void _ZdlPvSt11align_val_t(void *ptr)
-{
-    mm_free(ptr, CALLER);
-}
