@@ -224,6 +224,19 @@ pid_t mm_os_process_id(void)
     return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */
 }
 
+static _Atomic pid_t memory_owner; /* 0: nobody yet */
+
+void mm_os_own_memory(void)
+{
+    atomic_store_explicit(&memory_owner, mm_os_process_id(), memory_order_relaxed);
+}
+
+bool mm_os_is_guest(void)
+{
+    pid_t owner = atomic_load_explicit(&memory_owner, memory_order_relaxed);
+    return owner != 0 && owner != mm_os_process_id();
+}
+
 pid_t mm_os_thread_id(void)
 {
     return (pid_t)syscall(SYS_gettid);

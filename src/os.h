@@ -92,6 +92,11 @@ uint64_t mm_os_wall_clock(void);
  * of a stack that a program switches to by itself there is no telling. */
 uintptr_t mm_os_stack_top(uintptr_t sp);
 pid_t mm_os_process_id(void);
+/* Whose the memory is: told at the start, and in a fork()'s child. A vfork()'s child, which is a
+ * process of its own in its parent's memory, is a guest there: what it changes, it changes for its
+ * parent. Nobody is a guest before the memory is anybody's. */
+void mm_os_own_memory(void);
+bool mm_os_is_guest(void);
 pid_t mm_os_thread_id(void);
 /* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */
 #define MM_THREAD_NAME 16u

@@ -17,7 +17,6 @@ static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
 static bool threads_at_fork;
 static _Atomic pthread_t starting_thread; /* 0: none */
-static _Atomic pid_t process; /* but for the child of a vfork(), which runs no handler */
 
 /* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
 static void thread_ends(void *unused)
@@ -72,11 +71,11 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+    mm_os_own_memory();
     if (threads_at_fork)
         unlock_after_fork(mm_registry_renew_locks, mm_os_renew_streams);
     mm_report_forget();
     mm_heap_renew_thread();
-    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }
@@ -88,12 +87,12 @@ static void report_freed_twice(void *slot)
 
 static void start(const struct mm_process_config *config)
 {
+    mm_os_own_memory();
     mm_report_start(&config->report);
     mm_process_classes = mm_class_of_size(config->slot_max) + 1;
     mm_batch_slots_most = config->batch_slots;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);
-    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     if (!mm_stacks_start(&config->stacks))
         mm_report_note("no memory for stacks: none are kept");
     if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
@@ -139,7 +138,7 @@ void mm_process_stop(void)
 
 void mm_process_keep_to_address_space_limit(void)
 {
-    if (atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id())
+    if (!mm_os_is_guest())
         mm_arena_shrink(mm_os_address_space_limit());
 }
 

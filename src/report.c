@@ -25,8 +25,6 @@
 static struct mm_report_settings settings;
 static const char *suppressions;
 static size_t suppressions_size;
-/* That the findings are of. A vfork()'s child has another id, and the same memory. */
-static _Atomic pid_t process;
 static _Atomic uint64_t counts[3], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
@@ -73,7 +71,6 @@ void mm_report_note(const char *line)
 void mm_report_start(const struct mm_report_settings *wanted)
 {
     settings = *wanted;
-    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     mm_sink_start(mm_report_note);
 }
 
@@ -122,11 +119,6 @@ void mm_report_read_options(const char *search_path)
 }
 
 /* --- one finding --- */
-
-static bool is_own_process(void)
-{
-    return atomic_load_explicit(&process, memory_order_relaxed) == mm_os_process_id();
-}
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
 {
@@ -183,7 +175,8 @@ static void begin_finding(struct room *room, const struct call *call)
 
 static void symbolize(struct room *room)
 {
-    if (mm_options.symbolize && is_own_process() && !mm_symbolize(&room->finding, &room->symbolize))
+    if (mm_options.symbolize && !mm_os_is_guest() &&
+        !mm_symbolize(&room->finding, &room->symbolize))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
                        "it is not run again");
 }
@@ -373,7 +366,6 @@ static uint64_t value_of(const _Atomic uint64_t *count_of)
 
 void mm_report_forget(void)
 {
-    atomic_store_explicit(&process, mm_os_process_id(), memory_order_relaxed);
     for (unsigned i = 0; i < ROOMS; i++)
         mm_turn_renew(&rooms[i].turn);
     mm_sink_renew();
@@ -410,7 +402,7 @@ static struct mm_totals take_totals(void)
 /* Whoever is first. */
 static bool may_tell_summary(void)
 {
-    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && is_own_process() &&
+    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && !mm_os_is_guest() &&
            !atomic_exchange_explicit(&summary_told, true, memory_order_relaxed);
 }
 
@@ -432,6 +424,6 @@ void mm_report_summary(void)
 
 int mm_report_exit_status(int status)
 {
-    bool is_ours = mm_options.exitcode >= 0 && mm_report_count() > 0 && is_own_process();
+    bool is_ours = mm_options.exitcode >= 0 && mm_report_count() > 0 && !mm_os_is_guest();
     return is_ours ? (int)mm_options.exitcode : status;
 }

@@ -22,13 +22,11 @@ static struct log_file {
     struct mm_os_file_id id; /* not open: no file of ours is */
     pid_t process;           /* that opened it */
 } log_file;
-static pid_t process; /* that the memory is of: a vfork()'s child has another id */
 static _Atomic bool log_failed;
 
 void mm_sink_start(void (*complain_of)(const char *line))
 {
     complain = complain_of;
-    process = mm_os_process_id();
     stderr_at_start = mm_os_file_id(STDERR_FILENO);
 }
 
@@ -124,7 +122,7 @@ static bool is_parents(void)
 
 static bool is_guest(void)
 {
-    return process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
+    return mm_os_is_guest() && strstr(mm_options.log, "%p") != NULL;
 }
 
 /* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
@@ -208,6 +206,5 @@ void mm_sink_write(const void *text, size_t size)
 
 void mm_sink_renew(void)
 {
-    process = mm_os_process_id();
     mm_turn_renew(&turn);
 }
