@@ -120,11 +120,6 @@ static bool is_parents(void)
     return log_file.process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
 }
 
-static bool is_guest(void)
-{
-    return mm_os_is_guest() && strstr(mm_options.log, "%p") != NULL;
-}
-
 /* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
 static const char *write_as_guest(const void *text, size_t size)
 {
@@ -140,13 +135,11 @@ static const char *write_as_guest(const void *text, size_t size)
 
 static const char *write_to_log(const void *text, size_t size)
 {
-    if (is_guest())
+    bool is_open = is_still(log_file.fd, &log_file.id), is_ours = is_open && !is_parents();
+    if (!is_ours && mm_os_is_guest())
         return write_as_guest(text, size);
-    bool is_ours = is_still(log_file.fd, &log_file.id);
-    if (is_ours && is_parents()) {
+    if (is_open && !is_ours)
         mm_os_close(log_file.fd);
-        is_ours = false;
-    }
     const char *problem = is_ours ? NULL : open_log(&log_file);
     if (problem == NULL && !mm_os_write(log_file.fd, text, size))
         problem = mm_os_error_text(errno);
@@ -191,7 +184,9 @@ static void write_record(const void *text, size_t size)
         const char *problem = write_in_turn(write_to_log, text, size);
         if (problem == NULL)
             return;
-        give_up_log(problem);
+        /* A vfork()'s child may have given up rights already, which its parent still has. */
+        if (!mm_os_is_guest())
+            give_up_log(problem);
     }
     write_in_turn(write_to_stderr, text, size);
 }

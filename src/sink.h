@@ -10,7 +10,8 @@
 #include <stddef.h>
 
 /* Remembers stderr. `complain` is told, once a process, that MM_LOG's file takes no reports; from
- * then on they go to stderr. It may write here. */
+ * then on they go to stderr. It may write here. Not told of a vfork()'s child, whose reports go to
+ * stderr one by one. */
 void mm_sink_start(void (*complain)(const char *line));
 
 /* Whether stderr is still what it was at the start. */

@@ -341,6 +341,20 @@ static void in_vfork(void)
     _exit(4);
 }
 
+/* A vfork()'s child that can open no file: that is no matter of its parent's. */
+static void vfork_without_files(void)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_NOFILE, &none);
+        release(a_global);
+        _exit(3);
+    }
+    CHECK(end_of(child) == 3);
+    release(a_global + 1);
+}
+
 static volatile sig_atomic_t children_ended;
 
 static void note_child(int signal_number)
@@ -383,6 +397,7 @@ static const struct {
     {"in-exec", in_exec},
     {"children", children},
     {"in-vfork", in_vfork},
+    {"vfork-without-files", vfork_without_files},
     {"no-child", no_child},
 };
 

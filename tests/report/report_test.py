@@ -274,6 +274,17 @@ def log_children():
     assert {line["pid"] for line in lines} == {run.pid}
 
 
+def log_vfork():
+    """What a vfork()'s child cannot write there goes to stderr; its parent goes on with the log."""
+    for name in ("own.%p", "shared"):
+        run = cases("vfork-without-files", LOG=path(name))
+        reports, notes = split_reports(run.err)
+        assert len(reports) == 1 and not notes, run.err
+        reports, notes = split_reports(read(name.replace("%p", str(run.pid))))
+        assert len(reports) == 1
+        assert notes == [f"=={run.pid}== mmshim: 2 bad frees: 0 double, 0 interior, 2 foreign"], notes
+
+
 def log_unwritable():
     for pattern, why in (("none/%p", "No such file or directory"), (".", "Is a directory"),
                          ("%q", "% is to be followed by one of p, e, h, t, %"),
