@@ -1,6 +1,7 @@
 #include "report_json.h"
 
 #define VERSION       1u    /* of this format */
+#define TEXT_SHOWN    1024u /* bytes: in C++ one name may be longer than a report */
 #define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
 
 /* --- texts --- */
@@ -60,12 +61,17 @@ static void write_character(struct mm_out *out, const unsigned char *text, size_
             mm_out_format(out, "%c", text[i]);
 }
 
+/* Cut between two characters, with an ellipsis. */
 static void write_text(struct mm_out *out, const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *at = (const unsigned char *)text, *end = at + TEXT_SHOWN;
     mm_out_format(out, "\"");
     for (size_t length; *at != '\0'; at += length > 0 ? length : 1) {
         length = character_length(at);
+        if (at + length > end || at == end) {
+            mm_out_format(out, "...");
+            break;
+        }
         write_character(out, at, length);
     }
     mm_out_format(out, "\"");

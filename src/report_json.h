@@ -1,8 +1,9 @@
 /* report_json.h - reports for programs: one JSON object a line. tests/report/report.schema.json
  * says what is in it.
  *
- * Texts are UTF-8: each byte that is no part of a valid character stands as U+FFFD. Addresses are
- * texts, since a number of JSON need not hold 64 bits. */
+ * Texts are UTF-8: each byte that is no part of a valid character stands as U+FFFD. One of more
+ * than 1024 bytes is cut, and ends in "...". Addresses are texts, since a number of JSON need not
+ * hold 64 bits. */
 #ifndef MM_REPORT_JSON_H
 #define MM_REPORT_JSON_H
 

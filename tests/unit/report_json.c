@@ -101,10 +101,48 @@ static void without_room(void)
     CHECK_EQUAL(shown, MM_TRACE_MAX);
 }
 
+/* A text of so many zeros and the rest, which is shown like this. */
+static void check_cut(unsigned zeros, const char *rest, const char *shown)
+{
+    char line[2048], expected[2048];
+    snprintf(line, sizeof line, "%0*u%s", (int)zeros, 0u, rest);
+    snprintf(expected, sizeof expected, "\"%0*u%s\"}\n", (int)zeros, 0u, shown);
+    note(line, expected);
+}
+
+static void long_texts(void)
+{
+    check_cut(1024, "", "");
+    check_cut(1024, "0", "...");
+    check_cut(1018, "\u20ac\u20ac", "\u20ac\u20ac");
+    check_cut(1019, "\u20ac\u20ac", "\u20ac...");
+    check_cut(1021, "\u20ac\u20ac", "\u20ac...");
+    check_cut(1022, "\u20ac\u20ac", "...");
+}
+
+/* Names as long as compilers make them: no frame is left out for one. */
+static void long_names(void)
+{
+    static char name[8192];
+    memset(name, 'n', sizeof name - 1);
+    finding = (struct mm_finding){.bad.count = 12};
+    for (unsigned i = 0; i < finding.bad.count; i++) {
+        finding.bad.frames[i] = (struct mm_frame){.address = (void *)0x1234, .function = name};
+        finding.bad.frames[i].place = (struct mm_place){.module = "/m", .symbol = name};
+    }
+    write_finding(32768);
+    size_t frames = 0;
+    for (const char *at = text; (at = strstr(at, "\"address\":\"0x1234\"")) != NULL; at++)
+        frames++;
+    CHECK_EQUAL(frames, finding.bad.count);
+}
+
 int main(void)
 {
     texts();
+    long_texts();
     members();
     without_room();
+    long_names();
     return 0;
 }
