@@ -142,7 +142,9 @@ static void read_one(const char *name, size_t length, const char *value,
         complain(line);
         return;
     }
-    mm_out_format(&out, "MM_%s: no such option, ignored", shown);
+    mm_out_format(&out, "MM_");
+    mm_out_cut(&out, shown, sizeof shown);
+    mm_out_format(&out, ": no such option, ignored");
     complain(line);
 }
 

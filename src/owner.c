@@ -154,6 +154,12 @@ static bool describe_module(struct mm_out *out, const struct mapping *mapping, c
     return true;
 }
 
+static void describe_file(struct mm_out *out, const char *path)
+{
+    mm_out_cut(out, path, MM_PATH_SHOWN);
+    mm_out_format(out, ", a mapped file");
+}
+
 static void describe_foreign(struct mm_out *out, const void *ptr, const char *program)
 {
     struct mapping mapping;
@@ -165,7 +171,7 @@ static void describe_foreign(struct mm_out *out, const void *ptr, const char *pr
     else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program))
         return;
     else if (mapping.path[0] == '/')
-        mm_out_format(out, "%s, a mapped file", mapping.path);
+        describe_file(out, mapping.path);
     else
         mm_out_format(out, "anonymous memory");
 }

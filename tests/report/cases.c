@@ -235,6 +235,16 @@ static void signal_handler(void)
 
 /* --- files --- */
 
+/* Under a name that a terminal takes for orders. */
+static void mapped_file(void)
+{
+    int file = open("red\033[31m", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(file >= 0 && ftruncate(file, 4096) == 0);
+    void *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(mapped != MAP_FAILED);
+    release(mapped);
+}
+
 /* All numbers above 2 are closed, then taken by a file of the program's. */
 static void takes_all_files(void)
 {
@@ -388,6 +398,7 @@ static const struct {
     {"thread-name", thread_name},
     {"in-dlopen", in_dlopen},
     {"signal-handler", signal_handler},
+    {"mapped-file", mapped_file},
     {"takes-all-files", takes_all_files},
     {"closes-all-files", closes_all_files},
     {"without-stderr", without_stderr},

@@ -177,6 +177,18 @@ def escapes():
     assert finding["frames"][0]["module"] == finding["program"]
 
 
+def controls():
+    """What a terminal would obey is in none of the names."""
+    strange = path("bold\033[1m")
+    shutil.copy(args.cases, strange)
+    run = Run(strange, "mapped-file", **{"\033[5m": 1})
+    reports, notes = split_reports(run.err)
+    assert f"({here.name}/red?[31m, a mapped file)" in reports[0][0], reports
+    assert f"({here.name}/bold?[1m+0x" in reports[0][1], reports
+    assert "MM_?[5m: no such option" in notes[0], notes
+    assert not re.search("[^ -~\n]", run.err), run.err
+
+
 # --- told once ---
 
 

@@ -202,14 +202,19 @@ static void texts(void)
     mm_options.log = NULL;
 }
 
-static void unknown(const char *name)
+static void unknown_shown_as(const char *name, const char *shown)
 {
     char variable[CAPACITY], line[CAPACITY];
     snprintf(variable, sizeof variable, "%s=1", name);
-    snprintf(line, sizeof line, "%s: no such option, ignored", name);
+    snprintf(line, sizeof line, "%s: no such option, ignored", shown);
     read_variable(variable);
     CHECK_EQUAL(complaints, 1);
     CHECK_TEXT(complaint, line);
+}
+
+static void unknown(const char *name)
+{
+    unknown_shown_as(name, name);
 }
 
 static void unknown_names(void)
@@ -220,6 +225,7 @@ static void unknown_names(void)
     unknown("MM_SNAPSHOTS");
     unknown("MM_snapshot");
     unknown("MM_MM_SNAPSHOT");
+    unknown_shown_as("MM_\033[1mLOG\n", "MM_?[1mLOG?");
 }
 
 static void not_ours(const char *variable)
