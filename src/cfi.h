@@ -13,14 +13,14 @@
 #include <stdint.h>
 
 enum mm_cfi_kind {
-    MM_CFI_END = 1, /* the outermost function, or one of which nothing is known */
-    MM_CFI_SP,      /* the frame ends `cfa` above the stack pointer */
-    MM_CFI_FP,      /* `cfa` above the frame pointer */
-    MM_CFI_AT_FP,   /* where the word at `cfa` above the frame pointer says, which itself was saved
-                       where it points to: a function that aligned its stack */
-    MM_CFI_SIGNAL,  /* the kernel's frame below a signal handler's */
-    MM_CFI_LEAF     /* as MM_CFI_SP, with nothing saved: the return address is where aarch64's calls
-                       leave it, in the link register */
+    MM_CFI_SP = 1, /* the frame ends `cfa` above the stack pointer */
+    MM_CFI_FP,     /* `cfa` above the frame pointer; what comes from here on is rarer */
+    MM_CFI_END,    /* the outermost function, or one of which nothing is known */
+    MM_CFI_AT_FP,  /* where the word at `cfa` above the frame pointer says, which itself was saved
+                      where it points to: a function that aligned its stack */
+    MM_CFI_SIGNAL, /* the kernel's frame below a signal handler's */
+    MM_CFI_LEAF    /* as MM_CFI_SP, with nothing saved: the return address is where aarch64's calls
+                      leave it, in the link register */
 };
 
 /* In bytes; fp and ra from the frame's end on, fp is 0 when the register is unchanged. */

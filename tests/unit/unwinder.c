@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -243,6 +244,46 @@ static void by_frame_pointers(void)
     CHECK(mm_unwinder_start(&settings));
 }
 
+#ifdef __x86_64__
+
+/* --- code without tables: it may use the frame pointer as it likes --- */
+
+static unsigned frames_in_unknown;
+
+static void walk_in_unknown(void)
+{
+    struct mm_frames frames;
+    mm_unwinder_walk(NULL, MM_UNWINDER_MOST, &frames);
+    frames_in_unknown = frames.count;
+}
+
+/* Keeps in it what looks like the end of a frame, but is none. */
+static void through_unknown_code(void)
+{
+    static const unsigned char code[] = {
+        0x55,                               /* push %rbp */
+        0x48, 0x8d, 0x6c, 0x24, 0x08,       /* lea 8(%rsp), %rbp */
+        0x48, 0x83, 0xec, 0x10,             /* sub $16, %rsp */
+        0xff, 0xd7,                         /* call *%rdi */
+        0x48, 0x83, 0xc4, 0x10, 0x5d, 0xc3, /* add $16, %rsp; pop %rbp; ret */
+    };
+    int any = PROT_READ | PROT_WRITE | PROT_EXEC;
+    void *place = mmap(NULL, sizeof code, any, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(place != MAP_FAILED);
+    memcpy(place, code, sizeof code);
+    ((void (*)(void (*)(void)))place)(walk_in_unknown);
+    CHECK(munmap(place, sizeof code) == 0);
+    CHECK_EQUAL(frames_in_unknown, PAST_WALKER + 2); /* the function, and the code that called it */
+}
+
+#else
+
+static void through_unknown_code(void)
+{
+}
+
+#endif
+
 /* --- what is remembered --- */
 
 __attribute__((noinline)) static uint32_t *walk_here(struct mm_frames *frames)
@@ -325,6 +366,7 @@ int main(void)
     memory = calloc(1, mm_unwinder_memory_size);
     CHECK(memory != NULL);
     as_the_compiler();
+    through_unknown_code();
     remembering();
     no_more_than_wanted();
     by_frame_pointers();
