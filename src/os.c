@@ -273,6 +273,7 @@ struct mm_signals mm_os_block_signals(void)
     struct mm_signals signals;
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &signals.before);
     return signals;
 }
@@ -536,9 +537,13 @@ static void *stack_top(const struct mm_os_command *command, size_t size)
     return (void *)(top - top % 16);
 }
 
+/* From here on a sandbox may end what it does not allow: its handler's memory is the parent's. */
 static int start_program(void *argument)
 {
     struct start *start = argument;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     void *stack = stack_top(start->command, start->command->stack_size / 2);
     start->program = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     return 0;

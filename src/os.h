@@ -102,7 +102,9 @@ pid_t mm_os_thread_id(void);
 #define MM_THREAD_NAME 16u
 void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME]);
 
-/* No signal handler runs in the calling thread between these two; they nest. */
+/* No signal handler runs in the calling thread between these two; they nest. But for that of
+ * SIGSYS: it is how a sandbox does in its own way what it does not allow, and blocked it would end
+ * the process. */
 struct mm_signals {
     sigset_t before;
 };
@@ -150,7 +152,7 @@ struct mm_os_command {
 };
 /* Runs it to its end. Takes no lock, allocates nothing and runs no fork handler. The program's own
  * waits and SIGCHLD handler see nothing of it, but for a subreaper's and process 1's handler. False
- * when it could not be started, did not end in time or wrote too much; all signals must be blocked.
+ * when it could not be started, did not end in time or wrote too much; signals must be blocked.
  */
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 

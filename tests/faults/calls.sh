@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cannot_fail='_IO_list_lock _IO_list_resetlock _IO_list_unlock __errno_location __libc_stack_end _exit alarm getauxval getpid memcpy memset pthread_self sigaddset
-    sigemptyset sigfillset sigismember snprintf strerrordesc_np strlen'
+    sigdelset sigemptyset sigfillset sigismember snprintf strerrordesc_np strlen'
 # Fail only when used wrongly: a mutex of the default kind.
 locks='pthread_mutex_lock pthread_mutex_unlock'
 # Not os.c's own.
