@@ -89,11 +89,11 @@ bool mm_turn_try(struct mm_turn *turn)
 bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
 {
     uint64_t give_up = mm_os_milliseconds() + milliseconds;
-    while (!mm_turn_try(turn)) {
+    for (unsigned round = 0; !mm_turn_try(turn); round++) {
         if (atomic_load_explicit(&turn->holder, memory_order_relaxed) == pthread_self() ||
             mm_os_milliseconds() > give_up)
             return false;
-        mm_os_yield();
+        mm_os_wait(round);
     }
     return true;
 }
@@ -178,21 +178,26 @@ uint64_t mm_os_wall_clock(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void mm_os_yield(void)
-{
-    sched_yield();
-}
-
 #define ROUNDS_OF_YIELDS 100u
+#define SHORTEST_NAP     50000 /* nanoseconds */
+#define LONGEST_NAP      200u  /* times the shortest */
+
+/* Each a little longer than the one before, so that many who wait leave the processors to what they
+ * wait for, and none sleeps too long by more than a small part of the whole. */
+static void nap(unsigned number)
+{
+    long times = number < LONGEST_NAP ? (long)number : (long)LONGEST_NAP;
+    struct timespec time = {.tv_nsec = times * SHORTEST_NAP};
+    syscall(SYS_nanosleep, &time, NULL); /* unlike nanosleep() no cancellation point */
+}
 
 void mm_os_wait(unsigned round)
 {
-    static const struct timespec nap = {.tv_nsec = 50000};
     int saved_errno = errno; /* free() waits, and must keep it */
     if (round < ROUNDS_OF_YIELDS)
         sched_yield();
     else
-        syscall(SYS_nanosleep, &nap, NULL); /* unlike nanosleep() no cancellation point */
+        nap(round - ROUNDS_OF_YIELDS + 1);
     errno = saved_errno;
 }
 

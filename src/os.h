@@ -77,10 +77,8 @@ bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no m
 bool mm_os_purge(void *start, size_t size);         /* committed memory goes back, reads as zero */
 void mm_os_release(void *start, size_t size);
 
-/* Lets other threads run. */
-void mm_os_yield(void);
-/* The same for the caller's `round`th look at what another thread is about to do: it may need a
- * processor that this one's priority keeps from it, so later rounds sleep. */
+/* Lets other threads run, before the caller's next look at what one of them is about to do. It may
+ * need a processor that this one's priority keeps from it: from some `round` on this sleeps. */
 void mm_os_wait(unsigned round);
 /* Whether the eight bytes at `start` can be read. */
 bool mm_os_is_readable(const void *start);

@@ -41,12 +41,13 @@ static struct room {
 static struct room *take_room(void)
 {
     uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
+    unsigned round = 0;
     do {
         for (unsigned i = 0; i < ROOMS; i++) {
             if (mm_turn_try(&rooms[i].turn))
                 return &rooms[i];
         }
-        mm_os_yield();
+        mm_os_wait(round++);
     } while (mm_os_milliseconds() <= give_up);
     return NULL;
 }
