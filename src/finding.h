@@ -43,9 +43,16 @@ struct mm_finding {
 /* "double-free" and so on. */
 const char *mm_finding_kind(enum mem_mngr_misuse_kind kind);
 
+/* What the frames of a finding refer to. It is copied, because another thread may unload a module
+ * while a report is put together or a tool looks up sources. */
+struct mm_names {
+    size_t used; /* 0 at first */
+    char text[65536];
+};
+
 /* Fills a trace's frames with what the modules tell. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
-                   const char *program);
+                   const char *program, struct mm_names *names);
 
 /* The totals at exit. */
 struct mm_totals {

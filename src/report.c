@@ -32,6 +32,7 @@ static _Atomic bool misused, summary_told;
 static struct room {
     struct mm_turn turn;
     struct mm_finding finding;
+    struct mm_names names;
     struct mm_symbolize_room symbolize;
     char program[1024];
     char text[32768];
@@ -127,15 +128,16 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-static void take_history(struct mm_trace *trace, const struct mm_stack *stack, const char *program)
+static void take_history(struct mm_trace *trace, const struct mm_stack *stack, struct room *room)
 {
     trace->thread = stack->thread;
     copy_name(trace->thread_name, stack->name);
-    mm_trace_take(trace, stack->frames, stack->count, program);
+    mm_trace_take(trace, stack->frames, stack->count, room->program, &room->names);
 }
 
-static void describe(struct mm_finding *finding)
+static void describe(struct room *room)
 {
+    struct mm_finding *finding = &room->finding;
     struct mm_stack_history history = {0};
     struct mm_out out;
     bool is_of_block = finding->kind != MEM_MNGR_FOREIGN_FREE;
@@ -149,8 +151,8 @@ static void describe(struct mm_finding *finding)
     finding->asked = history.asked;
     finding->has_freed = history.has_freed;
     finding->has_allocated = history.has_allocated;
-    take_history(&finding->freed, &history.freed, finding->program);
-    take_history(&finding->allocated, &history.allocated, finding->program);
+    take_history(&finding->freed, &history.freed, room);
+    take_history(&finding->allocated, &history.allocated, room);
 }
 
 /* A bad call as mm_report() came to know it. */
@@ -171,7 +173,8 @@ static void begin_finding(struct room *room, const struct call *call)
     finding->program = room->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    mm_trace_take(&finding->bad, call->frames, call->count, room->program);
+    room->names.used = 0;
+    mm_trace_take(&finding->bad, call->frames, call->count, room->program, &room->names);
 }
 
 static void symbolize(struct room *room)
@@ -245,7 +248,7 @@ static enum mm_fate judge(struct room *room, const struct call *call, uint64_t s
                           const struct mm_signals *signals)
 {
     begin_finding(room, call);
-    describe(&room->finding);
+    describe(room);
     if (can_suppress())
         symbolize(room);
     bool is_unwanted =

@@ -221,6 +221,35 @@ static void in_dlopen(void)
     CHECK(dlopen(getenv("LIBRARY"), RTLD_NOW) != NULL);
 }
 
+static void wait_for_file(const char *path)
+{
+    while (access(path, F_OK) != 0)
+        usleep(1000);
+}
+
+static void *unload(void *library)
+{
+    wait_for_file("asked");
+    CHECK(dlclose(library) == 0 && dlopen(getenv("LIBRARY"), RTLD_NOW | RTLD_NOLOAD) == NULL);
+    close(open("unloaded", O_WRONLY | O_CREAT, 0600));
+    return NULL;
+}
+
+/* The library that a block was allocated in is unloaded while the tool, which makes the file
+ * "asked", is looking up sources: it waits for the file "unloaded". */
+static void unloaded(void)
+{
+    pthread_t thread;
+    void *library = dlopen(getenv("LIBRARY"), RTLD_NOW);
+    CHECK(library != NULL);
+    void *(*allocate)(size_t) = (void *(*)(size_t))dlsym(library, "allocate_in_library");
+    void *block = hidden(allocate(SMALL)), *old = hidden(block);
+    free(block);
+    CHECK(pthread_create(&thread, NULL, unload, library) == 0);
+    release(old);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 static void release_at_signal(int signal_number)
 {
     (void)signal_number;
@@ -397,6 +426,7 @@ static const struct {
     {"threads-at-one-stack", threads_at_one_stack},
     {"thread-name", thread_name},
     {"in-dlopen", in_dlopen},
+    {"unloaded", unloaded},
     {"signal-handler", signal_handler},
     {"mapped-file", mapped_file},
     {"takes-all-files", takes_all_files},

@@ -459,6 +459,15 @@ def hanging_tool():
     assert "the tool could not be run, or took longer than 5 s" in notes[0]
 
 
+def unloaded():
+    """A library is unloaded while a report that names it is put together (see cases.c)."""
+    script = f"#!/bin/sh\n>{path('asked')}\nuntil test -e {path('unloaded')}; do sleep 0.01; done\n"
+    run = cases("unloaded", SYMBOLIZE=1, STACKS=4, FORMAT="json", PATH=folder_with("addr2line", script=script))
+    finding, _ = json_lines(run.err)
+    frame = finding["allocated"]["frames"][0]
+    assert (frame["symbol"], frame["module"]) == ("allocate_in_library", args.library), frame
+
+
 def environment_of_tool():
     """It gets no option, no preloaded library and none of the program's files."""
     script = f"#!/bin/sh\nenv >{path('env')}\nls -l /proc/self/fd >{path('fds')}\necho \"$@\" >{path('args')}\n"
