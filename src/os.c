@@ -494,15 +494,17 @@ struct start {
     bool failed;   /* to become it */
 };
 
-/* A timer outlives exec, as do blocked signals. */
+/* A timer outlives exec, as do blocked signals. What it writes when nobody reads on ends it too. */
 static void end_after(uint64_t milliseconds)
 {
     struct sigaction by_default = {.sa_handler = SIG_DFL};
-    sigset_t timeout;
+    sigset_t ends;
     sigaction(SIGALRM, &by_default, NULL);
-    sigemptyset(&timeout);
-    sigaddset(&timeout, SIGALRM);
-    pthread_sigmask(SIG_UNBLOCK, &timeout, NULL);
+    sigaction(SIGPIPE, &by_default, NULL);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGALRM);
+    sigaddset(&ends, SIGPIPE);
+    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
     alarm((unsigned)(milliseconds / 1000) + 1);
 }
 
@@ -573,7 +575,7 @@ static pid_t start_detached(const struct mm_os_command *command, int output)
     return start.failed ? 0 : start.program;
 }
 
-/* True at the end of the output; false when it takes too long or is too much. */
+/* True at the end of the output, or of the room for it; false when it takes too long. */
 static bool read_output(int fd, const struct mm_os_command *command, size_t *length)
 {
     for (*length = 0; *length < command->output_size;) {
@@ -584,7 +586,7 @@ static bool read_output(int fd, const struct mm_os_command *command, size_t *len
             return true;
         *length += got;
     }
-    return false;
+    return true;
 }
 
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length)

@@ -148,10 +148,10 @@ struct mm_os_command {
     size_t output_size;
     uint64_t give_up; /* on the clock of mm_os_milliseconds(); it is killed soon after */
 };
-/* Runs it to its end. Takes no lock, allocates nothing and runs no fork handler. The program's own
- * waits and SIGCHLD handler see nothing of it, but for a subreaper's and process 1's handler. False
- * when it could not be started, did not end in time or wrote too much; signals must be blocked.
- */
+/* Runs it to its end; what it writes is cut where `output` is full. Takes no lock, allocates
+ * nothing and runs no fork handler. The program's own waits and SIGCHLD handler see nothing of it,
+ * but for a subreaper's and process 1's handler. False when it could not be started or did not end
+ * in time; signals must be blocked. */
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 
 /* What a file descriptor refers to, to recognise it later. The inode of a file that was deleted is

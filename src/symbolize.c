@@ -180,11 +180,14 @@ static void set_arguments(struct mm_symbolize_room *room, const char *module, un
     *next = NULL;
 }
 
+/* Without room for more, frames stay as they are. */
 static bool ask(const struct mm_trace *const *traces, const char *module, uint64_t give_up,
                 struct mm_symbolize_room *room)
 {
     static const char *const environment[] = {"PATH=" DEFAULT_PATH, "LC_ALL=C", NULL};
-    size_t length;
+    size_t length, left = sizeof room->text - room->text_length;
+    if (left <= 1)
+        return true;
     set_arguments(room, module, list_addresses(traces, module, room));
     char *text = room->text + room->text_length;
     struct mm_os_command command = {
@@ -194,7 +197,7 @@ static bool ask(const struct mm_trace *const *traces, const char *module, uint64
         .stack = room->stack,
         .stack_size = sizeof room->stack,
         .output = text,
-        .output_size = sizeof room->text - room->text_length - 1,
+        .output_size = left - 1,
         .give_up = give_up,
     };
     if (!mm_os_run(&command, &length))

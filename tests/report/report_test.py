@@ -459,6 +459,17 @@ def hanging_tool():
     assert "the tool could not be run, or took longer than 5 s" in notes[0]
 
 
+def chatty_tool():
+    """What a tool writes without end is cut; it is of no use, and no harm."""
+    run = cases("kinds", SYMBOLIZE=1, PATH=folder_with("addr2line", script="#!/bin/sh\nexec yes 0x1\n"))
+    reports, notes = split_reports(run.err)
+    assert len(reports) == 4 and len(notes) == 1, run.err
+    script = "#!/bin/sh\nshift 6\nfor a; do echo $a; echo found; echo /file:7; done\nexec yes 0x1\n"
+    run = cases("one", SYMBOLIZE=1, PATH=folder_with("addr2line", script=script))
+    [report], _ = split_reports(run.err)
+    assert all(re.search(" in found /file:7 ", report[i]) for i in (1, 2)), report
+
+
 def unloaded():
     """A library is unloaded while a report that names it is put together (see cases.c)."""
     script = f"#!/bin/sh\n>{path('asked')}\nuntil test -e {path('unloaded')}; do sleep 0.01; done\n"

@@ -43,6 +43,20 @@ static void leaves_no_child(void)
     CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 }
 
+/* It is not waited for longer than its output is of use. */
+static void cuts_output(void)
+{
+    char output[10];
+    size_t length;
+    uint64_t start = mm_os_milliseconds();
+    CHECK(run("/usr/bin/yes", output, sizeof output, &length));
+    CHECK(length == sizeof output && memcmp(output, "a word\na w", sizeof output) == 0);
+    CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+    CHECK(mm_os_milliseconds() - start < 4000);
+    CHECK(run("/bin/echo", output, 7, &length) && length == 7);
+    CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
 static void reads_no_pipe(void)
 {
     char folder[] = "/tmp/mmshim-os-XXXXXX", path[64];
@@ -59,6 +73,7 @@ static void reads_no_pipe(void)
 int main(void)
 {
     leaves_no_child();
+    cuts_output();
     reads_no_pipe();
     return 0;
 }
