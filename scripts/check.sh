@@ -74,7 +74,7 @@ finding
 heap
 stacks
 batch registry
-size_class arena backtrace module seen sink suppress unwinder next_libc
+size_class arena module seen sink suppress unwinder next_libc
 options next cfi
 bitmap out
 os

@@ -1,6 +1,5 @@
 #include "report.h"
 
-#include "backtrace.h"
 #include "finding.h"
 #include "options.h"
 #include "os.h"
@@ -13,11 +12,13 @@
 #include "stacks.h"
 #include "suppress.h"
 #include "symbolize.h"
+#include "unwinder.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define FRAMES       16u    /* of a bad call */
 #define EXIT_STATUS  1      /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
 #define ROOMS        4u     /* reports that are put together at the same time */
 #define ROOM_WAIT_MS 10000u /* longer than it takes to symbolize one */
@@ -159,8 +160,7 @@ static void describe(struct room *room)
 struct call {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
-    unsigned count;
-    const void *frames[MM_FRAMES_MAX];
+    struct mm_frames stack;
 };
 
 /* The bad call's part; describe() does the rest, which takes longer. */
@@ -174,7 +174,8 @@ static void begin_finding(struct room *room, const struct call *call)
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
     room->names.used = 0;
-    mm_trace_take(&finding->bad, call->frames, call->count, room->program, &room->names);
+    mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, room->program,
+                  &room->names);
 }
 
 static void symbolize(struct room *room)
@@ -281,15 +282,15 @@ static enum mm_fate judge_in_room(const struct call *call, uint64_t stack)
 static uint64_t hash_of_stack(const struct call *call)
 {
     uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
-    for (unsigned i = 0; i < call->count; i++)
-        hash = mm_seen_hash(hash, call->frames[i]);
+    for (unsigned i = 0; i < call->stack.count; i++)
+        hash = mm_seen_hash(hash, call->stack.frames[i]);
     return hash;
 }
 
 /* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
 static enum mm_fate judge_stack(struct call *call, const void *caller)
 {
-    call->count = mm_backtrace(caller, call->frames);
+    mm_unwinder_walk_from(caller, FRAMES, &call->stack);
     uint64_t stack = hash_of_stack(call);
     enum mm_fate fate = settings.once ? mm_seen_stack(stack) : MM_FATE_UNKNOWN;
     return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(call, stack);

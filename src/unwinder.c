@@ -171,9 +171,9 @@ static bool leave_leaf(struct cursor *at, int32_t size)
 }
 
 /* To the caller; false at the end, or where nothing is known. */
-READS_STACK static inline bool step(struct cursor *at)
+READS_STACK static inline __attribute__((always_inline)) bool follow(struct cursor *at,
+                                                                     struct mm_cfi_rule rule)
 {
-    struct mm_cfi_rule rule = rule_of(address_of(at));
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
         if (rule.kind == MM_CFI_SIGNAL) {
@@ -199,6 +199,17 @@ READS_STACK static inline bool step(struct cursor *at)
     at->sp = cfa;
     at->interrupted = false;
     return at->pc != 0;
+}
+
+READS_STACK static inline bool step(struct cursor *at)
+{
+    return follow(at, rule_of(address_of(at)));
+}
+
+/* The same without the table of rules. */
+READS_STACK static bool step_by_tables(struct cursor *at)
+{
+    return follow(at, mm_cfi_rule_of(address_of(at)));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -294,4 +305,18 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
             known = NULL;
     }
     return known != NULL ? &known->note : NULL;
+}
+
+void mm_unwinder_walk_from(const void *caller, unsigned most, struct mm_frames *frames)
+{
+    struct cursor at = here();
+    frames->count = 0;
+    if (caller == NULL)
+        return;
+    do {
+        if (frames->count > 0 || at.pc == (uintptr_t)caller)
+            frames->frames[frames->count++] = (const void *)address_of(&at);
+    } while (frames->count < most && step_by_tables(&at));
+    if (frames->count == 0)
+        frames->frames[frames->count++] = (const char *)caller - 1;
 }

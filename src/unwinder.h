@@ -1,4 +1,4 @@
-/* unwinder.h - call stacks, fast enough to be taken at every allocation.
+/* unwinder.h - call stacks, for reports, and fast enough to be taken at every allocation.
  *
  * A stack is walked by what the compiler left for exceptions in each module (.eh_frame: call frame
  * information), which needs no frame pointers. What that says of one return address is worked out
@@ -49,5 +49,10 @@ extern const size_t mm_unwinder_memory_size;
  * stack cannot be remembered; `frames` is filled then too. */
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames);
+
+/* Takes up to `most` frames from the function that `caller` returns into on, at least this one
+ * unless `caller` is NULL. Always by unwind tables, and without what mm_unwinder_start() makes:
+ * some 150 ns a frame. */
+void mm_unwinder_walk_from(const void *caller, unsigned most, struct mm_frames *frames);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(__LINE__, #condition))
@@ -262,6 +263,25 @@ static void signal_handler(void)
     raise(SIGUSR1);
 }
 
+/* As coroutines have it: their outermost function never returns, and so to nowhere. */
+static void on_own_stack(void)
+{
+    void *volatile *frame = __builtin_frame_address(0);
+    frame[1] = (void *)(uintptr_t)0xdeadbeef000;
+    release(a_global);
+    exit(0);
+}
+
+static void own_stack(void)
+{
+    static char stack[1 << 16];
+    static ucontext_t context;
+    CHECK(getcontext(&context) == 0);
+    context.uc_stack = (stack_t){.ss_sp = stack, .ss_size = sizeof stack};
+    makecontext(&context, on_own_stack, 0);
+    setcontext(&context);
+}
+
 /* --- files --- */
 
 /* Under a name that a terminal takes for orders. */
@@ -428,6 +448,7 @@ static const struct {
     {"in-dlopen", in_dlopen},
     {"unloaded", unloaded},
     {"signal-handler", signal_handler},
+    {"own-stack", own_stack},
     {"mapped-file", mapped_file},
     {"takes-all-files", takes_all_files},
     {"closes-all-files", closes_all_files},

@@ -250,7 +250,7 @@ def threads_log():
 
 
 def unusual_places():
-    for name in ("signal-handler", "in-dlopen"):
+    for name in ("signal-handler", "in-dlopen", "own-stack"):
         for options in ({}, {"SYMBOLIZE": 1}):
             lines = json_lines(cases(name, FORMAT="json", **options).err)
             assert [line["type"] for line in lines] == ["finding", "summary"], lines
