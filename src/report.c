@@ -287,36 +287,22 @@ static uint64_t hash_of_stack(const struct call *call)
     return hash;
 }
 
-/* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
-static enum mm_fate judge_stack(struct call *call, const void *caller)
-{
-    mm_unwinder_walk_from(caller, FRAMES, &call->stack);
-    uint64_t stack = hash_of_stack(call);
-    enum mm_fate fate = settings.once ? mm_seen_stack(stack) : MM_FATE_UNKNOWN;
-    return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(call, stack);
-}
-
 /* No stack need be looked at when none will be shown, and all count alike. */
 static bool is_full(void)
 {
     return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most && !can_suppress();
 }
 
+/* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
 static enum mm_fate judge_call(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
 {
     struct call call = {.kind = kind, .ptr = ptr};
     if (is_full())
         return MM_FATE_TOLD;
-    if (!settings.once)
-        return judge_stack(&call, caller);
-    uint64_t hash =
-        mm_seen_hash(mm_seen_hash((uint64_t)kind + 1, caller), __builtin_frame_address(0));
-    enum mm_fate fate = mm_seen_call(hash);
-    if (fate != MM_FATE_UNKNOWN)
-        return fate;
-    fate = judge_stack(&call, caller);
-    mm_seen_note_call(hash, fate != MM_FATE_SHOWN ? fate : MM_FATE_TOLD);
-    return fate;
+    mm_unwinder_walk_from(caller, FRAMES, &call.stack);
+    uint64_t stack = hash_of_stack(&call);
+    enum mm_fate fate = settings.once ? mm_seen_stack(stack) : MM_FATE_UNKNOWN;
+    return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(&call, stack);
 }
 
 /* --- what follows --- */

@@ -157,8 +157,8 @@ void by_way_b(unsigned bits, unsigned left, void *ptr)
 
 static void stacks(void)
 {
-    for (int again = 0; again < 100; again++)
-        for (unsigned bits = 0; bits < 8; bits++)
+    for (unsigned bits = 0; bits < 8; bits++)
+        for (int again = 0; again < 100; again++)
             by_way_a(bits, 4, a_global);
 }
 

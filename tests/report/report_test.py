@@ -202,7 +202,7 @@ def identical():
 
 
 def stacks():
-    """Eight stacks that have kind and caller in common."""
+    """Eight stacks that have kind, caller and depth in common, a hundred times each."""
     run = cases("stacks")
     reports, notes = split_reports(run.err)
     assert len(reports) == 8

@@ -1,11 +1,10 @@
-/* seen.c - each stack is told once, in one thread of several, and calls are looked at anew ever
- * more seldom. */
+/* seen.c - each stack is told once, in one thread of several. */
 #include "seen.h"
 
 #include "check.h"
 #include <stdatomic.h>
 
-enum { STACKS = 3000, ALL = 4096, THREADS = 4, AT_FIRST = 16 };
+enum { STACKS = 3000, ALL = 4096, THREADS = 4 };
 
 /* Hashes as different as those of stacks. */
 static uint64_t stack(unsigned number)
@@ -47,38 +46,6 @@ static void full(void)
     mm_seen_forget();
 }
 
-/* Of a million calls some thirty are unwound. */
-static void calls(void)
-{
-    uint64_t call = stack(7);
-    unsigned unwound = 0;
-    for (unsigned i = 0; i < 1000000; i++) {
-        enum mm_fate fate = mm_seen_call(call);
-        unwound += fate == MM_FATE_UNKNOWN;
-        CHECK(fate == MM_FATE_UNKNOWN || (fate == MM_FATE_SUPPRESSED && i > AT_FIRST));
-        if (fate == MM_FATE_UNKNOWN)
-            mm_seen_note_call(call, MM_FATE_SUPPRESSED);
-    }
-    CHECK(unwound > AT_FIRST && unwound < AT_FIRST + 20);
-    mm_seen_forget();
-    CHECK_EQUAL(mm_seen_call(call), MM_FATE_UNKNOWN);
-}
-
-/* Another call in the same place starts anew. */
-static void calls_in_one_place(void)
-{
-    uint64_t one = (uint64_t)1 << 20, other = (uint64_t)2 << 20;
-    mm_seen_note_call(one, MM_FATE_TOLD);
-    for (unsigned i = 0; i < 100; i++)
-        mm_seen_call(one);
-    CHECK_EQUAL(mm_seen_call(one), MM_FATE_TOLD);
-    CHECK_EQUAL(mm_seen_call(other), MM_FATE_UNKNOWN);
-    mm_seen_note_call(other, MM_FATE_TOLD);
-    CHECK_EQUAL(mm_seen_call(other), MM_FATE_UNKNOWN);
-    CHECK_EQUAL(mm_seen_call(one), MM_FATE_UNKNOWN);
-    mm_seen_forget();
-}
-
 static _Atomic unsigned first[STACKS];
 
 static void note_all(unsigned number, void *unused)
@@ -104,8 +71,6 @@ int main(void)
     hashes();
     stacks();
     full();
-    calls();
-    calls_in_one_place();
     racing();
     return 0;
 }
