@@ -20,15 +20,14 @@
  *   full       in no queue; few of its slots are free
  *   available  in its list's queue: at least a quarter of its slots is free, or an eighth in a
  *              list of many batches
- *   sparse     in its list's other queue, which is used when that one is empty: at least half of
- *              its slots are free, and if it is left alone the rest may become so, too
+ *   sparse     in its list's other queue, which is used when that one is empty: at least three
+ *              quarters were free when its turn came, and if it is left alone all may become so
  *
  * `until` counts down the frees that it takes to leave the state: a full batch becomes available,
- * an available one sparse, a sparse one wholly free. This is the only thing that a local free has
- * to look at besides the words, and why a batch comes back with several free slots at once:
- * otherwise random replacement would cost one walk through the slow path for each request. A
- * current batch awaits nothing: how many of its slots are free is looked at when the claimed ones
- * have run out. */
+ * an available or a sparse one wholly free. This is the only thing that a local free has to look at
+ * besides the words, and why a batch comes back with several free slots at once: otherwise random
+ * replacement would cost one walk through the slow path for each request. A current batch awaits
+ * nothing: how many of its slots are free is looked at when the claimed ones have run out. */
 #ifndef MM_BATCH_H
 #define MM_BATCH_H
 
@@ -191,12 +190,6 @@ static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t
     unsigned part = batch->slots >> (batches < 32 ? 2 : 3);
     return 1 +
            (part - 1) * (batch->slots >= 16); /* no branch: which batch comes is anyone's guess */
-}
-
-/* Of its slots, so many are live at most in a sparse batch. */
-static inline unsigned mm_batch_sparse_at(const struct mm_batch *batch)
-{
-    return batch->slots / 2;
 }
 
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */

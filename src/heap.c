@@ -11,6 +11,7 @@
 #define CLAIMS_A_TICK    64u    /* looks at the purge clock */
 #define ROUNDS_TO_WIDEN  32u    /* see widen() */
 #define WIDE_WINDOW      8u
+#define SPARSE_PART      4u  /* a batch is sparse when this part of its slots is live, or less */
 #define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
 
 struct mm_heap mm_heap_none, mm_heap_over;
@@ -218,6 +219,11 @@ static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
                                                   memory_order_relaxed));
 }
 
+static bool has_pending(const struct mm_heap *heap)
+{
+    return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
+}
+
 /* A closed batch's line may be used for another one at once. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
@@ -257,27 +263,20 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
     }
 }
 
-static void move_to_queue(struct mm_list *list, struct mm_batch *batch, enum mm_batch_state state)
-{
-    if (batch->state == state)
-        return;
-    if (batch->state != MM_BATCH_FULL)
-        dequeue(list, batch);
-    batch->state = (uint8_t)state;
-    enqueue(list, batch);
-}
-
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[batch->class_index];
-    unsigned live = mm_bit_count(mm_batch_live(batch)), sparse_at = mm_batch_sparse_at(batch);
-    if (mm_batch_awaits_nothing(batch))
+    uint64_t live = mm_batch_live(batch);
+    if (batch->state == MM_BATCH_FULL) {
+        batch->state = MM_BATCH_AVAILABLE;
+        enqueue(list, batch);
+    } else if (mm_batch_awaits_nothing(batch)) {
         list->spare -= mm_batch_span(batch); /* decided anew */
-    move_to_queue(list, batch, live > sparse_at ? MM_BATCH_AVAILABLE : MM_BATCH_SPARSE);
-    if (live == 0)
-        free_wholly(heap, list, batch);
+    }
+    if (live != 0)
+        batch->until = (int16_t)mm_bit_count(live);
     else
-        batch->until = (int16_t)(live > sparse_at ? live - sparse_at : live);
+        free_wholly(heap, list, batch);
 }
 
 /* Makes a batch current; `free` are its free slots, and not 0. */
@@ -289,21 +288,35 @@ static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct m
     mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
 }
 
-static inline uint32_t next_to_claim(const struct mm_list *list)
+/* Its `until` is the number of live slots, or far more when there are none. */
+static inline bool is_sparse(const struct mm_batch *batch)
 {
-    return mm_likely(list->available.first != MM_LINE_NONE) ? list->available.first
-                                                            : list->sparse.last;
+    return batch->until <= (int)(batch->slots / SPARSE_PART) || mm_batch_awaits_nothing(batch);
+}
+
+/* NULL when there is none. */
+static inline struct mm_batch *next_to_claim(struct mm_list *list)
+{
+    uint32_t line;
+    while (mm_likely((line = list->available.first) != MM_LINE_NONE)) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        if (mm_likely(!is_sparse(batch)))
+            return batch;
+        dequeue(list, batch);
+        batch->state = MM_BATCH_SPARSE;
+        enqueue(list, batch);
+    }
+    return list->sparse.last != MM_LINE_NONE ? mm_batch_of_line(list->sparse.last) : NULL;
 }
 
 /* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
 static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
 {
-    for (uint32_t line; (line = next_to_claim(list)) != MM_LINE_NONE;) {
-        struct mm_batch *batch = mm_batch_of_line(line);
+    for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
         uint64_t free = mm_batch_free_slots(batch);
         dequeue(list, batch);
-        if (mm_batch_awaits_nothing(batch))
+        if (mm_unlikely(mm_batch_awaits_nothing(batch)))
             list->spare -= mm_batch_span(batch);
         if (mm_likely(free != 0)) {
             claim_from(bin, list, batch, free);
@@ -360,15 +373,21 @@ static inline bool claim_again(struct mm_heap *heap, unsigned class)
     return false;
 }
 
+/* The other one, heap_over, has a lock around it that neither a report nor another library's
+ * clock_gettime() may meet; whoever holds it collects. */
+MM_COLD static void tend_own(struct mm_heap *heap)
+{
+    if (heap != mm_tls_heap)
+        return;
+    if (heap->claims % CLAIMS_A_TICK == 0)
+        mm_arena_tick();
+    mm_heap_collect(heap);
+}
+
 static inline bool claim(struct mm_heap *heap, unsigned class)
 {
-    /* The other one, heap_over, has a lock around it that neither a report nor another library's
-     * clock_gettime() may meet; whoever holds it collects. */
-    if (mm_likely(heap == mm_tls_heap)) {
-        if (++heap->claims % CLAIMS_A_TICK == 0)
-            mm_arena_tick();
-        mm_heap_collect(heap);
-    }
+    if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || has_pending(heap)))
+        tend_own(heap);
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
@@ -459,11 +478,6 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
         batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
     if (batch->until <= 0 || mm_batch_live(batch) == 0)
         mm_heap_batch_due(heap, batch);
-}
-
-static bool has_pending(const struct mm_heap *heap)
-{
-    return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
 }
 
 /* What there is no room to note is put back for the next time. */
@@ -578,6 +592,17 @@ struct mm_heap *mm_heap_attach(void)
     return heap;
 }
 
+/* What is wholly free in a queue, now that none need be kept. */
+static void close_spare(struct mm_heap *heap, uint32_t line)
+{
+    while (line != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->next;
+        if (mm_batch_awaits_nothing(batch))
+            mm_heap_batch_due(heap, batch);
+    }
+}
+
 /* Takes a list's current batch back into its queue, or calls it full, and closes what is wholly
  * free. */
 static void settle_list(struct mm_heap *heap, unsigned class)
@@ -593,12 +618,8 @@ static void settle_list(struct mm_heap *heap, unsigned class)
         if (mm_batch_free_slots(batch) != 0)
             mm_heap_batch_due(heap, batch);
     }
-    for (uint32_t line = list->sparse.first; line != MM_LINE_NONE;) {
-        batch = mm_batch_of_line(line);
-        line = batch->next;
-        if (mm_batch_awaits_nothing(batch))
-            mm_heap_batch_due(heap, batch);
-    }
+    close_spare(heap, list->available.first);
+    close_spare(heap, list->sparse.first);
 }
 
 void mm_heap_detach(struct mm_heap *then)

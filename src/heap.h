@@ -29,7 +29,8 @@ struct mm_queue {
 /* The rest of a memory list. Available batches come round in turn, so that each gathers free slots
  * meanwhile; of the sparse ones the last comes first, so that the others are left alone. */
 struct mm_list {
-    struct mm_queue available, sparse;
+    _Alignas(32) struct mm_queue available; /* aligned, so that an index is a shift */
+    struct mm_queue sparse;
     uint32_t batches;
     uint32_t spare; /* bytes of batches that are wholly free */
     uint8_t window; /* see mm_batch_window(); set once there is a batch */

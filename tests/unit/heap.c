@@ -320,7 +320,7 @@ static void collecting(void)
     mm_heap_collect(heap);
     CHECK_EQUAL(check_state().waiting, 0);
     CHECK_EQUAL(check_state().live, 3 * PLAIN_SLOTS - 2);
-    CHECK_EQUAL(batch_of(slots[0])->state, MM_BATCH_SPARSE);
+    CHECK_EQUAL(batch_of(slots[0])->state, MM_BATCH_AVAILABLE);
     CHECK(list_of(SMALL)->spare > 0);
     mm_heap_collect(heap);
     stop();
