@@ -148,6 +148,50 @@ static void threshold(void)
     stop();
 }
 
+/* Frees slots of a batch, all but `kept`. */
+static void thin_out(const struct mm_batch *batch, void *slots[], unsigned count, unsigned kept)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (slots[i] == NULL || batch_of(slots[i]) != batch)
+            continue;
+        if (kept > 0) {
+            kept--;
+        } else {
+            give(slots[i]);
+            slots[i] = NULL;
+        }
+    }
+}
+
+/* A batch that is nearly empty waits behind one that came later and is fuller. */
+static void sparse(void)
+{
+    static void *slots[MOST];
+    unsigned count = 0;
+    start(MM_WORD_BITS, ARENA);
+    do
+        slots[count++] = take(SMALL);
+    while (list_of(SMALL)->batches < 6);
+    struct mm_batch *nearly_empty = batch_of(slots[count - 2]);
+    struct mm_batch *fuller = batch_of(slots[count - 2 - nearly_empty->slots]);
+    CHECK(fuller != nearly_empty && fuller->slots >= 16 && nearly_empty->slots >= 16);
+    thin_out(nearly_empty, slots, count, 1);
+    thin_out(fuller, slots, count, fuller->slots / 2u);
+    check_state();
+    struct mm_batch *from;
+    do
+        from = batch_of(take(SMALL));
+    while (from != nearly_empty && from != fuller);
+    CHECK(from == fuller);
+    CHECK_EQUAL(nearly_empty->state, MM_BATCH_SPARSE);
+    check_state();
+    do
+        from = batch_of(take(SMALL));
+    while (from == fuller);
+    CHECK(from == nearly_empty);
+    stop();
+}
+
 /* --- batches that go back --- */
 
 /* Little stays, so that nobody opens and closes a batch each time; memory serves again. */
@@ -588,6 +632,7 @@ int main(void)
     growing();
     refilling();
     threshold();
+    sparse();
     shrinking();
     shrinking_large();
     hysteresis();
