@@ -27,6 +27,8 @@ shim_dlsym_fn *shim_dlsym(void)
     void *function = atomic_load_explicit(&found, memory_order_relaxed);
     if (mm_unlikely(function == NULL)) {
         function = dlvsym(RTLD_NEXT, "dlsym", FIRST_VERSION);
+        if (function == NULL) /* libc comes before us, as LD_PRELOAD may have it */
+            function = dlvsym(RTLD_DEFAULT, "dlsym", FIRST_VERSION);
         atomic_store_explicit(&found, function, memory_order_relaxed);
     }
     return (shim_dlsym_fn *)function;
