@@ -11,7 +11,7 @@ static atomic_uint used;
 
 static int is_place(const void *block)
 {
-    return (const char *)block >= places[0] && (const char *)block < places[PLACES];
+    return (const char *)block >= places[0] && (const char *)block < places[0] + sizeof places;
 }
 
 void *malloc(size_t size)
