@@ -72,7 +72,7 @@ report
 owner report_text report_json symbolize
 finding
 heap
-stacks
+spans stacks
 batch registry
 size_class arena module seen sink suppress unwinder next_libc
 options next cfi

@@ -5,9 +5,8 @@
  *   live remote   the slot is
  *    0     0      free, or claimed: noted by its heap for the next requests, not yet handed out
  *    1     0      handed out
- *    1     1      freed by a thread that doesn't own it; not handed out again before the owner
- * collects it 0     1      either freed twice by two threads at once, or, for a moment, being
- * collected
+ *    1     1      freed by a thread that doesn't own it; in use until the owner collects it
+ *    0     1      freed twice by two threads at once, or, for a moment, being collected
  *
  * `live` is written by the owner alone, with plain stores; any thread may read it. `remote` is
  * only ever changed by atomic read-modify-writes: other threads set bits, the owner clears them.

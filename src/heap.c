@@ -1,18 +1,15 @@
 /* heap.c - invariants, for the thread that owns the heap:
  *   a bin's claimed slots, and those that its tracer holds, are free slots of its current batch;
  *   every available batch is in its list's queue of these, every sparse one in the other, and no
- *   batch else is in either;
- *   a chunk is in the heap's row of chunks exactly when it has a free unit. */
+ *   batch else is in either. */
 #include "heap.h"
 
-#define NEW_LINES        16u    /* lines taken at a time: 1 KiB */
-#define CHUNKS_LOOKED_AT 16u    /* for a free span, before a new chunk is taken */
-#define SPARE_BYTES      32768u /* of wholly free batches that a list keeps */
-#define CLAIMS_A_TICK    64u    /* looks at the purge clock */
-#define ROUNDS_TO_WIDEN  32u    /* see widen() */
-#define WIDE_WINDOW      8u
-#define SPARSE_PART      4u  /* a batch is sparse when this part of its slots is live, or less */
-#define COLLECT_IDLE_AT  32u /* batches pending on an idle heap before another thread tends it */
+#define SPARE_BYTES     32768u /* of wholly free batches that a list keeps */
+#define CLAIMS_A_TICK   64u    /* looks at the purge clock */
+#define ROUNDS_TO_WIDEN 32u    /* see widen() */
+#define WIDE_WINDOW     8u
+#define SPARSE_PART     4u  /* a batch is sparse when this part of its slots is live, or less */
+#define COLLECT_IDLE_AT 32u /* batches pending on an idle heap before another thread tends it */
 
 struct mm_heap mm_heap_none, mm_heap_over;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
@@ -27,130 +24,6 @@ static _Atomic uint32_t idle_pushes;
 
 struct mm_lock mm_heap_over_lock = MM_LOCK_INIT;
 static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
-
-/* --- chunks with free units --- */
-
-static void link_chunk(struct mm_heap *heap, size_t index)
-{
-    struct mm_chunk *chunk = mm_arena_chunk(index);
-    chunk->prev = 0;
-    chunk->next = heap->first_chunk;
-    if (chunk->next != 0)
-        mm_arena_chunk(chunk->next - 1)->prev = (uint32_t)index + 1;
-    heap->first_chunk = (uint32_t)index + 1;
-}
-
-static void unlink_chunk(struct mm_heap *heap, size_t index)
-{
-    struct mm_chunk *chunk = mm_arena_chunk(index);
-    if (chunk->prev != 0)
-        mm_arena_chunk(chunk->prev - 1)->next = chunk->next;
-    else
-        heap->first_chunk = chunk->next;
-    if (chunk->next != 0)
-        mm_arena_chunk(chunk->next - 1)->prev = chunk->prev;
-}
-
-static void set_chunk(struct mm_heap *heap, size_t index, uint64_t free_units, uint64_t fresh_units)
-{
-    struct mm_chunk *chunk = mm_arena_chunk(index);
-    chunk->free_units = free_units;
-    chunk->fresh_units = fresh_units;
-    chunk->heap = heap;
-}
-
-/* --- spans: 2^order units, or whole chunks --- */
-
-static uintptr_t take_wide_span(struct mm_heap *heap, unsigned order, bool *zero)
-{
-    uintptr_t base = (uintptr_t)mm_arena_take_chunks(order - MM_CHUNK_ORDER, zero);
-    if (base != 0)
-        set_chunk(heap, mm_arena_chunk_index(base), 0, 0);
-    return base;
-}
-
-static bool find_units(const struct mm_heap *heap, unsigned order, size_t *index, unsigned *unit)
-{
-    unsigned looked_at = 0;
-    for (uint32_t next = heap->first_chunk; next != 0 && looked_at < CHUNKS_LOOKED_AT;
-         looked_at++) {
-        const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
-        if (mm_bits_find_run(chunk->free_units, order, unit)) {
-            *index = next - 1;
-            return true;
-        }
-        next = chunk->next;
-    }
-    return false;
-}
-
-static uintptr_t take_span(struct mm_heap *heap, unsigned order, bool *zero)
-{
-    size_t index;
-    unsigned unit;
-    if (order >= MM_CHUNK_ORDER)
-        return take_wide_span(heap, order, zero);
-    if (!find_units(heap, order, &index, &unit)) {
-        uintptr_t base = take_wide_span(heap, MM_CHUNK_ORDER, zero);
-        if (base == 0)
-            return 0;
-        index = mm_arena_chunk_index(base);
-        unit = 0;
-        set_chunk(heap, index, UINT64_MAX, *zero ? UINT64_MAX : 0);
-        link_chunk(heap, index);
-    }
-    struct mm_chunk *chunk = mm_arena_chunk(index);
-    uint64_t run = mm_bits_run(unit, order);
-    *zero = (chunk->fresh_units & run) == run;
-    chunk->fresh_units &= ~run;
-    chunk->free_units &= ~run;
-    if (chunk->free_units == 0)
-        unlink_chunk(heap, index);
-    return mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
-}
-
-static void give_span(struct mm_heap *heap, uintptr_t base, unsigned order)
-{
-    size_t index = mm_arena_chunk_index(base);
-    struct mm_chunk *chunk = mm_arena_chunk(index);
-    if (order < MM_CHUNK_ORDER) {
-        unsigned unit = (unsigned)((base - mm_arena.base) >> MM_UNIT_SHIFT) % MM_UNITS_A_CHUNK;
-        if (chunk->free_units == 0)
-            link_chunk(heap, index);
-        chunk->free_units |= mm_bits_run(unit, order);
-        if (chunk->free_units != UINT64_MAX)
-            return;
-        unlink_chunk(heap, index);
-        order = MM_CHUNK_ORDER;
-    }
-    chunk->heap = NULL;
-    mm_arena_give_chunks((void *)(mm_arena.base + (index << MM_CHUNK_SHIFT)),
-                         order - MM_CHUNK_ORDER);
-    if (heap == mm_tls_heap) /* else a lock is held */
-        mm_arena_tick();
-}
-
-/* --- lines --- */
-
-static void give_line(struct mm_heap *heap, struct mm_batch *batch)
-{
-    batch->next = heap->free_lines;
-    heap->free_lines = mm_batch_line(batch);
-}
-
-static struct mm_batch *take_line(struct mm_heap *heap)
-{
-    if (heap->free_lines == MM_LINE_NONE) {
-        uint32_t first = mm_arena_take_lines(NEW_LINES);
-        if (first == MM_LINE_NONE)
-            return NULL;
-        for (uint32_t i = NEW_LINES; i-- > 0;)
-            give_line(heap, mm_batch_of_line(first + i * MM_LINE_SIZE));
-    }
-    struct mm_batch *batch = mm_batch_of_line(heap->free_lines);
-    heap->free_lines = batch->next;
-    return batch;
-}
 
 /* --- a list's queues --- */
 
@@ -191,13 +64,13 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
     struct mm_batch_shape shape = mm_batch_shape(class, mm_batch_slots_most, list->batches);
-    struct mm_batch *batch = take_line(heap);
+    struct mm_batch *batch = mm_spans_take_line(&heap->spans);
     if (batch == NULL)
         return NULL;
     bool zero;
-    uintptr_t base = take_span(heap, shape.order, &zero);
+    uintptr_t base = mm_spans_take(&heap->spans, heap, shape.order, &zero);
     if (base == 0) {
-        give_line(heap, batch);
+        mm_spans_give_line(&heap->spans, batch);
         return NULL;
     }
     mm_batch_open(batch, heap, shape, base, zero);
@@ -230,8 +103,9 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
     uintptr_t base = batch->base;
     unsigned order = batch->order;
     heap->lists[batch->class_index].batches--;
-    give_line(heap, batch);
-    give_span(heap, base, order);
+    mm_spans_give_line(&heap->spans, batch);
+    if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) /* else a lock is held */
+        mm_arena_tick();
 }
 
 /* Some wholly free batches stay with their list, so that a program that goes back and forth over a

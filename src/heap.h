@@ -12,6 +12,7 @@
 
 #include "batch.h"
 #include "size_class.h"
+#include "spans.h"
 #include "stacks.h"
 #include <stdatomic.h>
 
@@ -47,10 +48,9 @@ enum mm_heap_state {
 struct mm_heap {
     struct mm_bin bins[MM_CLASSES];
     struct mm_list lists[MM_CLASSES];
+    struct mm_spans spans;    /* where its batches lie */
     _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
-    uint32_t free_lines;      /* lines of no batch, chained by `next` */
     uint32_t claims;          /* since it was made; paces the purge clock */
-    uint32_t first_chunk;     /* chunks with free units, by index + 1 */
     uint32_t number;          /* from 1 on, in order of creation */
     _Atomic int state;        /* enum mm_heap_state */
     struct mm_tracer *tracer; /* NULL: none of its allocations is traced */

@@ -1,8 +1,10 @@
 #include "kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /* What the kernel says: a negative errno is a failure. The calling conventions are those of
@@ -69,4 +71,116 @@ bool mm_kernel_getrlimit(int resource, struct rlimit *limit)
 bool mm_kernel_sysinfo(struct sysinfo *info)
 {
     return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
+}
+
+void mm_kernel_alarm(unsigned seconds)
+{
+    struct itimerval time = {.it_value.tv_sec = seconds};
+    call(SYS_setitimer, (long[6]){ITIMER_REAL, (long)&time});
+}
+
+static long with_errno(long result)
+{
+    if (result >= 0 || result < -ERRNO_MOST)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+int mm_kernel_open(const char *path, int flags)
+{
+    return (int)with_errno(call(SYS_openat, (long[6]){AT_FDCWD, (long)path, flags, 0666}));
+}
+
+ssize_t mm_kernel_read(int fd, void *buffer, size_t size)
+{
+    return with_errno(call(SYS_read, (long[6]){fd, (long)buffer, (long)size}));
+}
+
+ssize_t mm_kernel_write(int fd, const void *text, size_t size)
+{
+    return with_errno(call(SYS_write, (long[6]){fd, (long)text, (long)size}));
+}
+
+int mm_kernel_close(int fd)
+{
+    return (int)with_errno(call(SYS_close, (long[6]){fd}));
+}
+
+int mm_kernel_fcntl(int fd, int command, int argument)
+{
+    return (int)with_errno(call(SYS_fcntl, (long[6]){fd, command, argument}));
+}
+
+int mm_kernel_pipe2(int ends[static 2], int flags)
+{
+    return (int)with_errno(call(SYS_pipe2, (long[6]){(long)ends, flags}));
+}
+
+int mm_kernel_fstatat(int fd, const char *path, struct stat *status, int flags)
+{
+    return (int)with_errno(call(SYS_newfstatat, (long[6]){fd, (long)path, (long)status, flags}));
+}
+
+int mm_kernel_statx(int fd, const char *path, int flags, unsigned wanted, struct statx *status)
+{
+    return (int)with_errno(
+        call(SYS_statx, (long[6]){fd, (long)path, flags, (long)wanted, (long)status}));
+}
+
+int mm_kernel_execve(const char *path, const char *const *arguments, const char *const *environment)
+{
+    return (int)with_errno(
+        call(SYS_execve, (long[6]){(long)path, (long)arguments, (long)environment}));
+}
+
+pid_t mm_kernel_waitpid(pid_t child, int *status, int options)
+{
+    return (pid_t)with_errno(call(SYS_wait4, (long[6]){child, (long)status, options}));
+}
+
+int mm_kernel_uname(struct utsname *names)
+{
+    return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
+}
+
+/* Newer machines have only the later form of these. Where there is the older one libc makes it, and
+ * so it is the one that sandboxes allow. */
+
+int mm_kernel_dup2(int fd, int to)
+{
+#ifdef SYS_dup2
+    return (int)with_errno(call(SYS_dup2, (long[6]){fd, to}));
+#else
+    return fd == to ? fd : (int)with_errno(call(SYS_dup3, (long[6]){fd, to}));
+#endif
+}
+
+int mm_kernel_poll(struct pollfd *what, nfds_t count, int milliseconds)
+{
+#ifdef SYS_poll
+    return (int)with_errno(call(SYS_poll, (long[6]){(long)what, (long)count, milliseconds}));
+#else
+    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    return (int)with_errno(call(SYS_ppoll, (long[6]){(long)what, (long)count, (long)&time}));
+#endif
+}
+
+int mm_kernel_access(const char *path, int mode)
+{
+#ifdef SYS_access
+    return (int)with_errno(call(SYS_access, (long[6]){(long)path, mode}));
+#else
+    return (int)with_errno(call(SYS_faccessat, (long[6]){AT_FDCWD, (long)path, mode}));
+#endif
+}
+
+ssize_t mm_kernel_readlink(const char *path, char *target, size_t size)
+{
+#ifdef SYS_readlink
+    return with_errno(call(SYS_readlink, (long[6]){(long)path, (long)target, (long)size}));
+#else
+    return with_errno(
+        call(SYS_readlinkat, (long[6]){AT_FDCWD, (long)path, (long)target, (long)size}));
+#endif
 }

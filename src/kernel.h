@@ -1,15 +1,21 @@
 /* kernel.h - system calls made past libc, for os.c alone. Another preloaded library may stand in
- * libc's place, and if its mmap() allocates it comes back to us, where this thread holds a lock.
+ * libc's place, and if its mmap() allocates it comes back to us, where this thread holds a lock. A
+ * program may have a write() of its own that is not the system's at all.
  *
- * Each does what libc's function of the same name does, and leaves errno alone. */
+ * Each does what libc's function of the same name does. None is a cancellation point. */
 #ifndef MM_KERNEL_H
 #define MM_KERNEL_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/types.h>
+#include <sys/utsname.h>
 
+/* These leave errno alone. */
 /* Private and of no file; NULL when refused. */
 void *mm_kernel_mmap(size_t size, int access);
 bool mm_kernel_mprotect(void *start, size_t size, int access);
@@ -17,5 +23,25 @@ bool mm_kernel_madvise(void *start, size_t size, int advice);
 bool mm_kernel_munmap(void *start, size_t size);
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
+void mm_kernel_alarm(unsigned seconds);
+
+/* These fail with -1 and errno. */
+/* What it makes, anyone may read and write whom the umask lets. */
+int mm_kernel_open(const char *path, int flags);
+ssize_t mm_kernel_read(int fd, void *buffer, size_t size);
+ssize_t mm_kernel_write(int fd, const void *text, size_t size);
+int mm_kernel_close(int fd);
+int mm_kernel_fcntl(int fd, int command, int argument);
+int mm_kernel_dup2(int fd, int to);
+int mm_kernel_pipe2(int ends[static 2], int flags);
+int mm_kernel_poll(struct pollfd *what, nfds_t count, int milliseconds);
+int mm_kernel_fstatat(int fd, const char *path, struct stat *status, int flags);
+int mm_kernel_statx(int fd, const char *path, int flags, unsigned wanted, struct statx *status);
+int mm_kernel_access(const char *path, int mode);
+ssize_t mm_kernel_readlink(const char *path, char *target, size_t size);
+int mm_kernel_execve(const char *path, const char *const *arguments,
+                     const char *const *environment);
+pid_t mm_kernel_waitpid(pid_t child, int *status, int options);
+int mm_kernel_uname(struct utsname *names);
 
 #endif

@@ -3,7 +3,6 @@
 #include "kernel.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -296,7 +295,7 @@ static bool wait_for(int fd, short events, uint64_t give_up)
         struct pollfd what = {.fd = fd, .events = events};
         if (now >= give_up)
             return false;
-        int ready = poll(&what, 1, (int)(give_up - now));
+        int ready = mm_kernel_poll(&what, 1, (int)(give_up - now));
         if (ready >= 0 || errno != EINTR)
             return ready > 0;
     }
@@ -306,7 +305,7 @@ static bool write_all(int fd, const char *next, size_t size)
 {
     uint64_t give_up = mm_os_milliseconds() + WRITE_WAIT_MS;
     while (size > 0) {
-        ssize_t written = write(fd, next, size);
+        ssize_t written = mm_kernel_write(fd, next, size);
         if (written < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLOUT, give_up))))
             continue;
         if (written <= 0)
@@ -352,7 +351,7 @@ bool mm_os_write(int fd, const void *text, size_t size)
 
 int mm_os_open_read(const char *path)
 {
-    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return mm_kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 /* Where few programs look and none chooses: behind what shells and servers take for themselves. */
@@ -361,19 +360,20 @@ static int move_up(int fd)
     static const int places[] = {1000, 200, STDERR_FILENO + 1};
     int moved = -1;
     for (unsigned i = 0; i < sizeof places / sizeof places[0] && moved < 0; i++)
-        moved = fcntl(fd, F_DUPFD_CLOEXEC, places[i]);
+        moved = mm_kernel_fcntl(fd, F_DUPFD_CLOEXEC, places[i]);
     int error = errno;
-    close(fd);
+    mm_kernel_close(fd);
     errno = error;
     return moved;
 }
 
 int mm_os_open_append(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+    int fd =
+        mm_kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return -1;
-    fcntl(fd, F_SETFL, O_APPEND); /* from here on a slow reader is waited for */
+    mm_kernel_fcntl(fd, F_SETFL, O_APPEND); /* from here on a slow reader is waited for */
     return move_up(fd);
 }
 
@@ -381,21 +381,21 @@ size_t mm_os_read(int fd, void *buffer, size_t size)
 {
     ssize_t got;
     do
-        got = read(fd, buffer, size);
+        got = mm_kernel_read(fd, buffer, size);
     while (got < 0 && errno == EINTR);
     return got > 0 ? (size_t)got : 0;
 }
 
 void mm_os_close(int fd)
 {
-    close(fd);
+    mm_kernel_close(fd);
 }
 
 /* As long as it is now; what is added meanwhile is left out. */
 static const char *read_opened(int fd, size_t *size)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0)
+    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return NULL;
     if (S_ISDIR(status.st_mode)) {
         errno = EISDIR;
@@ -424,7 +424,7 @@ const char *mm_os_read_file(const char *path, size_t *size)
         return NULL;
     const char *text = read_opened(fd, size);
     int error = errno;
-    close(fd);
+    mm_kernel_close(fd);
     errno = error;
     return text;
 }
@@ -432,7 +432,8 @@ const char *mm_os_read_file(const char *path, size_t *size)
 bool mm_os_may_execute(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+    return mm_kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && S_ISREG(status.st_mode) &&
+           mm_kernel_access(path, X_OK) == 0;
 }
 
 const char *mm_os_error_text(int error)
@@ -443,7 +444,7 @@ const char *mm_os_error_text(int error)
 
 void mm_os_program_path(char *path, size_t capacity)
 {
-    ssize_t length = readlink("/proc/self/exe", path, capacity - 1);
+    ssize_t length = mm_kernel_readlink("/proc/self/exe", path, capacity - 1);
     if (length <= 0) {
         path[0] = '?';
         length = 1;
@@ -455,7 +456,7 @@ void mm_os_program_path(char *path, size_t capacity)
 static uint64_t birth_of(int fd)
 {
     struct statx status;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
+    if (mm_kernel_statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
         (status.stx_mask & STATX_BTIME) == 0)
         return 0;
     return (uint64_t)status.stx_btime.tv_sec * 1000000000 + status.stx_btime.tv_nsec;
@@ -463,10 +464,8 @@ static uint64_t birth_of(int fd)
 
 struct mm_os_file_id mm_os_file_id(int fd)
 {
-    /* Not fstat(): another preloaded library may have one of its own that allocates, as libfaketime
-     * has, and the manager can't serve that while it starts. */
     struct stat status;
-    if (fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
+    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
     uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd) : 0;
     return (struct mm_os_file_id){true, status.st_dev, status.st_ino, born};
@@ -474,9 +473,9 @@ struct mm_os_file_id mm_os_file_id(int fd)
 
 void mm_os_host_name(char *name, size_t capacity)
 {
-    if (gethostname(name, capacity) != 0 || name[0] == '\0')
-        memcpy(name, "?", 2);
-    name[capacity - 1] = '\0';
+    struct utsname names;
+    bool told = mm_kernel_uname(&names) == 0 && names.nodename[0] != '\0';
+    snprintf(name, capacity, "%s", told ? names.nodename : "?");
 }
 
 bool mm_os_is_privileged(void)
@@ -485,6 +484,9 @@ bool mm_os_is_privileged(void)
 }
 
 /* --- running a program --- */
+
+/* libc's clone(), by a name that no program has. No header has it. */
+extern int __clone(int (*body)(void *), void *stack, int flags, void *argument, ...);
 
 /* What the two steps share with us; we stand still meanwhile. */
 struct start {
@@ -505,16 +507,17 @@ static void end_after(uint64_t milliseconds)
     sigaddset(&ends, SIGALRM);
     sigaddset(&ends, SIGPIPE);
     pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
-    alarm((unsigned)(milliseconds / 1000) + 1);
+    mm_kernel_alarm((unsigned)(milliseconds / 1000) + 1);
 }
 
 /* Any of these three may have been closed, and be a number of the pipe now. */
 static bool set_standard_files(int output)
 {
-    int nothing = fcntl(open("/dev/null", O_RDWR), F_DUPFD, STDERR_FILENO + 1);
-    output = fcntl(output, F_DUPFD, STDERR_FILENO + 1);
-    return nothing >= 0 && output >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
-           dup2(output, STDOUT_FILENO) >= 0 && dup2(nothing, STDERR_FILENO) >= 0;
+    int nothing = mm_kernel_fcntl(mm_kernel_open("/dev/null", O_RDWR), F_DUPFD, STDERR_FILENO + 1);
+    output = mm_kernel_fcntl(output, F_DUPFD, STDERR_FILENO + 1);
+    return nothing >= 0 && output >= 0 && mm_kernel_dup2(nothing, STDIN_FILENO) >= 0 &&
+           mm_kernel_dup2(output, STDOUT_FILENO) >= 0 &&
+           mm_kernel_dup2(nothing, STDERR_FILENO) >= 0;
 }
 
 /* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
@@ -526,8 +529,7 @@ static void exec_program(const struct start *start)
     /* Files that the program left open for an exec of its own. */
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
     end_after(start->command->give_up - now);
-    execve(start->command->path, (char *const *)(uintptr_t)start->command->arguments,
-           (char *const *)(uintptr_t)start->command->environment);
+    mm_kernel_execve(start->command->path, start->command->arguments, start->command->environment);
 }
 
 static int become_program(void *argument)
@@ -552,13 +554,13 @@ static int start_program(void *argument)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     void *stack = stack_top(start->command, start->command->stack_size / 2);
-    start->program = clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
+    start->program = __clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
     return 0;
 }
 
 static void reap(pid_t child, int options)
 {
-    while (child > 0 && waitpid(child, NULL, options) < 0 && errno == EINTR)
+    while (child > 0 && mm_kernel_waitpid(child, NULL, options) < 0 && errno == EINTR)
         ;
 }
 
@@ -568,7 +570,7 @@ static pid_t start_detached(const struct mm_os_command *command, int output)
 {
     struct start start = {.command = command, .output = output};
     void *stack = stack_top(command, command->stack_size);
-    pid_t between = clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
+    pid_t between = __clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
     reap(between, (int)__WCLONE);
     if (start.failed)
         reap(start.program, (int)__WALL);
@@ -592,12 +594,12 @@ static bool read_output(int fd, const struct mm_os_command *command, size_t *len
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (mm_kernel_pipe2(ends, O_CLOEXEC) != 0)
         return false;
     pid_t program = start_detached(command, ends[1]);
-    close(ends[1]);
+    mm_kernel_close(ends[1]);
     bool read = program > 0 && read_output(ends[0], command, output_length);
-    close(ends[0]);
+    mm_kernel_close(ends[0]);
     /* It ends up with init; when that, or a subreaper, is us, it is our child after all. */
     if (read)
         reap(program, (int)__WALL);

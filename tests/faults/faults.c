@@ -397,13 +397,14 @@ static void patience(void)
 /* An interrupted call is made again, and the report comes whole. */
 static void interrupted(void)
 {
-    static const enum seam_call calls[] = {SEAM_write, SEAM_read, SEAM_sigtimedwait};
+    static const enum seam_call calls[] = {SEAM_mm_kernel_write, SEAM_mm_kernel_read,
+                                           SEAM_sigtimedwait};
     for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char text[1 << 13];
         CHECK_EQUAL(mem_mngr_init(), 0);
         seam_fail(calls[i], 1, false, EINTR);
         free_badly(&text[1]);
-        CHECK_EQUAL(seam_count(SEAM_write), calls[i] == SEAM_write ? 2 : 1);
+        CHECK_EQUAL(seam_count(SEAM_mm_kernel_write), calls[i] == SEAM_mm_kernel_write ? 2 : 1);
         seam_heal();
         check_pipe_take(&caught, text, sizeof text);
         CHECK(strstr(text, "stack of this thread") != NULL);

@@ -221,7 +221,7 @@ static void check_pending(const struct walk *walk, const struct mm_heap *heap)
 static size_t check_free_lines(const struct walk *walk, const struct mm_heap *heap)
 {
     size_t count = 0;
-    for (uint32_t line = heap->free_lines; line != MM_LINE_NONE; count++) {
+    for (uint32_t line = heap->spans.free_lines; line != MM_LINE_NONE; count++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(is_batch_line(line) && line % MM_LINE_SIZE == 0);
         CHECK(count < walk->usage.metadata / MM_LINE_SIZE);
@@ -302,7 +302,7 @@ static void check_row_of_chunks(const struct walk *walk, const struct mm_heap *h
         with_free_units += chunk->heap == heap && chunk->free_units != 0;
     }
     uint32_t previous = 0;
-    for (uint32_t next = heap->first_chunk; next != 0; in_row++) {
+    for (uint32_t next = heap->spans.first_chunk; next != 0; in_row++) {
         const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
         CHECK(in_row < with_free_units);
         CHECK(chunk->heap == heap && chunk->free_units != 0);
