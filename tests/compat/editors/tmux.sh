@@ -4,8 +4,10 @@
 . "${0%/*}/../compare.sh"
 need tmux
 
+: >"$work/tmux.conf"
+
 in_tmux() {
-    tmux -f /dev/null -S socket "$@"
+    tmux -f "$work/tmux.conf" -S socket "$@"
 }
 
 screen_shows() {
@@ -16,7 +18,7 @@ screen_shows() {
 use_tmux() {
     export SHELL=/bin/sh PS1='$ '
     unset TMUX ENV
-    start_server tmux -D -f /dev/null -S socket
+    start_server tmux -D -f "$work/tmux.conf" -S socket
     local server=$!
     retry test -S socket
     retry in_tmux new-session -d -s work -x 100 -y 30 cat
