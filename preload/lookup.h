@@ -42,6 +42,8 @@ static inline void *shim_libc(enum shim_function function)
     return atomic_load_explicit(&shim_found[function], memory_order_relaxed);
 }
 
+/* For the start, while there is one thread. */
+void shim_set_up_libc(void);
 /* From now on libc's limits are the program's. */
 void shim_leave_libc_alone(void);
 

@@ -52,6 +52,15 @@ void shim_find_libc(void)
         atomic_store_explicit(&shim_found[i], shim_next(names[i]), memory_order_relaxed);
 }
 
+/* glibc's malloc sets itself up at its first call, and not for several threads at once: without us
+ * pthread_create() has called it before there are any. A parameter that is none changes nothing. */
+void shim_set_up_libc(void)
+{
+    int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
+    if (set != NULL)
+        set(0, 0);
+}
+
 /* --- libc's limits --- */
 
 /* A process of one thread has one heap, whose end is where all goes that is freed. Threads make

@@ -57,10 +57,11 @@ static void read_options(const struct mm_report_settings *report)
 
 struct mm_process_config mm_process_default_config(void)
 {
-    static bool read;
+    static bool done;
     struct mm_report_settings report = {.once = true, .has_options = true};
-    if (!read) {
-        read = true;
+    if (!done) {
+        done = true;
+        shim_set_up_libc();
         read_options(&report);
     }
     report.most = (uint64_t)mm_options.max_reports;

@@ -83,9 +83,6 @@ static void keep_within_most(bool much_changed)
 
 static void *forward(enum forward how, size_t size, size_t alignment)
 {
-    /* Allocators there are that align less than 16 bytes less: the registry knows no such blocks.
-     */
-    size = size < MM_GRANULE ? MM_GRANULE : size;
     struct mm_gate *gate = mm_registry_enter();
     void *block = call_next(how, size, alignment);
     if (block != NULL && !mm_registry_add(gate, block)) {
