@@ -40,7 +40,8 @@ cd -- "$root"
 status=0
 table --txt | sed '/^GCC\|^ *GCC\|^Directory/d'
 table --txt --branches | sed '1,/^File/d'
-table --output /dev/null --print-summary --fail-under-line $least_lines --fail-under-branch $least_branches \
+# Into a file: gcovr removes what it is to write to before it writes, be it /dev/null.
+table --output "$work/table" --print-summary --fail-under-line $least_lines --fail-under-branch $least_branches \
     >"$work/sums" || status=1
 awk -F '[ :%]+' '
     /^lines/ { lines = $2 }
