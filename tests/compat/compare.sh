@@ -15,7 +15,7 @@
 # A bad free aborts the program here, so that it shows even where the program's stderr is lost.
 #
 # From CMakeLists.txt and scripts/compat.sh: PRELOAD_SHIM, the shim; PRELOAD_SOURCE, the top of the
-# source tree; PRELOAD_BLOCKS, the program built from blocks.c; PRELOAD_TIME_LIMIT, if it isn't 60.
+# source tree; PRELOAD_BLOCKS, the program built from blocks.c; PRELOAD_TIME_LIMIT, if it isn't 180.
 
 set -euo pipefail
 : "${PRELOAD_SHIM:?the path of libmmshim.so}"
@@ -39,7 +39,7 @@ mkdir "$HOME"
 shim=$work/$(basename "$PRELOAD_SHIM")
 cp "$PRELOAD_SHIM" "$shim"
 
-time_limit=${PRELOAD_TIME_LIMIT:-60} # seconds for one run
+time_limit=${PRELOAD_TIME_LIMIT:-180} # seconds for one run, however slow and busy the machine
 compare_stderr=yes # a script says no where a program's messages are never twice the same
 servers=()
 group= # of the processes of the run that is going on
