@@ -9,6 +9,7 @@
 
 /* A hash with the fate in its lowest bits; 0: none. Stacks by open addressing. */
 static _Atomic uint64_t stacks[STACKS];
+
 uint64_t mm_seen_hash(uint64_t hash, const void *value)
 {
     hash = (hash ^ (uintptr_t)value) * 0x9e3779b97f4a7c15u;
