@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -16,6 +15,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+_Static_assert(sizeof((struct utsname *)0)->nodename <= MM_HOST_NAME, "a name fits");
 
 #define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
 
@@ -246,12 +247,26 @@ pid_t mm_os_thread_id(void)
     return (pid_t)syscall(SYS_gettid);
 }
 
+/* Not by snprintf(), which takes 2 KiB of stack. */
+static void write_task_path(pid_t thread, char path[static 64])
+{
+    static const char before[] = "/proc/self/task/", after[] = "/comm";
+    char digits[16], *first = digits + sizeof digits;
+    do
+        *--first = (char)('0' + thread % 10);
+    while ((thread /= 10) > 0);
+    size_t count = (size_t)(digits + sizeof digits - first);
+    memcpy(path, before, sizeof before - 1);
+    memcpy(path + sizeof before - 1, first, count);
+    memcpy(path + sizeof before - 1 + count, after, sizeof after);
+}
+
 static size_t read_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
 {
     char path[64];
     if (thread == mm_os_thread_id())
         return prctl(PR_GET_NAME, name) == 0 ? strlen(name) : 0;
-    snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)thread); /* doesn't allocate */
+    write_task_path(thread, path);
     int fd = mm_os_open_read(path);
     if (fd < 0)
         return 0;
@@ -471,11 +486,11 @@ struct mm_os_file_id mm_os_file_id(int fd)
     return (struct mm_os_file_id){true, status.st_dev, status.st_ino, born};
 }
 
-void mm_os_host_name(char *name, size_t capacity)
+void mm_os_host_name(char name[static MM_HOST_NAME])
 {
     struct utsname names;
     bool told = mm_kernel_uname(&names) == 0 && names.nodename[0] != '\0';
-    snprintf(name, capacity, "%s", told ? names.nodename : "?");
+    memcpy(name, told ? names.nodename : "?", told ? sizeof names.nodename : 2);
 }
 
 bool mm_os_is_privileged(void)

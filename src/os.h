@@ -131,8 +131,9 @@ const char *mm_os_error_text(int error);
 
 /* The path of the running program, cut to fit; "?" when the system does not tell. */
 void mm_os_program_path(char *path, size_t capacity);
-/* The same for the machine's name. */
-void mm_os_host_name(char *name, size_t capacity);
+/* The machine's name; "?" when the system does not tell. */
+#define MM_HOST_NAME 65u
+void mm_os_host_name(char name[static MM_HOST_NAME]);
 /* Whether the process has rights that who started it does not have: its environment is not to be
  * trusted then. */
 bool mm_os_is_privileged(void);

@@ -144,8 +144,8 @@ static void write_time(struct mm_out *out)
 
 static void begin(struct mm_out *out, const char *type)
 {
-    char host[256], program[1024];
-    mm_os_host_name(host, sizeof host);
+    char host[MM_HOST_NAME], program[1024];
+    mm_os_host_name(host);
     mm_os_program_path(program, sizeof program);
     mm_out_format(out, "{\"mmshim\":%u,\"type\":\"%s\"", (uint64_t)VERSION, type);
     write_time(out);

@@ -56,8 +56,8 @@ static void write_program_name(struct mm_out *out)
 
 static void write_host_name(struct mm_out *out)
 {
-    char name[256];
-    mm_os_host_name(name, sizeof name);
+    char name[MM_HOST_NAME];
+    mm_os_host_name(name);
     for (char *slash; (slash = strchr(name, '/')) != NULL;)
         *slash = '_';
     mm_out_format(out, "%s", name);

@@ -200,7 +200,7 @@ static int open_files(void)
 
 static void use_files(void)
 {
-    static char stack[32 << 10], output[64], name[64];
+    static char stack[32 << 10], output[64], name[MM_HOST_NAME];
     static const char *const arguments[] = {"echo", "a word", NULL}, *const environment[] = {NULL};
     struct mm_os_command command = {
         .path = "/bin/echo",
@@ -225,7 +225,7 @@ static void use_files(void)
         mm_os_close(program);
     }
     mm_os_read_file("/proc/self/comm", &length);
-    mm_os_host_name(name, sizeof name);
+    mm_os_host_name(name);
     CHECK(memchr(name, '\0', sizeof name) != NULL);
     if (mm_os_may_execute(command.path)) {
         struct mm_signals signals = mm_os_block_signals();
