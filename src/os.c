@@ -129,19 +129,32 @@ size_t mm_os_address_space_limit(void)
     return limit.rlim_cur;
 }
 
+/* Unused parts of it would make core files as large as the whole, and who keeps these reads all of
+ * it. What refuses is an old kernel: then they are. */
+static void *map_outside_of_dumps(size_t size, int access)
+{
+    void *start = mm_kernel_mmap(size, access);
+    if (start != NULL)
+        mm_kernel_madvise(start, size, MADV_DONTDUMP);
+    return start;
+}
+
 void *mm_os_reserve(size_t size)
 {
-    return mm_kernel_mmap(size, PROT_NONE);
+    return map_outside_of_dumps(size, PROT_NONE);
 }
 
 void *mm_os_map(size_t size)
 {
-    return mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
+    return map_outside_of_dumps(size, PROT_READ | PROT_WRITE);
 }
 
 bool mm_os_commit(void *start, size_t size)
 {
-    return mm_kernel_mprotect(start, size, PROT_READ | PROT_WRITE);
+    if (!mm_kernel_mprotect(start, size, PROT_READ | PROT_WRITE))
+        return false;
+    mm_kernel_madvise(start, size, MADV_DODUMP);
+    return true;
 }
 
 bool mm_os_make_readable(void *start, size_t size)

@@ -67,9 +67,10 @@ size_t mm_os_physical_memory(void);
 /* How much address space RLIMIT_AS leaves to this process at most; SIZE_MAX without a limit. */
 size_t mm_os_address_space_limit(void);
 
-/* Address space without memory: any access faults. NULL when refused. */
+/* Address space without memory: any access faults. NULL when refused. Core files hold what of it
+ * is committed. */
 void *mm_os_reserve(size_t size);
-/* Memory at once, zero on first touch. NULL when refused. */
+/* Memory at once, zero on first touch, left out of core files. NULL when refused. */
 void *mm_os_map(size_t size);
 /* All ranges below: page-aligned, inside one reservation. */
 bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero on first touch */

@@ -1,9 +1,11 @@
 /* Half a gigabyte of blocks of mixed sizes, allocated, freed by half, freed all: the kernel allows
- * a process 65,530 mappings by default, and an allocator has no right to more than a few. */
+ * a process 65,530 mappings by default, and an allocator has no right to more than a few. Nor has
+ * it to core files of the size of what is only reserved. */
 #include "check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define TOTAL            ((size_t)500 << 20)
@@ -64,9 +66,29 @@ static void test(size_t (*size_of_next)(unsigned *), size_t total)
     check_mappings("with all freed");
 }
 
+/* Bytes of all mappings that a core file or a debugger's copy of the process holds. */
+static size_t dumped_bytes(void)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    size_t sum = 0, kib = 0;
+
+    CHECK(smaps != NULL);
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        if (strncmp(line, "Size:", 5) == 0)
+            kib = strtoul(line + 5, NULL, 10);
+        else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " dd") == NULL)
+            sum += kib * 1024;
+    }
+    fclose(smaps);
+    return sum;
+}
+
 int main(void)
 {
+    CHECK(dumped_bytes() < (size_t)64 << 20);
     test(mixed_size, TOTAL);
     test(small_size, TOTAL / 2);
+    CHECK(dumped_bytes() < 2 * TOTAL);
     return 0;
 }
