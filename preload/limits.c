@@ -1,10 +1,11 @@
-/* limits.c - the address space that the arena reserves but does not use counts against RLIMIT_AS. A
- * process that limits itself gets it back. */
+/* limits.c - the address space that the arena reserves but does not use counts against RLIMIT_AS
+ * and RLIMIT_MEMLOCK. A process that limits itself, or locks its memory, gets it back. */
 #include "lookup.h"
 #include "os.h"
 #include "process.h"
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -16,7 +17,7 @@ _Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "the 64-bit nam
 static int limited(int result, int resource)
 {
     if (result == 0 && resource == RLIMIT_AS)
-        mm_process_keep_to_address_space_limit();
+        mm_process_keep_to(mm_os_address_space_limit());
     return result;
 }
 
@@ -53,4 +54,19 @@ EXPORT int prlimit64(pid_t process, enum __rlimit_resource resource, const struc
                      struct rlimit64 *before)
 {
     return prlimit(process, resource, (const struct rlimit *)limit, (struct rlimit *)before);
+}
+
+/* Makes resident whatever may be accessed, the tables of the whole range among it: an eighth of the
+ * machine's memory is range enough then. Who lacks the privilege may lock less. */
+EXPORT int mlockall(int flags)
+{
+    int (*next)(int) = shim_libc(SHIM_MLOCKALL);
+    if (next == NULL)
+        return not_there();
+    mm_process_keep_to(mm_os_physical_memory() / 2);
+    int result = next(flags);
+    if (result == 0 || errno != ENOMEM)
+        return result;
+    mm_process_keep_to(mm_os_lock_limit());
+    return next(flags);
 }

@@ -22,6 +22,7 @@ enum shim_function {
     SHIM_EXIT,
     SHIM_SETRLIMIT,
     SHIM_PRLIMIT,
+    SHIM_MLOCKALL,
     SHIM_ATFORK,
     SHIM_FUNCTIONS
 };

@@ -40,9 +40,23 @@ void *shim_next(const char *name)
 }
 
 static const char *const names[SHIM_FUNCTIONS] = {
-    "malloc", "calloc",    "realloc", "memalign",          "free",         "malloc_usable_size",
-    "dlopen", "dlmopen",   "mallopt", "mallinfo2",         "malloc_stats", "malloc_trim",
-    "_exit",  "setrlimit", "prlimit", "__register_atfork",
+    "malloc",
+    "calloc",
+    "realloc",
+    "memalign",
+    "free",
+    "malloc_usable_size",
+    "dlopen",
+    "dlmopen",
+    "mallopt",
+    "mallinfo2",
+    "malloc_stats",
+    "malloc_trim",
+    "_exit",
+    "setrlimit",
+    "prlimit",
+    "mlockall",
+    "__register_atfork",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
 

@@ -121,12 +121,22 @@ size_t mm_os_physical_memory(void)
     return mm_kernel_sysinfo(&info) ? (size_t)info.totalram * info.mem_unit : (size_t)1 << 30;
 }
 
-size_t mm_os_address_space_limit(void)
+static size_t limit_of(int resource)
 {
     struct rlimit limit;
-    if (!mm_kernel_getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
+    if (!mm_kernel_getrlimit(resource, &limit) || limit.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     return limit.rlim_cur;
+}
+
+size_t mm_os_address_space_limit(void)
+{
+    return limit_of(RLIMIT_AS);
+}
+
+size_t mm_os_lock_limit(void)
+{
+    return limit_of(RLIMIT_MEMLOCK);
 }
 
 /* Unused parts of it would make core files as large as the whole, and who keeps these reads all of

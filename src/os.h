@@ -66,6 +66,8 @@ size_t mm_os_page_size(void);
 size_t mm_os_physical_memory(void);
 /* How much address space RLIMIT_AS leaves to this process at most; SIZE_MAX without a limit. */
 size_t mm_os_address_space_limit(void);
+/* The same of RLIMIT_MEMLOCK: how much a process without a privilege may lock. */
+size_t mm_os_lock_limit(void);
 
 /* Address space without memory: any access faults. NULL when refused. Core files hold what of it
  * is committed. */

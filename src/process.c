@@ -136,10 +136,10 @@ void mm_process_stop(void)
     mm_unlock(&start_lock);
 }
 
-void mm_process_keep_to_address_space_limit(void)
+void mm_process_keep_to(size_t limit)
 {
     if (!mm_os_is_guest())
-        mm_arena_shrink(mm_os_address_space_limit());
+        mm_arena_shrink(limit);
 }
 
 /* The registry comes first, so that what the start itself asks for is forwarded, and known. The

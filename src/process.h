@@ -23,9 +23,10 @@ bool mm_process_started(void);
 /* Back to before the start. No other thread may be inside. */
 void mm_process_stop(void);
 
-/* The process has limited its address space: what of the slots' is not needed is given up. Not in a
- * vfork()'s child, which shares the address space of a process that is not limited. */
-void mm_process_keep_to_address_space_limit(void);
+/* The process is to do with so many bytes of address space: what of the slots' is not needed is
+ * given up, as by mm_arena_shrink(). Not in a vfork()'s child, which shares the address space of a
+ * process that is not limited. */
+void mm_process_keep_to(size_t limit);
 
 /* How to start when a request comes before anyone called mm_process_start(). Implemented by the
  * library (memory_manager.c) and by the shim (preload/start.c). */

@@ -207,6 +207,28 @@ static void exhaust_data_by_large(void)
     exhaust(100000);
 }
 
+/* --- mlockall() --- */
+
+#define NOBODY 65534
+
+static void lock_all(void)
+{
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) {
+        CHECK(resident_kib() < 64 * 1024);
+        use_memory(10 * MIB);
+    }
+}
+
+static void lock_all_without_privilege(void)
+{
+    struct rlimit wanted = {64 * MIB, 64 * MIB};
+
+    if (setrlimit(RLIMIT_MEMLOCK, &wanted) == 0 && setuid(NOBODY) == 0) {
+        CHECK(mlockall(MCL_CURRENT) == 0);
+        use_memory(10 * MIB);
+    }
+}
+
 /* --- vm.max_map_count --- */
 
 /* Takes all mappings that the kernel allows: pages of two kinds in turn. */
@@ -241,6 +263,8 @@ int main(void)
     in_child(limit_something_else);
     in_child(fail_to_limit);
     in_child(limit_in_vforked_child);
+    in_child(lock_all);
+    in_child(lock_all_without_privilege);
     in_child(exhaust_data_by_small);
     in_child(exhaust_data_by_large);
     /* Not in a child, where mappings that were there before the fork do not grow. */
