@@ -154,9 +154,13 @@ void *mm_os_reserve(size_t size)
     return map_outside_of_dumps(size, PROT_NONE);
 }
 
+/* One word of a large table is not to cost a huge page. */
 void *mm_os_map(size_t size)
 {
-    return map_outside_of_dumps(size, PROT_READ | PROT_WRITE);
+    void *start = map_outside_of_dumps(size, PROT_READ | PROT_WRITE);
+    if (start != NULL)
+        mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
+    return start;
 }
 
 bool mm_os_commit(void *start, size_t size)

@@ -72,7 +72,7 @@ size_t mm_os_lock_limit(void);
 /* Address space without memory: any access faults. NULL when refused. Core files hold what of it
  * is committed. */
 void *mm_os_reserve(size_t size);
-/* Memory at once, zero on first touch, left out of core files. NULL when refused. */
+/* Memory at once, zero on first touch, page by page, left out of core files. NULL when refused. */
 void *mm_os_map(size_t size);
 /* All ranges below: page-aligned, inside one reservation. */
 bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero on first touch */
