@@ -293,15 +293,23 @@ static bool is_full(void)
     return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most && !can_suppress();
 }
 
+static enum mm_fate recognise(struct call *call, const void *caller, bool exactly, uint64_t *stack)
+{
+    mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
+    *stack = hash_of_stack(call);
+    return settings.once ? mm_seen_stack(*stack) : MM_FATE_UNKNOWN;
+}
+
 /* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
 static enum mm_fate judge_call(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
 {
     struct call call = {.kind = kind, .ptr = ptr};
+    uint64_t stack;
     if (is_full())
         return MM_FATE_TOLD;
-    mm_unwinder_walk_from(caller, FRAMES, &call.stack);
-    uint64_t stack = hash_of_stack(&call);
-    enum mm_fate fate = settings.once ? mm_seen_stack(stack) : MM_FATE_UNKNOWN;
+    enum mm_fate fate = recognise(&call, caller, false, &stack);
+    if (fate == MM_FATE_UNKNOWN)
+        fate = recognise(&call, caller, true, &stack);
     return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(&call, stack);
 }
 

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 
 #define RULE_BITS    16u /* the table has 2^16 entries */
+#define FEW_BITS     9u  /* that of the rules for bad calls */
 #define ADDRESS_BITS 48u
 #define FRAME_MOST   ((uintptr_t)1 << 20) /* longer than any frame that is followed */
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
@@ -18,7 +19,7 @@
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
 
-static _Atomic uint64_t *rules;
+static _Atomic uint64_t *rules, few_rules[1u << FEW_BITS];
 static _Atomic uint32_t generation; /* of the modules, see mm_unwinder_forget() */
 static bool use_frame_pointers;
 static struct mm_cfi_module own;
@@ -79,10 +80,6 @@ static bool is_own(uintptr_t address)
 __attribute__((noinline)) static struct mm_cfi_rule find_rule(uintptr_t address,
                                                               _Atomic uint64_t *entry, uint32_t tag)
 {
-    /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
-    static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
-    if (use_frame_pointers && !is_own(address))
-        return by_frame_pointer;
     struct mm_cfi_rule rule = mm_cfi_rule_of(address);
     uint32_t packed = pack(&rule);
     if (packed != 0)
@@ -91,15 +88,24 @@ __attribute__((noinline)) static struct mm_cfi_rule find_rule(uintptr_t address,
 }
 
 /* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
- * exactly. */
-static inline struct mm_cfi_rule rule_of(uintptr_t address)
+ * exactly; in the small table all but exactly. */
+static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address)
 {
     uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
-    _Atomic uint64_t *entry = &rules[mixed >> (ADDRESS_BITS - RULE_BITS)];
+    _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
     uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
     if ((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0)
         return unpack((uint32_t)there);
     return find_rule(address, entry, (uint32_t)mixed);
+}
+
+static inline struct mm_cfi_rule rule_of(uintptr_t address)
+{
+    /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
+    static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
+    if (use_frame_pointers && !is_own(address))
+        return by_frame_pointer;
+    return look_up(rules, RULE_BITS, address);
 }
 
 /* --- steps --- */
@@ -206,10 +212,11 @@ READS_STACK static inline bool step(struct cursor *at)
     return follow(at, rule_of(address_of(at)));
 }
 
-/* The same without the table of rules. */
-READS_STACK static bool step_by_tables(struct cursor *at)
+/* The same for a bad call's stack. */
+READS_STACK static bool step_back(struct cursor *at, bool exactly)
 {
-    return follow(at, mm_cfi_rule_of(address_of(at)));
+    uintptr_t address = address_of(at);
+    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -307,7 +314,8 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
     return known != NULL ? &known->note : NULL;
 }
 
-void mm_unwinder_walk_from(const void *caller, unsigned most, struct mm_frames *frames)
+void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
+                           struct mm_frames *frames)
 {
     struct cursor at = here();
     frames->count = 0;
@@ -316,7 +324,7 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, struct mm_frames *
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);
-    } while (frames->count < most && step_by_tables(&at));
+    } while (frames->count < most && step_back(&at, exactly));
     if (frames->count == 0)
         frames->frames[frames->count++] = (const char *)caller - 1;
 }
