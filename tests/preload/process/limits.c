@@ -239,11 +239,11 @@ static void exhaust_mappings(void)
     size_t count = 0;
 
     CHECK(start != MAP_FAILED);
-    use_memory(MIB); /* each table has its mapping, and needs no other to grow */
+    use_memory(MIB); /* the tables have their mappings */
     free(malloc(100000));
     while (count < pages / 2 && mprotect(start + 2 * count * page, page, PROT_READ) == 0)
         count++;
-    use_memory(30 * MIB);
+    use_memory(30 * MIB); /* what gets no mapping goes to libc's heap, which needs none */
     if (count < pages / 2) {
         errno = 0;
         CHECK(malloc(64 * MIB) == NULL && errno == ENOMEM);
