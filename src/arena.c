@@ -245,6 +245,16 @@ struct mm_chunk *mm_arena_chunk(size_t index)
     return (struct mm_chunk *)state.chunks.start + index;
 }
 
+/* The program's own data belongs into a core file, unlike the tables. */
+static bool commit_slots(uintptr_t end)
+{
+    uintptr_t from = state.arena.committed;
+    if (!commit_up_to(&state.arena, end))
+        return false;
+    mm_os_set_dumped((void *)from, state.arena.committed - from, true);
+    return true;
+}
+
 /* Commits the arena up to `end`, and its tables with it: first these, so that no chunk is in the
  * pool without its struct and units. */
 static bool grow(uintptr_t end)
@@ -253,7 +263,7 @@ static bool grow(uintptr_t end)
     size_t chunks = (end - state.arena.start) >> MM_CHUNK_SHIFT;
     return commit_up_to(&state.chunks, state.chunks.start + chunks * sizeof(struct mm_chunk)) &&
            commit_up_to(&state.units, state.units.start + units * sizeof(uint32_t)) &&
-           commit_up_to(&state.arena, end);
+           commit_slots(end);
 }
 
 /* Adds what lies behind the committed end to the pool: an eighth of what there is, between 1 and

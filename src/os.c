@@ -139,25 +139,24 @@ size_t mm_os_lock_limit(void)
     return limit_of(RLIMIT_MEMLOCK);
 }
 
-/* Unused parts of it would make core files as large as the whole, and who keeps these reads all of
- * it. What refuses is an old kernel: then they are. */
-static void *map_outside_of_dumps(size_t size, int access)
+/* An old kernel refuses: then core files are as large as what is reserved. */
+void mm_os_set_dumped(void *start, size_t size, bool dumped)
 {
-    void *start = mm_kernel_mmap(size, access);
-    if (start != NULL)
-        mm_kernel_madvise(start, size, MADV_DONTDUMP);
-    return start;
+    mm_kernel_madvise(start, size, dumped ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
 void *mm_os_reserve(size_t size)
 {
-    return map_outside_of_dumps(size, PROT_NONE);
+    void *start = mm_kernel_mmap(size, PROT_NONE);
+    if (start != NULL)
+        mm_os_set_dumped(start, size, false);
+    return start;
 }
 
 /* One word of a large table is not to cost a huge page. */
 void *mm_os_map(size_t size)
 {
-    void *start = map_outside_of_dumps(size, PROT_READ | PROT_WRITE);
+    void *start = mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
     if (start != NULL)
         mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
     return start;
@@ -165,10 +164,7 @@ void *mm_os_map(size_t size)
 
 bool mm_os_commit(void *start, size_t size)
 {
-    if (!mm_kernel_mprotect(start, size, PROT_READ | PROT_WRITE))
-        return false;
-    mm_kernel_madvise(start, size, MADV_DODUMP);
-    return true;
+    return mm_kernel_mprotect(start, size, PROT_READ | PROT_WRITE);
 }
 
 bool mm_os_make_readable(void *start, size_t size)

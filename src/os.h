@@ -69,16 +69,17 @@ size_t mm_os_address_space_limit(void);
 /* The same of RLIMIT_MEMLOCK: how much a process without a privilege may lock. */
 size_t mm_os_lock_limit(void);
 
-/* Address space without memory: any access faults. NULL when refused. Core files hold what of it
- * is committed. */
+/* Address space without memory, left out of core files: any access faults. NULL when refused. */
 void *mm_os_reserve(size_t size);
-/* Memory at once, zero on first touch, page by page, left out of core files. NULL when refused. */
+/* Memory at once, zero on first touch, page by page. NULL when refused. */
 void *mm_os_map(size_t size);
 /* All ranges below: page-aligned, inside one reservation. */
 bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero on first touch */
 bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no memory */
 bool mm_os_purge(void *start, size_t size);         /* committed memory goes back, reads as zero */
 void mm_os_release(void *start, size_t size);
+/* Whether core files hold it, those that debuggers make of a running process too. */
+void mm_os_set_dumped(void *start, size_t size, bool dumped);
 
 /* Lets other threads run, before the caller's next look at what one of them is about to do. It may
  * need a processor that this one's priority keeps from it: from some `round` on this sleeps. */

@@ -87,6 +87,8 @@ static bool map_parts(void)
     list_parts(parts);
     for (unsigned i = 0; i < PARTS; i++) {
         *parts[i].table = mm_os_map(parts[i].size);
+        if (*parts[i].table != NULL)
+            mm_os_set_dumped(*parts[i].table, parts[i].size, false);
         complete = complete && *parts[i].table != NULL;
     }
     return complete;

@@ -3,6 +3,8 @@
 
 #include "check.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -70,8 +72,43 @@ static void reads_no_pipe(void)
     CHECK(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
+/* Whether the kernel gave a mapping this mark, see proc(5) on smaps; or knows of none. */
+static bool has_mark(const void *start, const char *mark)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool here = false, told = false, marked = false;
+    CHECK(smaps != NULL);
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        uintptr_t from, to;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2)
+            here = (uintptr_t)start >= from && (uintptr_t)start < to;
+        if (!here || strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        told = true;
+        marked = strstr(line, mark) != NULL;
+    }
+    fclose(smaps);
+    return marked || !told;
+}
+
+static void marks_mappings(void)
+{
+    bool huge_pages = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0;
+    size_t size = (size_t)4 << 20;
+    char *table = mm_os_map(size), *range = mm_os_reserve(size);
+    CHECK(table != NULL && range != NULL);
+    CHECK(!huge_pages || has_mark(table, " nh"));
+    CHECK(has_mark(range, " dd"));
+    mm_os_set_dumped(table, size, false);
+    CHECK(has_mark(table, " dd"));
+    mm_os_release(table, size);
+    mm_os_release(range, size);
+}
+
 int main(void)
 {
+    marks_mappings();
     leaves_no_child();
     cuts_output();
     reads_no_pipe();
