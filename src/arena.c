@@ -21,7 +21,9 @@
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
 struct mm_arena mm_arena;
-struct mm_lock mm_arena_lock = MM_LOCK_INIT;
+/* Held by the thread itself: a signal handler came in between, perhaps one that exits, and in a
+ * process of one thread libc's malloc would let it. Then what is here is left as it is. */
+struct mm_lock mm_arena_lock;
 
 /* A part of the reservation, committed from its start. */
 struct part {
@@ -35,12 +37,23 @@ static struct {
     uint32_t next_line;
     uint64_t *pool, *dirty, *old, *given; /* a word a group */
     size_t first_group;                   /* no group below it has a bit in pool */
-    size_t dirty_chunks, taken_chunks;
-    size_t others;              /* bytes that the program holds beside the arena's */
+    _Atomic size_t dirty_chunks;          /* changed under the lock only */
+    size_t taken_chunks;
+    _Atomic size_t others;      /* bytes that the program holds beside the arena's */
     size_t most;                /* bytes that it ever held of both */
     uint32_t patience, unasked; /* see may_ask() */
     _Atomic uint64_t next_tick;
 } state;
+
+static size_t dirty_chunks(void)
+{
+    return atomic_load_explicit(&state.dirty_chunks, memory_order_relaxed);
+}
+
+static void note_dirty(ptrdiff_t more)
+{
+    atomic_store_explicit(&state.dirty_chunks, dirty_chunks() + (size_t)more, memory_order_relaxed);
+}
 
 static uintptr_t round_up(uintptr_t value, size_t multiple)
 {
@@ -195,8 +208,10 @@ void mm_arena_release(void)
     mm_arena = (struct mm_arena){0};
     release_all();
     state.pool = NULL;
-    state.first_group = state.dirty_chunks = state.taken_chunks = 0;
-    state.others = state.most = 0;
+    state.first_group = state.taken_chunks = 0;
+    atomic_store_explicit(&state.dirty_chunks, 0, memory_order_relaxed);
+    atomic_store_explicit(&state.others, 0, memory_order_relaxed);
+    state.most = 0;
     state.patience = state.unasked = 0;
     atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
 }
@@ -230,7 +245,8 @@ static void shrink_to(size_t size)
 void mm_arena_shrink(size_t limit)
 {
     size_t size = share_of(limit);
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return;
     if (mm_arena.size != 0) {
         size_t committed = round_up(state.arena.committed, ALIGNMENT) - state.arena.start;
         size = size > committed ? size : committed;
@@ -309,7 +325,7 @@ static bool find_chunks(unsigned order, size_t *chunk)
     while (state.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
            state.pool[state.first_group] == 0)
         state.first_group++;
-    if (state.dirty_chunks > 0 && find_run(state.dirty, order, chunk))
+    if (dirty_chunks() > 0 && find_run(state.dirty, order, chunk))
         return true;
     while (!find_run(state.pool, order, chunk)) {
         if (!extend_pool())
@@ -321,7 +337,8 @@ static bool find_chunks(unsigned order, size_t *chunk)
 /* Bytes; and notes whether it is more than ever. */
 static size_t held(void)
 {
-    size_t now = (state.taken_chunks << MM_CHUNK_SHIFT) + state.others;
+    size_t now = (state.taken_chunks << MM_CHUNK_SHIFT) +
+                 atomic_load_explicit(&state.others, memory_order_relaxed);
     if (now > state.most)
         state.most = now;
     return now;
@@ -331,12 +348,13 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
 {
     void *start = NULL;
     size_t chunk;
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return NULL;
     if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
         uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
         *zero = (state.dirty[group] & run) == 0;
-        state.dirty_chunks -= mm_bit_count(state.dirty[group] & run);
+        note_dirty(-(ptrdiff_t)mm_bit_count(state.dirty[group] & run));
         state.taken_chunks += (size_t)1 << order;
         state.pool[group] &= ~run;
         state.dirty[group] &= ~run;
@@ -353,12 +371,13 @@ void mm_arena_give_chunks(void *start, unsigned order)
     size_t chunk = mm_arena_chunk_index((uintptr_t)start);
     size_t group = chunk / MM_WORD_BITS;
     uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return; /* and lost */
     state.pool[group] |= run;
     state.dirty[group] |= run;
     /* Who looks takes no lock. */
     __atomic_store_n(&state.given[group], state.given[group] | run, __ATOMIC_RELAXED);
-    state.dirty_chunks += (size_t)1 << order;
+    note_dirty((ptrdiff_t)1 << order);
     state.taken_chunks -= (size_t)1 << order;
     if (group < state.first_group)
         state.first_group = group;
@@ -389,15 +408,14 @@ static size_t purge(size_t group, uint64_t run)
         state.old[group] &= ~row;
         run &= ~row;
     }
-    state.dirty_chunks -= purged;
+    note_dirty(-(ptrdiff_t)purged);
     return purged << MM_CHUNK_SHIFT;
 }
 
 /* What was dirty at the last tick already; what is dirty now becomes old. */
 static void purge_old(void)
 {
-    for (size_t group = state.first_group; state.dirty_chunks > 0 && group < groups_in_use();
-         group++) {
+    for (size_t group = state.first_group; dirty_chunks() > 0 && group < groups_in_use(); group++) {
         if (state.dirty[group] == 0)
             continue;
         purge(group, state.old[group]);
@@ -409,18 +427,18 @@ static void purge_old(void)
 static size_t purge_down_to(size_t chunks)
 {
     size_t purged = 0;
-    for (size_t group = groups_in_use();
-         group-- > state.first_group && state.dirty_chunks > chunks;)
+    for (size_t group = groups_in_use(); group-- > state.first_group && dirty_chunks() > chunks;)
         purged += purge(group, state.dirty[group]);
     return purged;
 }
 
 void mm_arena_keep_within_most(size_t others)
 {
-    mm_lock(&mm_arena_lock);
-    state.others = others;
+    atomic_store_explicit(&state.others, others, memory_order_relaxed);
+    if (dirty_chunks() == 0 || !mm_lock_unless_held(&mm_arena_lock))
+        return;
     size_t room = mm_arena.size != 0 ? state.most - held() : 0;
-    if (state.dirty_chunks << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
+    if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
         purge_down_to(room >> MM_CHUNK_SHIFT);
     mm_unlock(&mm_arena_lock);
 }
@@ -430,7 +448,8 @@ void mm_arena_tick(void)
     uint64_t now = mm_os_milliseconds();
     if (now < atomic_load_explicit(&state.next_tick, memory_order_relaxed))
         return;
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return;
     if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
         atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
         purge_old();
@@ -440,7 +459,8 @@ void mm_arena_tick(void)
 
 size_t mm_arena_trim(void)
 {
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return 0;
     size_t purged = mm_arena.size != 0 ? purge_down_to(0) : 0;
     mm_unlock(&mm_arena_lock);
     return purged;
@@ -455,7 +475,8 @@ static bool commit_lines(uintptr_t end)
 uint32_t mm_arena_take_lines(uint32_t count)
 {
     uint32_t first = MM_LINE_NONE;
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return MM_LINE_NONE;
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
     if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
         first = state.next_line;
@@ -476,7 +497,8 @@ static size_t pooled_chunks(void)
 struct mm_arena_usage mm_arena_usage(void)
 {
     struct mm_arena_usage usage = {0};
-    mm_lock(&mm_arena_lock);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return usage;
     if (mm_arena.size != 0) {
         const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.units};
         for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
@@ -484,7 +506,7 @@ struct mm_arena_usage mm_arena_usage(void)
         usage.reserved = mm_arena.size;
         usage.committed = state.arena.committed - state.arena.start - GUARD;
         usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
-        usage.dirty = state.dirty_chunks << MM_CHUNK_SHIFT;
+        usage.dirty = dirty_chunks() << MM_CHUNK_SHIFT;
         usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
         usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
         usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;

@@ -16,13 +16,13 @@ _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
 void (*mm_heap_on_freed_twice)(void *slot);
 
 /* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
-struct mm_lock mm_heap_lock = MM_LOCK_INIT;
+struct mm_lock mm_heap_lock;
 static struct mm_heap *_Atomic all_heaps;
 static struct mm_heap *idle_heaps;
 static uint32_t heaps_made;
 static _Atomic uint32_t idle_pushes;
 
-struct mm_lock mm_heap_over_lock = MM_LOCK_INIT;
+struct mm_lock mm_heap_over_lock;
 static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
 
 /* --- a list's queues --- */

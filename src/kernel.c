@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -73,10 +74,14 @@ bool mm_kernel_sysinfo(struct sysinfo *info)
     return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
 }
 
-void mm_kernel_alarm(unsigned seconds)
+void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
-    struct itimerval time = {.it_value.tv_sec = seconds};
-    call(SYS_setitimer, (long[6]){ITIMER_REAL, (long)&time});
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value});
+}
+
+void mm_kernel_futex_wake(_Atomic uint32_t *word)
+{
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, 1});
 }
 
 static long with_errno(long result)
@@ -146,6 +151,16 @@ int mm_kernel_uname(struct utsname *names)
 
 /* Newer machines have only the later form of these. Where there is the older one libc makes it, and
  * so it is the one that sandboxes allow. */
+
+void mm_kernel_alarm(unsigned seconds)
+{
+#ifdef SYS_alarm
+    call(SYS_alarm, (long[6]){seconds});
+#else
+    struct itimerval time = {.it_value.tv_sec = seconds};
+    call(SYS_setitimer, (long[6]){ITIMER_REAL, (long)&time});
+#endif
+}
 
 int mm_kernel_dup2(int fd, int to)
 {

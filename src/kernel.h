@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
@@ -24,6 +25,10 @@ bool mm_kernel_munmap(void *start, size_t size);
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
+/* Waits while the word is `value`; may return before. */
+void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value);
+/* Lets one thread that waits go on. */
+void mm_kernel_futex_wake(_Atomic uint32_t *word);
 
 /* These fail with -1 and errno. */
 /* What it makes, anyone may read and write whom the umask lets. */

@@ -30,16 +30,53 @@ bool mm_locks_are_passed(void)
     return thread != 0 && thread == pthread_self();
 }
 
+#define WAITERS ((uint32_t)1 << 31)
+
+/* Threads apart by a multiple of 128 GiB have one name; see mm_lock_unless_held() for what of it.
+ */
+static uint32_t own_name(void)
+{
+    return ((uint32_t)((uintptr_t)pthread_self() >> 6) | 1) & ~WAITERS;
+}
+
+/* Who has waited does not know whether others do. */
+static void wait_for_lock(struct mm_lock *lock, uint32_t name)
+{
+    for (;;) {
+        uint32_t there = 0;
+        if (atomic_compare_exchange_strong_explicit(&lock->state, &there, name | WAITERS,
+                                                    memory_order_acquire, memory_order_relaxed))
+            return;
+        if (there & WAITERS ||
+            atomic_compare_exchange_strong_explicit(&lock->state, &there, there | WAITERS,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            mm_kernel_futex_wait(&lock->state, there | WAITERS);
+    }
+}
+
 void mm_lock(struct mm_lock *lock)
 {
-    if (!mm_locks_are_passed())
-        pthread_mutex_lock(&lock->mutex);
+    uint32_t nobody = 0, name = own_name();
+    if (!mm_locks_are_passed() &&
+        !atomic_compare_exchange_strong_explicit(&lock->state, &nobody, name, memory_order_acquire,
+                                                 memory_order_relaxed))
+        wait_for_lock(lock, name);
 }
 
 void mm_unlock(struct mm_lock *lock)
 {
-    if (!mm_locks_are_passed())
-        pthread_mutex_unlock(&lock->mutex);
+    if (!mm_locks_are_passed() &&
+        atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
+        mm_kernel_futex_wake(&lock->state);
+}
+
+bool mm_lock_unless_held(struct mm_lock *lock)
+{
+    uint32_t there = atomic_load_explicit(&lock->state, memory_order_relaxed);
+    if ((there & ~WAITERS) == own_name() && !mm_locks_are_passed())
+        return false;
+    mm_lock(lock);
+    return true;
 }
 
 void mm_locks_pass(void)

@@ -26,18 +26,20 @@ static inline bool mm_os_single_threaded(void)
 #endif
 }
 
-/* A mutex that the thread inside fork() passes through: it holds every lock of ours from its
- * prepare handler to its parent or child handler, and handlers of others allocate in between. */
+/* A lock that the thread inside fork() passes through: it holds every lock of ours from its prepare
+ * handler to its parent or child handler, and handlers of others allocate in between.
+ *
+ * After Ulrich Drepper's third mutex ("Futexes Are Tricky", 2011), and no pthread_mutex_t: a
+ * preloaded library that counts those may allocate in its pthread_mutex_lock(). */
 struct mm_lock {
-    pthread_mutex_t mutex;
+    _Atomic uint32_t state; /* 0: free; else the holder's name, and whether somebody may wait */
 };
-#define MM_LOCK_INIT                                                                               \
-    {                                                                                              \
-        PTHREAD_MUTEX_INITIALIZER                                                                  \
-    }
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
+/* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
+ * in many millions of pairs of threads also when the other one does. */
+bool mm_lock_unless_held(struct mm_lock *lock);
 /* Between these two calls none of the above does anything in the calling thread. */
 void mm_locks_pass(void);
 void mm_locks_pass_end(void);

@@ -10,7 +10,7 @@
 
 unsigned mm_process_classes = MM_CLASSES;
 
-static struct mm_lock start_lock = MM_LOCK_INIT;
+static struct mm_lock start_lock;
 static _Atomic bool started;
 /* Made once, and kept over mm_process_stop(). */
 static pthread_key_t thread_key;

@@ -38,11 +38,11 @@ static struct mm_gate {
     _Atomic int64_t told; /* bytes, when mm_registry_hold() last returned true */
 } gates[GATES];
 static _Atomic bool closed;
-static struct mm_lock closed_lock = MM_LOCK_INIT; /* held while closed */
+static struct mm_lock closed_lock; /* held while closed */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock = MM_LOCK_INIT; /* to make one; taken inside a gate only */
+static struct mm_lock leaf_lock; /* to make one; taken inside a gate only */
 static _Atomic bool some_unknown;               /* see mm_registry_add_moved() */
 
 /* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,

@@ -40,15 +40,15 @@ static void fork_in_handler(int signal)
 
 static void test_handler(void)
 {
-    static void *blocks[4096];
+    static void *blocks[512]; /* few: each fork makes all their pages copies */
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     struct itimerval timer = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
 
     CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &timer, NULL) == 0);
     while (forks < 600) {
-        for (size_t i = 0; i < 4096; i++)
+        for (size_t i = 0; i < 512; i++)
             CHECK((blocks[i] = malloc(16000)) != NULL);
-        for (size_t i = 0; i < 4096; i++)
+        for (size_t i = 0; i < 512; i++)
             free(blocks[i]);
     }
     CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
