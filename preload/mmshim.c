@@ -1,9 +1,11 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports. */
 #include "lookup.h"
+#include "module.h"
 #include "options.h"
 #include "os.h"
 #include "process.h"
+#include "registry.h"
 #include "route.h"
 #include "unwinder.h"
 #include <dlfcn.h>
@@ -80,9 +82,11 @@ EXPORT void *memalign(size_t alignment, size_t size)
     return mm_aligned_alloc(alignment, size);
 }
 
+/* From 2.38 on glibc refuses such alignments here. Programs that were tested with an older one go
+ * on. */
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return is_power_of_two(alignment) ? mm_aligned_alloc(alignment, size) : refuse(EINVAL);
+    return memalign(alignment, size);
 }
 
 EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
@@ -132,13 +136,45 @@ extern __typeof__(malloc) own_malloc OWN(malloc);
 extern __typeof__(free) own_free OWN(free);
 #endif
 
-/* Programs that call glibc's own names must meet the same allocator. */
-ALIAS(malloc) void *__libc_malloc(size_t size);
-ALIAS(free) void __libc_free(void *ptr);
-ALIAS(calloc) void *__libc_calloc(size_t count, size_t size);
-ALIAS(realloc) void *__libc_realloc(void *ptr, size_t size);
+/* --- glibc's own names: programs that call these must meet the same allocator, and a wrapper that
+ *     we have called as the next allocator must not --- */
+
+static void *own_of_libc(enum shim_function function)
+{
+    return mm_unlikely(mm_registry_is_inside()) ? shim_libc(function) : NULL;
+}
+
+EXPORT void *__libc_malloc(size_t size)
+{
+    void *(*own)(size_t) = (void *(*)(size_t))own_of_libc(SHIM_LIBC_MALLOC);
+    return own != NULL ? own(size) : malloc(size);
+}
+
+EXPORT void __libc_free(void *ptr)
+{
+    void (*own)(void *) = (void (*)(void *))own_of_libc(SHIM_LIBC_FREE);
+    own != NULL ? own(ptr) : free(ptr);
+}
+
+EXPORT void *__libc_calloc(size_t count, size_t size)
+{
+    void *(*own)(size_t, size_t) = (void *(*)(size_t, size_t))own_of_libc(SHIM_LIBC_CALLOC);
+    return own != NULL ? own(count, size) : calloc(count, size);
+}
+
+EXPORT void *__libc_realloc(void *ptr, size_t size)
+{
+    void *(*own)(void *, size_t) = (void *(*)(void *, size_t))own_of_libc(SHIM_LIBC_REALLOC);
+    return own != NULL ? own(ptr, size) : realloc(ptr, size);
+}
+
+EXPORT void *__libc_memalign(size_t alignment, size_t size)
+{
+    void *(*own)(size_t, size_t) = (void *(*)(size_t, size_t))own_of_libc(SHIM_LIBC_MEMALIGN);
+    return own != NULL ? own(alignment, size) : memalign(alignment, size);
+}
+
 ALIAS(reallocarray) void *__libc_reallocarray(void *ptr, size_t count, size_t size);
-ALIAS(memalign) void *__libc_memalign(size_t alignment, size_t size);
 ALIAS(valloc) void *__libc_valloc(size_t size);
 ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
 
@@ -185,15 +221,32 @@ EXPORT void *dlsym(void *handle, const char *name)
 }
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
- *     first after it, and nobody's run while we hold our locks --- */
+ *     first after it, and nobody's run while we hold our locks but those of the allocator behind
+ * us, whose locks a thread that we wait for may need --- */
+
+static bool is_of_next_allocator(const void *handler)
+{
+    const void *module = handler != NULL ? mm_module_of(handler) : NULL;
+    return module != NULL && module == mm_module_of(shim_libc(SHIM_MALLOC)) &&
+           module != mm_module_of(shim_libc(SHIM_ATFORK));
+}
 
 EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
                              void *library)
 {
     int (*next)(void (*)(void), void (*)(void), void (*)(void), void *) =
         (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
+    struct mm_fork_handlers handlers = {prepare, parent, child};
     mm_process_heap(); /* registers ours, once */
+    if (is_of_next_allocator((const void *)prepare) && mm_process_add_next_fork_handlers(&handlers))
+        return 0;
     return next != NULL ? next(prepare, parent, child, library) : ENOMEM;
+}
+
+/* For libraries of old, which call libc's by this name. */
+EXPORT int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return __register_atfork(prepare, parent, child, NULL);
 }
 
 /* --- dlopen: RTLD_DEEPBIND would give a library libc's malloc together with our free --- */

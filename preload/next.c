@@ -56,6 +56,11 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "setrlimit",
     "prlimit",
     "mlockall",
+    "__libc_malloc",
+    "__libc_free",
+    "__libc_calloc",
+    "__libc_realloc",
+    "__libc_memalign",
     "__register_atfork",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];

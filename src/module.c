@@ -27,6 +27,12 @@ static bool find_module(const void *address, struct module *module)
     return true;
 }
 
+const void *mm_module_of(const void *address)
+{
+    struct module module;
+    return find_module(address, &module) ? module.map : NULL;
+}
+
 /* --- its symbols --- */
 
 struct symbols {

@@ -23,6 +23,8 @@ struct mm_place {
     size_t build_id_size; /* 0: it has none */
 };
 
+/* The module that holds an address, by a pointer that is its own; NULL: none. Takes no lock. */
+const void *mm_module_of(const void *address);
 /* `program` is the path of the program itself, which its own entry does not tell. */
 void mm_module_place(const void *address, const char *program, struct mm_place *place);
 

@@ -27,15 +27,17 @@ static void thread_ends(void *unused)
 
 /* Order as everywhere: the locks further up may be held while those further down are taken. The
  * lock of libc's streams is the first, because a stream's own functions run inside it and allocate;
- * fork() would take it after ours. A signal handler that frees comes when all are held, or none. */
+ * fork() would take it after ours. The registry comes before the heaps: who is inside may need one,
+ * for the next allocator may ask us for memory. A signal handler that frees comes when all are
+ * held, or none. */
 static void lock_before_fork(void)
 {
     struct mm_signals signals = mm_os_block_signals();
     mm_os_lock_streams();
     mm_lock(&start_lock);
+    mm_registry_lock_all();
     mm_lock(&mm_heap_over_lock);
     mm_lock(&mm_heap_lock);
-    mm_registry_lock_all();
     mm_lock(&mm_arena_lock);
     mm_locks_pass();
     mm_os_restore_signals(&signals);
@@ -46,12 +48,33 @@ static void unlock_after_fork(void (*unlock_registry)(void), void (*unlock_strea
     struct mm_signals signals = mm_os_block_signals();
     mm_locks_pass_end();
     mm_unlock(&mm_arena_lock);
-    unlock_registry();
     mm_unlock(&mm_heap_lock);
     mm_unlock(&mm_heap_over_lock);
+    unlock_registry();
     mm_unlock(&start_lock);
     unlock_streams();
     mm_os_restore_signals(&signals);
+}
+
+/* The next allocator's own handlers, in the order in which they were registered. They take its
+ * locks, so they run when nobody is inside any more who needs these. */
+static struct mm_fork_handlers next_handlers[8];
+static unsigned next_handler_count;
+
+bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers)
+{
+    mm_lock(&start_lock);
+    bool fits = next_handler_count < sizeof next_handlers / sizeof next_handlers[0];
+    if (fits)
+        next_handlers[next_handler_count++] = *handlers;
+    mm_unlock(&start_lock);
+    return fits;
+}
+
+static void call_if_any(void (*handler)(void))
+{
+    if (handler != NULL)
+        handler();
 }
 
 /* One thread waits for nobody: a signal handler that forks may have interrupted it inside a lock,
@@ -61,16 +84,22 @@ static void before_fork(void)
     threads_at_fork = !mm_os_single_threaded();
     if (threads_at_fork)
         lock_before_fork();
+    for (unsigned i = next_handler_count; i-- > 0;)
+        call_if_any(next_handlers[i].prepare);
 }
 
 static void after_fork_in_parent(void)
 {
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].parent);
     if (threads_at_fork)
         unlock_after_fork(mm_registry_unlock_all, mm_os_unlock_streams);
 }
 
 static void after_fork_in_child(void)
 {
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].child);
     mm_os_own_memory();
     if (threads_at_fork)
         unlock_after_fork(mm_registry_renew_locks, mm_os_renew_streams);

@@ -42,8 +42,8 @@ static struct mm_lock closed_lock; /* held while closed */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock; /* to make one; taken inside a gate only */
-static _Atomic bool some_unknown;               /* see mm_registry_add_moved() */
+static struct mm_lock leaf_lock;  /* to make one; taken inside a gate only */
+static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
 
 /* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
  * and then the address of the block whose size it reads. Who strikes out that block waits. */
@@ -78,21 +78,26 @@ void mm_registry_release(void)
     }
 }
 
+/* How often the thread is inside: the next allocator may come back to us. */
+static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
+
 void mm_registry_leave(struct mm_gate *gate)
 {
+    depth--;
     /* Release pairs with the load in mm_registry_lock_all(): it has seen what was done inside. */
     if (gate != NULL)
         atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
 /* Both steps are sequentially consistent with those of mm_registry_lock_all(): either the gates are
- * found closed here, or this thread is found inside there. */
+ * found closed here, or this thread is found inside there. Who is inside already is waited for, and
+ * does not wait. */
 static bool go_in(struct mm_gate *gate)
 {
     atomic_fetch_add(&gate->inside, 1);
-    if (mm_likely(!atomic_load(&closed)))
+    if (mm_likely(!atomic_load(&closed)) || depth > 0)
         return true;
-    mm_registry_leave(gate);
+    atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
     return false;
 }
 
@@ -100,15 +105,23 @@ static bool go_in(struct mm_gate *gate)
  * fork(), which is alone. */
 struct mm_gate *mm_registry_enter(void)
 {
-    if (mm_os_single_threaded() || mm_locks_are_passed())
+    if (mm_os_single_threaded() || mm_locks_are_passed()) {
+        depth++;
         return NULL;
+    }
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
     while (mm_unlikely(!go_in(gate))) {
         mm_lock(&closed_lock); /* until they open */
         mm_unlock(&closed_lock);
     }
+    depth++;
     return gate;
+}
+
+bool mm_registry_is_inside(void)
+{
+    return depth > 0;
 }
 
 /* Who passes no gate is alone. */

@@ -18,10 +18,12 @@ void mm_registry_release(void);
 
 /* Bracket a call of the next allocator and the change of the registry that goes with it: fork()
  * waits until no thread is inside, so that the child's registry and the child's system allocator
- * agree. They don't nest. */
+ * agree. They nest: the next allocator may itself ask us for memory. */
 struct mm_gate;
 struct mm_gate *mm_registry_enter(void);
 void mm_registry_leave(struct mm_gate *gate);
+/* Whether the calling thread is between the two. */
+bool mm_registry_is_inside(void);
 
 /* Notes a block that the next allocator just returned. False when no memory can be had to note
  * it; the block must then be given back unused. */

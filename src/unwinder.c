@@ -115,9 +115,16 @@ struct cursor {
     uintptr_t pc, sp, fp;
     const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
     uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
-    uintptr_t top;                  /* above the whole stack */
+    uintptr_t top;                  /* above the whole stack, or above others too */
+    uintptr_t readable;             /* the stack is, up to here */
     bool interrupted;               /* by a signal: pc is not where a call returns to */
 };
+
+/* Of the smallest page that there is. */
+static inline uintptr_t page_end(uintptr_t address)
+{
+    return (address | 4095) + 1;
+}
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
 static inline __attribute__((always_inline)) struct cursor here(void)
@@ -131,6 +138,7 @@ static inline __attribute__((always_inline)) struct cursor here(void)
                      : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
 #endif
     at.top = mm_os_stack_top(at.sp);
+    at.readable = page_end(at.sp);
     at.pc_at = at.fp_at = NULL;
     at.link = 0; /* the function that this is in has saved it */
     at.interrupted = true;
@@ -160,6 +168,7 @@ READS_STACK static void leave_signal(struct cursor *at)
                           .link = registers->regs[30]};
 #endif
     at->top = mm_os_stack_top(at->sp);
+    at->readable = page_end(at->sp);
     at->interrupted = true;
 }
 
@@ -172,13 +181,26 @@ static bool leave_leaf(struct cursor *at, int32_t size)
     *at = (struct cursor){.pc = mm_cfi_plain_address(at->link),
                           .sp = at->sp + (uintptr_t)size,
                           .fp = at->fp,
-                          .top = at->top};
+                          .top = at->top,
+                          .readable = at->readable};
+    return true;
+}
+
+/* A stack that the program made itself may end anywhere, and its last return address may be no
+ * one's. A careful walk asks once a page. */
+static bool may_read(struct cursor *at, uintptr_t address)
+{
+    if (address < at->readable)
+        return true;
+    if (!mm_os_is_readable((const void *)address))
+        return false;
+    at->readable = page_end(address);
     return true;
 }
 
 /* To the caller; false at the end, or where nothing is known. */
-READS_STACK static inline __attribute__((always_inline)) bool follow(struct cursor *at,
-                                                                     struct mm_cfi_rule rule)
+READS_STACK static inline __attribute__((always_inline)) bool
+follow(struct cursor *at, struct mm_cfi_rule rule, bool carefully)
 {
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
@@ -188,12 +210,14 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
         }
         if (rule.kind == MM_CFI_LEAF)
             return leave_leaf(at, rule.cfa);
-        if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top)
+        if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
+            (carefully && !may_read(at, cfa)))
             return false;
         cfa = *(const uintptr_t *)cfa;
     }
     if (mm_unlikely(cfa - at->sp - 1 >= FRAME_MOST || cfa > at->top ||
-                    cfa % sizeof(uintptr_t) != 0))
+                    cfa % sizeof(uintptr_t) != 0 ||
+                    (carefully && !may_read(at, cfa - sizeof(uintptr_t)))))
         return false;
     if (rule.kind == MM_CFI_AT_FP || rule.fp != 0) {
         uintptr_t saved = cfa + (uintptr_t)(intptr_t)rule.fp;
@@ -209,14 +233,15 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
 
 READS_STACK static inline bool step(struct cursor *at)
 {
-    return follow(at, rule_of(address_of(at)));
+    return follow(at, rule_of(address_of(at)), false);
 }
 
 /* The same for a bad call's stack. */
 READS_STACK static bool step_back(struct cursor *at, bool exactly)
 {
     uintptr_t address = address_of(at);
-    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
+    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address),
+                  true);
 }
 
 /* --- stacks that a thread remembers --- */

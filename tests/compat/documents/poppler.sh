@@ -16,9 +16,11 @@ work() {
     pdftoppm -r 60 made.pdf ppm
     pdftocairo -png -r 60 -f 1 -l 2 made.pdf png
     pdftocairo -svg -f 1 -l 1 made.pdf out.svg
-    pdfseparate made.pdf page%d.pdf
-    pdfunite page3.pdf page1.pdf joined.pdf
-    pdffonts joined.pdf
+    # Each of these gets an ID from the time of day.
+    pdfseparate made.pdf varying/page%d.pdf
+    pdfunite varying/page3.pdf varying/page1.pdf varying/joined.pdf
+    pdffonts varying/joined.pdf
+    pdftotext -layout varying/joined.pdf -
     head -c 3000 made.pdf >broken.pdf
     status pdftotext broken.pdf - 2>varying/broken
 }
