@@ -63,7 +63,7 @@ int main(void)
     fread(text, 1, sizeof(text) - 1, stream);
     fclose(stream);
     need(strstr(text, "foreign-free") != NULL, "the report is there");
-    need(strstr(text, "in main ") != NULL, "it has the names of functions");
+    need(strstr(text, "in main") != NULL, "it has the names of functions");
     need(called == NULL, "no function of the program's was called");
     return 0;
 }
