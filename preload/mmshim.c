@@ -222,7 +222,7 @@ EXPORT void *dlsym(void *handle, const char *name)
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
  *     first after it, and nobody's run while we hold our locks but those of the allocator behind
- * us, whose locks a thread that we wait for may need --- */
+ *     us, whose locks a thread that we wait for may need --- */
 
 static bool is_of_next_allocator(const void *handler)
 {
