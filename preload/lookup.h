@@ -29,6 +29,7 @@ enum shim_function {
     SHIM_LIBC_REALLOC,
     SHIM_LIBC_MEMALIGN,
     SHIM_ATFORK,
+    SHIM_DLSYM,
     SHIM_FUNCTIONS
 };
 
@@ -56,7 +57,7 @@ void shim_leave_libc_alone(void);
 /* Any other; NULL when there is none. */
 void *shim_next(const char *name);
 
-/* libc's dlsym(), or whoever's comes first behind ours. */
+/* libc's dlsym(). */
 typedef void *shim_dlsym_fn(void *handle, const char *name);
 shim_dlsym_fn *shim_dlsym(void);
 

@@ -206,10 +206,17 @@ static void *own_function(const char *name)
     return NULL;
 }
 
+/* Another library may have its own, too. */
+static shim_dlsym_fn *next_dlsym(void)
+{
+    void *next = shim_libc(SHIM_DLSYM);
+    return next != NULL ? (shim_dlsym_fn *)next : shim_dlsym();
+}
+
 /* Only what stands for ours right behind us: a wrapper in between may ask for libc's own. */
 MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
 {
-    void *function = shim_dlsym()(handle, name);
+    void *function = next_dlsym()(handle, name);
     return function != NULL && function == shim_next(name) ? own : function;
 }
 
@@ -217,7 +224,7 @@ MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
 EXPORT void *dlsym(void *handle, const char *name)
 {
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
-    return own != NULL ? in_place_of(own, handle, name) : shim_dlsym()(handle, name);
+    return own != NULL ? in_place_of(own, handle, name) : next_dlsym()(handle, name);
 }
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and

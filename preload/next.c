@@ -4,6 +4,7 @@
 
 #include "bitmap.h"
 #include "lookup.h"
+#include "module.h"
 #include "os.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -62,13 +63,18 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "__libc_realloc",
     "__libc_memalign",
     "__register_atfork",
+    "dlsym",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
+static _Atomic bool knows_sizes;
 
 void shim_find_libc(void)
 {
     for (unsigned i = 0; i < SHIM_FUNCTIONS; i++)
         atomic_store_explicit(&shim_found[i], shim_next(names[i]), memory_order_relaxed);
+    bool is_one =
+        mm_module_of(shim_found[SHIM_MALLOC]) == mm_module_of(shim_found[SHIM_USABLE_SIZE]);
+    atomic_store_explicit(&knows_sizes, is_one, memory_order_relaxed);
 }
 
 /* glibc's malloc sets itself up at its first call, and not for several threads at once: without us
@@ -198,4 +204,11 @@ void mm_next_free(void *block, size_t size)
 size_t mm_next_usable_size(void *block)
 {
     return CALL_OR((size_t)0, USABLE_SIZE, size_t(*)(void *), block);
+}
+
+/* A wrapper that puts something before each block often has no malloc_usable_size(): libc's would
+ * take that for its own. */
+bool mm_next_knows_sizes(void)
+{
+    return atomic_load_explicit(&knows_sizes, memory_order_relaxed);
 }

@@ -33,3 +33,8 @@ size_t mm_next_usable_size(void *block)
 {
     return malloc_usable_size(block);
 }
+
+bool mm_next_knows_sizes(void)
+{
+    return true;
+}

@@ -86,11 +86,11 @@ static void *forward(enum forward how, size_t size, size_t alignment)
     struct mm_gate *gate = mm_registry_enter();
     void *block = call_next(how, size, alignment);
     if (block != NULL && !mm_registry_add(gate, block)) {
-        mm_next_free(block, mm_next_usable_size(block));
+        mm_next_free(block, mm_next_size(block));
         block = NULL;
         errno = ENOMEM;
     }
-    bool much = block != NULL && mm_registry_hold(gate, (int64_t)mm_next_usable_size(block));
+    bool much = block != NULL && mm_registry_hold(gate, (int64_t)mm_next_size(block));
     mm_registry_leave(gate);
     keep_within_most(much);
     if (block != NULL)
@@ -284,7 +284,7 @@ static enum verdict free_outside(void *ptr)
     struct mm_gate *gate = mm_registry_enter();
     bool known = mm_registry_remove(gate, ptr), much = false;
     if (known) {
-        size_t size = mm_next_usable_size(ptr);
+        size_t size = mm_next_size(ptr);
         mm_stacks_forwarded_freed(tracer, ptr);
         much = mm_registry_hold(gate, -(int64_t)size);
         mm_next_free(ptr, size);
@@ -329,11 +329,11 @@ static enum verdict realloc_outside(void **block, size_t size)
         return verdict_of_outside(*block);
     }
     mm_stacks_forwarded_freed(tracer, *block);
-    int64_t old_size = (int64_t)mm_next_usable_size(*block);
+    int64_t old_size = (int64_t)mm_next_size(*block);
     void *moved = mm_next_realloc(*block, at_least_granule(size));
     void *kept = moved != NULL ? moved : *block;
     mm_registry_add_moved(gate, kept);
-    bool much = mm_registry_hold(gate, (int64_t)mm_next_usable_size(kept) - old_size);
+    bool much = mm_registry_hold(gate, (int64_t)mm_next_size(kept) - old_size);
     mm_registry_leave(gate);
     keep_within_most(much);
     note_forwarded(kept, size);

@@ -15,6 +15,8 @@
 #define FRAME_MOST   ((uintptr_t)1 << 20) /* longer than any frame that is followed */
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
+#define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
+#define STACK_GROWTH ((uintptr_t)1 << 20) /* by which a stack is likely to be the same still */
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
@@ -110,6 +112,12 @@ static inline struct mm_cfi_rule rule_of(uintptr_t address)
 
 /* --- steps --- */
 
+/* A part of a stack that was found to be readable. */
+struct readable_part {
+    uintptr_t start, end;
+    uintptr_t top; /* of the stack, as the cursor's */
+};
+
 /* A place on the stack: in a function, and how its caller would find its registers. */
 struct cursor {
     uintptr_t pc, sp, fp;
@@ -117,13 +125,13 @@ struct cursor {
     uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
     uintptr_t top;                  /* above the whole stack, or above others too */
     uintptr_t readable;             /* the stack is, up to here */
+    struct readable_part *part;     /* that the thread remembers; or NULL */
     bool interrupted;               /* by a signal: pc is not where a call returns to */
 };
 
-/* Of the smallest page that there is. */
 static inline uintptr_t page_end(uintptr_t address)
 {
-    return (address | 4095) + 1;
+    return (address | (PAGE - 1)) + 1;
 }
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
@@ -139,6 +147,7 @@ static inline __attribute__((always_inline)) struct cursor here(void)
 #endif
     at.top = mm_os_stack_top(at.sp);
     at.readable = page_end(at.sp);
+    at.part = NULL;
     at.pc_at = at.fp_at = NULL;
     at.link = 0; /* the function that this is in has saved it */
     at.interrupted = true;
@@ -182,25 +191,36 @@ static bool leave_leaf(struct cursor *at, int32_t size)
                           .sp = at->sp + (uintptr_t)size,
                           .fp = at->fp,
                           .top = at->top,
-                          .readable = at->readable};
+                          .readable = at->readable,
+                          .part = at->part};
     return true;
 }
 
-/* A stack that the program made itself may end anywhere, and its last return address may be no
- * one's. A careful walk asks once a page. */
-static bool may_read(struct cursor *at, uintptr_t address)
+/* A stack that the program made itself may end anywhere, a page before one that must not be read,
+ * and its last return address may be no one's. */
+MM_COLD static bool may_read_on(struct cursor *at, uintptr_t address)
 {
-    if (address < at->readable)
-        return true;
-    if (!mm_os_is_readable((const void *)address))
-        return false;
-    at->readable = page_end(address);
+    const struct readable_part *part = at->part;
+    while (at->readable <= address) {
+        if (part != NULL && at->readable - part->start < part->end - part->start)
+            at->readable = part->end;
+        else if (mm_os_is_readable((const void *)at->readable))
+            at->readable += PAGE;
+        else
+            return false;
+    }
     return true;
+}
+
+/* Asks once a page, and of a stack that the thread stays on only once. */
+static inline bool may_read(struct cursor *at, uintptr_t address)
+{
+    return mm_likely(address < at->readable) || may_read_on(at, address);
 }
 
 /* To the caller; false at the end, or where nothing is known. */
-READS_STACK static inline __attribute__((always_inline)) bool
-follow(struct cursor *at, struct mm_cfi_rule rule, bool carefully)
+READS_STACK static inline __attribute__((always_inline)) bool follow(struct cursor *at,
+                                                                     struct mm_cfi_rule rule)
 {
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
@@ -211,13 +231,13 @@ follow(struct cursor *at, struct mm_cfi_rule rule, bool carefully)
         if (rule.kind == MM_CFI_LEAF)
             return leave_leaf(at, rule.cfa);
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
-            (carefully && !may_read(at, cfa)))
+            cfa - at->sp >= FRAME_MOST || at->fp < at->sp || !may_read(at, cfa) ||
+            !may_read(at, at->fp))
             return false;
         cfa = *(const uintptr_t *)cfa;
     }
     if (mm_unlikely(cfa - at->sp - 1 >= FRAME_MOST || cfa > at->top ||
-                    cfa % sizeof(uintptr_t) != 0 ||
-                    (carefully && !may_read(at, cfa - sizeof(uintptr_t)))))
+                    cfa % sizeof(uintptr_t) != 0 || !may_read(at, cfa - sizeof(uintptr_t))))
         return false;
     if (rule.kind == MM_CFI_AT_FP || rule.fp != 0) {
         uintptr_t saved = cfa + (uintptr_t)(intptr_t)rule.fp;
@@ -233,15 +253,14 @@ follow(struct cursor *at, struct mm_cfi_rule rule, bool carefully)
 
 READS_STACK static inline bool step(struct cursor *at)
 {
-    return follow(at, rule_of(address_of(at)), false);
+    return follow(at, rule_of(address_of(at)));
 }
 
 /* The same for a bad call's stack. */
 READS_STACK static bool step_back(struct cursor *at, bool exactly)
 {
     uintptr_t address = address_of(at);
-    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address),
-                  true);
+    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -264,6 +283,7 @@ struct known {
 
 struct mm_unwinder_memory {
     struct known stacks[1u << KNOWN_BITS];
+    struct readable_part part;
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
@@ -313,30 +333,64 @@ READS_STACK static bool remember(struct known *known, const struct cursor *befor
     return true;
 }
 
+/* While the thread stays on one stack; on another one, which may lie where one was that is gone,
+ * all is asked again. */
+static void begin_part(struct readable_part *part, struct cursor *at)
+{
+    uintptr_t page = page_end(at->sp) - PAGE;
+    if (at->top != part->top || at->sp >= part->end || at->sp + STACK_GROWTH < part->start)
+        *part = (struct readable_part){page, page + PAGE, at->top};
+    at->part = part;
+}
+
+/* `start` is a page from which on the walk found all to be readable. */
+static void end_part(struct readable_part *part, uintptr_t start, const struct cursor *at)
+{
+    if (at->part == NULL || at->readable < part->start)
+        return;
+    part->start = start < part->start ? start : part->start;
+    part->end = at->readable > part->end ? at->readable : part->end;
+}
+
+/* The walk's second half: from where the manager was called on. */
+static uint32_t *walk_on(struct cursor *at, struct known *known, unsigned most,
+                         struct mm_frames *frames)
+{
+    for (;;) {
+        frames->frames[frames->count++] = (const void *)address_of(at);
+        struct cursor before = *at;
+        if (frames->count == most || !step(at))
+            break;
+        if (known != NULL && !remember(known, &before, at))
+            known = NULL;
+    }
+    return known != NULL ? &known->note : NULL;
+}
+
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames)
 {
     struct cursor at = here();
+    struct known *known = NULL;
+    uintptr_t start = page_end(at.sp) - PAGE;
     frames->count = 0;
+    if (memory != NULL)
+        begin_part(&memory->part, &at);
     while (is_own(at.pc)) {
         if (!step(&at))
             return NULL;
     }
     at.fp_at = NULL;
-    struct known *known = memory != NULL ? place_of(memory, &at) : NULL;
-    if (known != NULL && is_same(known, &at))
-        return &known->note;
-    if (known != NULL)
+    if (memory != NULL) {
+        known = place_of(memory, &at);
+        if (is_same(known, &at))
+            return &known->note;
         forget(known, &at);
-    for (;;) {
-        frames->frames[frames->count++] = (const void *)address_of(&at);
-        struct cursor before = at;
-        if (frames->count == most || !step(&at))
-            break;
-        if (known != NULL && !remember(known, &before, &at))
-            known = NULL;
     }
-    return known != NULL ? &known->note : NULL;
+    uint32_t *note = walk_on(&at, known, most, frames);
+    if (memory != NULL)
+        end_part(&memory->part, start, &at);
+    return note;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,

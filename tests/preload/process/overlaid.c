@@ -1,0 +1,24 @@
+/* What overlay.c tells of is found, by any handle, and the malloc family is still one. */
+#include "check.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+static int ask(void *handle)
+{
+    int (*answer)(void) = (int (*)(void))dlsym(handle, "overlay_answer");
+    return answer != NULL ? answer() : 0;
+}
+
+int main(void)
+{
+    void *libc = dlopen("libc.so.6", RTLD_LAZY);
+    CHECK(libc != NULL);
+    CHECK(ask(RTLD_DEFAULT) == 42 && ask(RTLD_NEXT) == 42 && ask(libc) == 42);
+    void *(*allocate)(size_t) = (void *(*)(size_t))dlsym(libc, "malloc");
+    void (*release)(void *) = (void (*)(void *))dlsym(libc, "free");
+    CHECK(allocate != NULL && release != NULL);
+    free(allocate(100));
+    release(malloc(100));
+    return 0;
+}
