@@ -132,10 +132,12 @@ static bool set_by_user(void)
 
 /* libc's heap gets the large blocks only, and by default would give its end back and take it again
  * around every few of them: the small ones that used to lie in between are gone. With threads, the
- * environment may be changing at this moment, and libc's own limits are right. */
+ * environment may be changing at this moment, and libc's own limits are right; and without sizes we
+ * could not follow its rule of adapting them. */
 MM_COLD static void decide(void)
 {
-    if (mm_os_single_threaded() && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL)
+    if (mm_os_single_threaded() && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL &&
+        mm_next_knows_sizes())
         begin_with(&one_thread);
     else
         shim_leave_libc_alone();

@@ -16,7 +16,7 @@
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
-#define STACK_GROWTH ((uintptr_t)1 << 20) /* by which a stack is likely to be the same still */
+#define ALL          UINTPTR_MAX
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
@@ -50,6 +50,26 @@ void mm_unwinder_forget(void)
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
+/* A place on the stack: in a function, and how its caller would find its registers. */
+struct cursor {
+    uintptr_t pc, sp, fp;
+    const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
+    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
+    uintptr_t top;                  /* above the whole stack, or above others too */
+    uintptr_t readable;             /* up to here it may be read without asking */
+    bool interrupted;               /* by a signal: pc is not where a call returns to */
+};
+
+static inline uintptr_t page_end(uintptr_t address)
+{
+    return (address | (PAGE - 1)) + 1;
+}
+
+static inline uintptr_t address_of(const struct cursor *at)
+{
+    return at->interrupted ? at->pc : at->pc - 1;
+}
+
 /* --- rules, packed in 32 bits; 0 is none ---
  *
  *   bit   0-2   kind
@@ -79,60 +99,54 @@ static bool is_own(uintptr_t address)
     return address - own.start < own.end - own.start;
 }
 
-__attribute__((noinline)) static struct mm_cfi_rule find_rule(uintptr_t address,
+/* Out of a function that no call came from: what is above need not be a frame. */
+static void doubt(struct cursor *at)
+{
+    if (at->readable == ALL)
+        at->readable = page_end(at->sp - 1);
+}
+
+static bool is_doubtful(const struct cursor *at, const struct mm_cfi_rule *rule)
+{
+    return !at->interrupted && rule->kind != MM_CFI_END && rule->kind != MM_CFI_SIGNAL &&
+           !mm_cfi_is_after_call(at->pc);
+}
+
+/* A doubtful one is not kept, so that it is doubted each time. */
+__attribute__((noinline)) static struct mm_cfi_rule find_rule(struct cursor *at,
                                                               _Atomic uint64_t *entry, uint32_t tag)
 {
-    struct mm_cfi_rule rule = mm_cfi_rule_of(address);
+    struct mm_cfi_rule rule = mm_cfi_rule_of(address_of(at));
     uint32_t packed = pack(&rule);
-    if (packed != 0)
+    if (is_doubtful(at, &rule))
+        doubt(at);
+    else if (packed != 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
     return rule;
 }
 
 /* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
  * exactly; in the small table all but exactly. */
-static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address)
+static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, struct cursor *at)
 {
-    uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
+    uint64_t mixed = (address_of(at) * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
     _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
     uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
     if ((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0)
         return unpack((uint32_t)there);
-    return find_rule(address, entry, (uint32_t)mixed);
+    return find_rule(at, entry, (uint32_t)mixed);
 }
 
-static inline struct mm_cfi_rule rule_of(uintptr_t address)
+static inline struct mm_cfi_rule rule_of(struct cursor *at)
 {
     /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
     static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
-    if (use_frame_pointers && !is_own(address))
+    if (use_frame_pointers && !is_own(address_of(at)))
         return by_frame_pointer;
-    return look_up(rules, RULE_BITS, address);
+    return look_up(rules, RULE_BITS, at);
 }
 
 /* --- steps --- */
-
-/* A part of a stack that was found to be readable. */
-struct readable_part {
-    uintptr_t start, end;
-    uintptr_t top; /* of the stack, as the cursor's */
-};
-
-/* A place on the stack: in a function, and how its caller would find its registers. */
-struct cursor {
-    uintptr_t pc, sp, fp;
-    const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
-    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
-    uintptr_t top;                  /* above the whole stack, or above others too */
-    uintptr_t readable;             /* the stack is, up to here */
-    struct readable_part *part;     /* that the thread remembers; or NULL */
-    bool interrupted;               /* by a signal: pc is not where a call returns to */
-};
-
-static inline uintptr_t page_end(uintptr_t address)
-{
-    return (address | (PAGE - 1)) + 1;
-}
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
 static inline __attribute__((always_inline)) struct cursor here(void)
@@ -146,17 +160,11 @@ static inline __attribute__((always_inline)) struct cursor here(void)
                      : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
 #endif
     at.top = mm_os_stack_top(at.sp);
-    at.readable = page_end(at.sp);
-    at.part = NULL;
+    at.readable = ALL;
     at.pc_at = at.fp_at = NULL;
     at.link = 0; /* the function that this is in has saved it */
     at.interrupted = true;
     return at;
-}
-
-static inline uintptr_t address_of(const struct cursor *at)
-{
-    return at->interrupted ? at->pc : at->pc - 1;
 }
 
 /* What the kernel saved when it called a signal handler lies above the handler's frame. */
@@ -177,7 +185,7 @@ READS_STACK static void leave_signal(struct cursor *at)
                           .link = registers->regs[30]};
 #endif
     at->top = mm_os_stack_top(at->sp);
-    at->readable = page_end(at->sp);
+    at->readable = page_end(at->sp - 1);
     at->interrupted = true;
 }
 
@@ -191,31 +199,20 @@ static bool leave_leaf(struct cursor *at, int32_t size)
                           .sp = at->sp + (uintptr_t)size,
                           .fp = at->fp,
                           .top = at->top,
-                          .readable = at->readable,
-                          .part = at->part};
+                          .readable = at->readable};
     return true;
 }
 
-/* A stack that the program made itself may end anywhere, a page before one that must not be read,
- * and its last return address may be no one's. */
-MM_COLD static bool may_read_on(struct cursor *at, uintptr_t address)
+/* A stack that the program made itself may end anywhere, before a page that must not be read. In
+ * doubt a walk asks once a page. */
+static bool may_read(struct cursor *at, uintptr_t address)
 {
-    const struct readable_part *part = at->part;
-    while (at->readable <= address) {
-        if (part != NULL && at->readable - part->start < part->end - part->start)
-            at->readable = part->end;
-        else if (mm_os_is_readable((const void *)at->readable))
-            at->readable += PAGE;
-        else
-            return false;
-    }
+    if (mm_likely(address < at->readable))
+        return true;
+    if (!mm_os_is_readable((const void *)address))
+        return false;
+    at->readable = page_end(address);
     return true;
-}
-
-/* Asks once a page, and of a stack that the thread stays on only once. */
-static inline bool may_read(struct cursor *at, uintptr_t address)
-{
-    return mm_likely(address < at->readable) || may_read_on(at, address);
 }
 
 /* To the caller; false at the end, or where nothing is known. */
@@ -231,8 +228,7 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
         if (rule.kind == MM_CFI_LEAF)
             return leave_leaf(at, rule.cfa);
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
-            cfa - at->sp >= FRAME_MOST || at->fp < at->sp || !may_read(at, cfa) ||
-            !may_read(at, at->fp))
+            cfa % sizeof(uintptr_t) != 0 || !may_read(at, cfa) || !may_read(at, at->fp))
             return false;
         cfa = *(const uintptr_t *)cfa;
     }
@@ -253,14 +249,13 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
 
 READS_STACK static inline bool step(struct cursor *at)
 {
-    return follow(at, rule_of(address_of(at)));
+    return follow(at, rule_of(at));
 }
 
 /* The same for a bad call's stack. */
 READS_STACK static bool step_back(struct cursor *at, bool exactly)
 {
-    uintptr_t address = address_of(at);
-    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
+    return follow(at, exactly ? mm_cfi_rule_of(address_of(at)) : look_up(few_rules, FEW_BITS, at));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -283,7 +278,6 @@ struct known {
 
 struct mm_unwinder_memory {
     struct known stacks[1u << KNOWN_BITS];
-    struct readable_part part;
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
@@ -319,12 +313,12 @@ static void forget(struct known *known, const struct cursor *at)
 }
 
 /* False when it depends on more than is remembered. */
-READS_STACK static bool remember(struct known *known, const struct cursor *before,
+READS_STACK static bool remember(struct known *known, struct cursor *before,
                                  const struct cursor *at)
 {
-    if (at->interrupted || known->count + 2u > WORDS_MOST)
+    if (at->interrupted || at->readable != ALL || known->count + 2u > WORDS_MOST)
         return false;
-    bool by_fp = rule_of(address_of(before)).kind != MM_CFI_SP;
+    bool by_fp = rule_of(before).kind != MM_CFI_SP;
     if (by_fp && before->fp_at == NULL)
         known->uses_fp = true;
     else if (by_fp)
@@ -333,64 +327,30 @@ READS_STACK static bool remember(struct known *known, const struct cursor *befor
     return true;
 }
 
-/* While the thread stays on one stack; on another one, which may lie where one was that is gone,
- * all is asked again. */
-static void begin_part(struct readable_part *part, struct cursor *at)
-{
-    uintptr_t page = page_end(at->sp) - PAGE;
-    if (at->top != part->top || at->sp >= part->end || at->sp + STACK_GROWTH < part->start)
-        *part = (struct readable_part){page, page + PAGE, at->top};
-    at->part = part;
-}
-
-/* `start` is a page from which on the walk found all to be readable. */
-static void end_part(struct readable_part *part, uintptr_t start, const struct cursor *at)
-{
-    if (at->part == NULL || at->readable < part->start)
-        return;
-    part->start = start < part->start ? start : part->start;
-    part->end = at->readable > part->end ? at->readable : part->end;
-}
-
-/* The walk's second half: from where the manager was called on. */
-static uint32_t *walk_on(struct cursor *at, struct known *known, unsigned most,
-                         struct mm_frames *frames)
-{
-    for (;;) {
-        frames->frames[frames->count++] = (const void *)address_of(at);
-        struct cursor before = *at;
-        if (frames->count == most || !step(at))
-            break;
-        if (known != NULL && !remember(known, &before, at))
-            known = NULL;
-    }
-    return known != NULL ? &known->note : NULL;
-}
-
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames)
 {
     struct cursor at = here();
-    struct known *known = NULL;
-    uintptr_t start = page_end(at.sp) - PAGE;
     frames->count = 0;
-    if (memory != NULL)
-        begin_part(&memory->part, &at);
     while (is_own(at.pc)) {
         if (!step(&at))
             return NULL;
     }
     at.fp_at = NULL;
-    if (memory != NULL) {
-        known = place_of(memory, &at);
-        if (is_same(known, &at))
-            return &known->note;
+    struct known *known = memory != NULL ? place_of(memory, &at) : NULL;
+    if (known != NULL && is_same(known, &at))
+        return &known->note;
+    if (known != NULL)
         forget(known, &at);
+    for (;;) {
+        frames->frames[frames->count++] = (const void *)address_of(&at);
+        struct cursor before = at;
+        if (frames->count == most || !step(&at))
+            break;
+        if (known != NULL && !remember(known, &before, &at))
+            known = NULL;
     }
-    uint32_t *note = walk_on(&at, known, most, frames);
-    if (memory != NULL)
-        end_part(&memory->part, start, &at);
-    return note;
+    return known != NULL ? &known->note : NULL;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
@@ -400,6 +360,7 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
     frames->count = 0;
     if (caller == NULL)
         return;
+    at.readable = page_end(at.sp);
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);
