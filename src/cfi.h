@@ -3,8 +3,8 @@
  * frame pointer and the return address are. Of the registers only these and the stack pointer are
  * followed; that is enough for what compilers make.
  *
- * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and code and,
- * on aarch64, the code at an address that no table is about. */
+ * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and code
+ * and, on aarch64, the code at an address that no table is about. */
 #ifndef MM_CFI_H
 #define MM_CFI_H
 
