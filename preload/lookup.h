@@ -29,7 +29,6 @@ enum shim_function {
     SHIM_LIBC_REALLOC,
     SHIM_LIBC_MEMALIGN,
     SHIM_ATFORK,
-    SHIM_DLSYM,
     SHIM_FUNCTIONS
 };
 
@@ -39,6 +38,8 @@ void shim_find_libc(void);
 /* The same for whose operators new and delete the program has. A delete that looked it up itself
  * would take the loader's lock, which a thread may hold that waits for this one. */
 void shim_find_operators(void);
+/* The same for a dlsym() of another library's. */
+void shim_find_dlsym(void);
 extern void *_Atomic shim_found[SHIM_FUNCTIONS];
 
 /* libc's, or whoever's comes first behind ours; NULL when there is none. */

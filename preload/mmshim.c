@@ -207,10 +207,26 @@ static void *own_function(const char *name)
 }
 
 /* Another library may have its own, too. */
+static shim_dlsym_fn *_Atomic other_dlsym;
+static bool is_trial, came_back;
+
 static shim_dlsym_fn *next_dlsym(void)
 {
-    void *next = shim_libc(SHIM_DLSYM);
-    return next != NULL ? (shim_dlsym_fn *)next : shim_dlsym();
+    shim_dlsym_fn *other = atomic_load_explicit(&other_dlsym, memory_order_relaxed);
+    return mm_unlikely(other != NULL) ? other : shim_dlsym();
+}
+
+/* Such a one may look for libc's in ways that lead to ours: it would go round for ever. */
+void shim_find_dlsym(void)
+{
+    shim_dlsym_fn *other = (shim_dlsym_fn *)shim_next("dlsym");
+    if (other == NULL || other == shim_dlsym())
+        return;
+    is_trial = true;
+    other(RTLD_DEFAULT, "malloc");
+    is_trial = false;
+    if (!came_back)
+        atomic_store_explicit(&other_dlsym, other, memory_order_relaxed);
 }
 
 /* Only what stands for ours right behind us: a wrapper in between may ask for libc's own. */
@@ -223,6 +239,8 @@ MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
 /* Ends in a jump: what RTLD_NEXT and RTLD_DEFAULT mean, libc takes from the return address. */
 EXPORT void *dlsym(void *handle, const char *name)
 {
+    if (mm_unlikely(is_trial))
+        came_back = true;
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
     return own != NULL ? in_place_of(own, handle, name) : next_dlsym()(handle, name);
 }

@@ -63,7 +63,6 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "__libc_realloc",
     "__libc_memalign",
     "__register_atfork",
-    "dlsym",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
 static _Atomic bool knows_sizes;

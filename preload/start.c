@@ -196,6 +196,7 @@ __attribute__((constructor)) static void begin(void)
     mm_process_heap();
     shim_find_libc();
     shim_find_operators();
+    shim_find_dlsym();
     leave_children_alone();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);

@@ -14,6 +14,10 @@
 /* Of a function that a hot one ends in: kept out of it, so that it needs no stack frame. */
 #define MM_COLD __attribute__((noinline))
 
+/* Of large data that most processes never touch: it lies behind all other, which then is in few
+ * pages. */
+#define MM_SELDOM __attribute__((section(".bss.seldom")))
+
 /* `word` must not be 0. Compilers clear the register before, which only processors older than the
  * instruction's fast form can use. */
 static inline unsigned mm_bit_lowest(uint64_t word)

@@ -502,39 +502,3 @@ struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address)
         return (struct mm_cfi_rule){.kind = kind};
     return (struct mm_cfi_rule){kind, (int32_t)row->cfa, (int32_t)row->fp, (int32_t)row->ra};
 }
-
-/* --- return addresses --- */
-
-#if defined __x86_64__
-static bool follows_call(const uint8_t *code, size_t length)
-{
-    static const uint8_t lengths[] = {2, 3, 4, 6, 7};
-    if (length >= 5 && code[-5] == 0xe8)
-        return true;
-    for (size_t i = 0; i < sizeof lengths; i++) {
-        const uint8_t *call = code - lengths[i];
-        if (length >= lengths[i] && call[0] == 0xff && (call[1] >> 3 & 7) == 2)
-            return true;
-    }
-    return false;
-}
-#elif defined __aarch64__
-static bool follows_call(const uint8_t *code, size_t length)
-{
-    uint32_t call;
-    if (length < sizeof call)
-        return false;
-    memcpy(&call, code - sizeof call, sizeof call);
-    return (call & 0xfc000000) == 0x94000000 /* bl */ ||
-           (call & 0xfffffc1f) == 0xd63f0000 /* blr */ ||
-           (call & 0xfefff800) == 0xd63f0800 /* blr with a signed address */;
-}
-#endif
-
-bool mm_cfi_is_after_call(uintptr_t address)
-{
-    struct description of_call = {0}, there = {0};
-    return find_description(address - 1, &of_call) &&
-           follows_call((const uint8_t *)address, address - of_call.start) &&
-           !(find_description(address, &there) && there.start == address);
-}

@@ -3,8 +3,8 @@
  * frame pointer and the return address are. Of the registers only these and the stack pointer are
  * followed; that is enough for what compilers make.
  *
- * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and code
- * and, on aarch64, the code at an address that no table is about. */
+ * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and, on
+ * aarch64, the code at an address that no table is about. */
 #ifndef MM_CFI_H
 #define MM_CFI_H
 
@@ -29,10 +29,6 @@ struct mm_cfi_rule {
     int32_t cfa, fp, ra;
 };
 struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address);
-
-/* Whether a call ends there, and no function begins there: code that makes stacks by hand lays
- * functions there for others to return to, which find no frame of their own. */
-bool mm_cfi_is_after_call(uintptr_t address);
 
 struct mm_cfi_module {
     uintptr_t start, end;

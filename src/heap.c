@@ -11,7 +11,8 @@
 #define SPARSE_PART     4u  /* a batch is sparse when this part of its slots is live, or less */
 #define COLLECT_IDLE_AT 32u /* batches pending on an idle heap before another thread tends it */
 
-struct mm_heap mm_heap_none, mm_heap_over;
+struct mm_heap mm_heap_none;
+struct mm_heap mm_heap_over MM_SELDOM;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
 void (*mm_heap_on_freed_twice)(void *slot);
 

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "bitmap.h"
 #include "out.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,7 @@ static const struct option options[] = {
 #define OPTIONS (sizeof options / sizeof options[0])
 
 /* A program may write over its environment, so texts are copied. */
-static char texts[TEXTS_SIZE];
+static char texts[TEXTS_SIZE] MM_SELDOM;
 static size_t texts_used;
 
 /* A whole number; -1 when it is none, or larger than any option's most. */

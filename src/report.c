@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "bitmap.h"
 #include "finding.h"
 #include "options.h"
 #include "os.h"
@@ -37,7 +38,7 @@ static struct room {
     struct mm_symbolize_room symbolize;
     char program[1024];
     char text[32768];
-} rooms[ROOMS];
+} rooms[ROOMS] MM_SELDOM;
 
 /* NULL when all are taken for long. */
 static struct room *take_room(void)

@@ -1,5 +1,6 @@
 #include "seen.h"
 
+#include "bitmap.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,7 +9,7 @@
 #define FATE_MASK 3u
 
 /* A hash with the fate in its lowest bits; 0: none. Stacks by open addressing. */
-static _Atomic uint64_t stacks[STACKS];
+static _Atomic uint64_t stacks[STACKS] MM_SELDOM;
 
 uint64_t mm_seen_hash(uint64_t hash, const void *value)
 {

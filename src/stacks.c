@@ -380,6 +380,7 @@ void mm_tracer_thread_starts(struct mm_tracer *tracer)
 {
     tracer->thread = find_thread();
     tracer->looks = 0;
+    mm_unwinder_thread_starts(tracer->memory);
 }
 
 void mm_tracer_thread_ends(struct mm_tracer *tracer)

@@ -16,12 +16,13 @@
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
+#define GROWTH_MOST  ((uintptr_t)1 << 20) /* of a thread's own stack from one walk to another */
 #define ALL          UINTPTR_MAX
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
 
-static _Atomic uint64_t *rules, few_rules[1u << FEW_BITS];
+static _Atomic uint64_t *rules, few_rules[1u << FEW_BITS] MM_SELDOM;
 static _Atomic uint32_t generation; /* of the modules, see mm_unwinder_forget() */
 static bool use_frame_pointers;
 static struct mm_cfi_module own;
@@ -48,26 +49,6 @@ void mm_unwinder_forget(void)
         return;
     mm_os_purge(rules, sizeof *rules << RULE_BITS);
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
-}
-
-/* A place on the stack: in a function, and how its caller would find its registers. */
-struct cursor {
-    uintptr_t pc, sp, fp;
-    const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
-    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
-    uintptr_t top;                  /* above the whole stack, or above others too */
-    uintptr_t readable;             /* up to here it may be read without asking */
-    bool interrupted;               /* by a signal: pc is not where a call returns to */
-};
-
-static inline uintptr_t page_end(uintptr_t address)
-{
-    return (address | (PAGE - 1)) + 1;
-}
-
-static inline uintptr_t address_of(const struct cursor *at)
-{
-    return at->interrupted ? at->pc : at->pc - 1;
 }
 
 /* --- rules, packed in 32 bits; 0 is none ---
@@ -99,57 +80,115 @@ static bool is_own(uintptr_t address)
     return address - own.start < own.end - own.start;
 }
 
-/* Out of a function that no call came from: what is above need not be a frame. */
-static void doubt(struct cursor *at)
-{
-    if (at->readable == ALL)
-        at->readable = page_end(at->sp - 1);
-}
-
-static bool is_doubtful(const struct cursor *at, const struct mm_cfi_rule *rule)
-{
-    return !at->interrupted && rule->kind != MM_CFI_END && rule->kind != MM_CFI_SIGNAL &&
-           !mm_cfi_is_after_call(at->pc);
-}
-
-/* A doubtful one is not kept, so that it is doubted each time. */
-__attribute__((noinline)) static struct mm_cfi_rule find_rule(struct cursor *at,
+__attribute__((noinline)) static struct mm_cfi_rule find_rule(uintptr_t address,
                                                               _Atomic uint64_t *entry, uint32_t tag)
 {
-    struct mm_cfi_rule rule = mm_cfi_rule_of(address_of(at));
+    struct mm_cfi_rule rule = mm_cfi_rule_of(address);
     uint32_t packed = pack(&rule);
-    if (is_doubtful(at, &rule))
-        doubt(at);
-    else if (packed != 0)
+    if (packed != 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
     return rule;
 }
 
 /* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
  * exactly; in the small table all but exactly. */
-static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, struct cursor *at)
+static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address)
 {
-    uint64_t mixed = (address_of(at) * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
+    uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
     _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
     uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
     if ((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0)
         return unpack((uint32_t)there);
-    return find_rule(at, entry, (uint32_t)mixed);
+    return find_rule(address, entry, (uint32_t)mixed);
 }
 
-static inline struct mm_cfi_rule rule_of(struct cursor *at)
+static inline struct mm_cfi_rule rule_of(uintptr_t address)
 {
     /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
     static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
-    if (use_frame_pointers && !is_own(address_of(at)))
+    if (use_frame_pointers && !is_own(address))
         return by_frame_pointer;
-    return look_up(rules, RULE_BITS, at);
+    return look_up(rules, RULE_BITS, address);
 }
 
 /* --- steps --- */
 
+/* --- what may be read ---
+ *
+ * A stack that the program made itself may end anywhere, before a page that must not be read, and
+ * what lies at its end need not be what a call left. Of the stack that the thread came with all is
+ * readable from where it stands on, once that is known to be where it stands. */
+
+struct home_stack {
+    uintptr_t low, top;             /* readable from here to there; top 0: nothing known yet */
+    uintptr_t other_low, other_top; /* another stack, below a page that is not */
+};
+
+/* A place on the stack: in a function, and how its caller would find its registers. */
+struct cursor {
+    uintptr_t pc, sp, fp;
+    const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
+    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
+    uintptr_t top;                  /* above the whole stack, or above others too */
+    uintptr_t readable;             /* up to here it may be read without asking */
+    struct home_stack *home;        /* that the thread remembers; or NULL */
+    bool interrupted;               /* by a signal: pc is not where a call returns to */
+};
+
+static inline uintptr_t page_end(uintptr_t address)
+{
+    return (address | (PAGE - 1)) + 1;
+}
+
+/* Further down than it was so far? Then the pages in between are asked for, once. */
+MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
+{
+    uintptr_t page = page_end(sp) - PAGE;
+    if (home->low - sp > GROWTH_MOST || page - home->other_low < home->other_top - home->other_low)
+        return false;
+    for (uintptr_t next = page; next < home->low; next += PAGE) {
+        if (mm_os_is_readable((const void *)next))
+            continue;
+        home->other_low = page;
+        home->other_top = next;
+        return false;
+    }
+    home->low = page;
+    return true;
+}
+
+/* Elsewhere it is asked once a page, and not of the last one that was written to. */
+static void begin_stack(struct cursor *at)
+{
+    struct home_stack *home = at->home;
+    at->top = mm_os_stack_top(at->sp);
+    at->readable = page_end(at->sp - 1);
+    if (home == NULL)
+        return;
+    if (home->top == 0 && at->top != UINTPTR_MAX)
+        home->low = home->top = at->top;
+    if (at->top == home->top && (mm_likely(at->sp >= home->low) || has_grown(home, at->sp)))
+        at->readable = ALL;
+}
+
+static bool may_read(struct cursor *at, uintptr_t address)
+{
+    if (mm_likely(address < at->readable))
+        return true;
+    if (!mm_os_is_readable((const void *)address))
+        return false;
+    at->readable = page_end(address);
+    return true;
+}
+
+/* In ascending order, as the pages are. */
+static inline bool may_read_both(struct cursor *at, uintptr_t one, uintptr_t other)
+{
+    return may_read(at, one < other ? one : other) && may_read(at, one < other ? other : one);
+}
+
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
-static inline __attribute__((always_inline)) struct cursor here(void)
+static inline __attribute__((always_inline)) struct cursor here(struct home_stack *home)
 {
     struct cursor at;
 #if defined __x86_64__
@@ -159,12 +198,17 @@ static inline __attribute__((always_inline)) struct cursor here(void)
     __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29"
                      : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
 #endif
-    at.top = mm_os_stack_top(at.sp);
-    at.readable = ALL;
     at.pc_at = at.fp_at = NULL;
     at.link = 0; /* the function that this is in has saved it */
     at.interrupted = true;
+    at.home = home;
+    begin_stack(&at);
     return at;
+}
+
+static inline uintptr_t address_of(const struct cursor *at)
+{
+    return at->interrupted ? at->pc : at->pc - 1;
 }
 
 /* What the kernel saved when it called a signal handler lies above the handler's frame. */
@@ -175,18 +219,19 @@ READS_STACK static void leave_signal(struct cursor *at)
     const greg_t *registers = context->uc_mcontext.gregs;
     *at = (struct cursor){.pc = (uintptr_t)registers[REG_RIP],
                           .sp = (uintptr_t)registers[REG_RSP],
-                          .fp = (uintptr_t)registers[REG_RBP]};
+                          .fp = (uintptr_t)registers[REG_RBP],
+                          .home = at->home};
 #elif defined __aarch64__
     const ucontext_t *context = (const ucontext_t *)(at->sp + sizeof(siginfo_t));
     const mcontext_t *registers = &context->uc_mcontext;
     *at = (struct cursor){.pc = registers->pc,
                           .sp = registers->sp,
                           .fp = registers->regs[29],
-                          .link = registers->regs[30]};
+                          .link = registers->regs[30],
+                          .home = at->home};
 #endif
-    at->top = mm_os_stack_top(at->sp);
-    at->readable = page_end(at->sp - 1);
     at->interrupted = true;
+    begin_stack(at);
 }
 
 /* Out of a function that a signal interrupted while it had saved nothing: its frame may be empty.
@@ -199,19 +244,8 @@ static bool leave_leaf(struct cursor *at, int32_t size)
                           .sp = at->sp + (uintptr_t)size,
                           .fp = at->fp,
                           .top = at->top,
-                          .readable = at->readable};
-    return true;
-}
-
-/* A stack that the program made itself may end anywhere, before a page that must not be read. In
- * doubt a walk asks once a page. */
-static bool may_read(struct cursor *at, uintptr_t address)
-{
-    if (mm_likely(address < at->readable))
-        return true;
-    if (!mm_os_is_readable((const void *)address))
-        return false;
-    at->readable = page_end(address);
+                          .readable = at->readable,
+                          .home = at->home};
     return true;
 }
 
@@ -228,12 +262,14 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
         if (rule.kind == MM_CFI_LEAF)
             return leave_leaf(at, rule.cfa);
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
-            cfa % sizeof(uintptr_t) != 0 || !may_read(at, cfa) || !may_read(at, at->fp))
+            cfa % sizeof(uintptr_t) != 0 || !may_read_both(at, cfa, at->fp))
             return false;
         cfa = *(const uintptr_t *)cfa;
     }
     if (mm_unlikely(cfa - at->sp - 1 >= FRAME_MOST || cfa > at->top ||
-                    cfa % sizeof(uintptr_t) != 0 || !may_read(at, cfa - sizeof(uintptr_t))))
+                    cfa % sizeof(uintptr_t) != 0 ||
+                    !may_read_both(at, cfa + (uintptr_t)(intptr_t)rule.fp,
+                                   cfa + (uintptr_t)(intptr_t)rule.ra)))
         return false;
     if (rule.kind == MM_CFI_AT_FP || rule.fp != 0) {
         uintptr_t saved = cfa + (uintptr_t)(intptr_t)rule.fp;
@@ -249,13 +285,14 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
 
 READS_STACK static inline bool step(struct cursor *at)
 {
-    return follow(at, rule_of(at));
+    return follow(at, rule_of(address_of(at)));
 }
 
 /* The same for a bad call's stack. */
 READS_STACK static bool step_back(struct cursor *at, bool exactly)
 {
-    return follow(at, exactly ? mm_cfi_rule_of(address_of(at)) : look_up(few_rules, FEW_BITS, at));
+    uintptr_t address = address_of(at);
+    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -278,8 +315,14 @@ struct known {
 
 struct mm_unwinder_memory {
     struct known stacks[1u << KNOWN_BITS];
+    struct home_stack home;
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
+
+void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
+{
+    memory->home = (struct home_stack){0};
+}
 
 static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)
 {
@@ -288,14 +331,15 @@ static struct known *place_of(struct mm_unwinder_memory *memory, const struct cu
 }
 
 /* In order: while the words are the same, the next one is where a walk would look, too. */
-READS_STACK static bool is_same(const struct known *known, const struct cursor *at)
+READS_STACK static bool is_same(const struct known *known, struct cursor *at)
 {
     if (known->pc != at->pc || known->sp != at->sp || known->note == 0 ||
         (known->uses_fp && known->fp != at->fp) ||
         known->generation != atomic_load_explicit(&generation, memory_order_relaxed))
         return false;
     for (unsigned i = 0; i < known->count; i++) {
-        if (*known->words[i].at != known->words[i].value)
+        if (!may_read(at, (uintptr_t)known->words[i].at) ||
+            *known->words[i].at != known->words[i].value)
             return false;
     }
     return true;
@@ -313,12 +357,12 @@ static void forget(struct known *known, const struct cursor *at)
 }
 
 /* False when it depends on more than is remembered. */
-READS_STACK static bool remember(struct known *known, struct cursor *before,
+READS_STACK static bool remember(struct known *known, const struct cursor *before,
                                  const struct cursor *at)
 {
-    if (at->interrupted || at->readable != ALL || known->count + 2u > WORDS_MOST)
+    if (at->interrupted || known->count + 2u > WORDS_MOST)
         return false;
-    bool by_fp = rule_of(before).kind != MM_CFI_SP;
+    bool by_fp = rule_of(address_of(before)).kind != MM_CFI_SP;
     if (by_fp && before->fp_at == NULL)
         known->uses_fp = true;
     else if (by_fp)
@@ -330,7 +374,7 @@ READS_STACK static bool remember(struct known *known, struct cursor *before,
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames)
 {
-    struct cursor at = here();
+    struct cursor at = here(memory != NULL ? &memory->home : NULL);
     frames->count = 0;
     while (is_own(at.pc)) {
         if (!step(&at))
@@ -356,11 +400,10 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
                            struct mm_frames *frames)
 {
-    struct cursor at = here();
+    struct cursor at = here(NULL);
     frames->count = 0;
     if (caller == NULL)
         return;
-    at.readable = page_end(at.sp);
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);

@@ -39,9 +39,11 @@ void mm_unwinder_stop(void);
 /* Before modules are loaded: where one was unloaded another may come to lie. */
 void mm_unwinder_forget(void);
 
-/* A thread's last stacks. All zero at first; for one thread at a time. */
+/* A thread's last stacks. All zero at first; for one thread at a time, each of which says so when it
+ * takes it over. */
 struct mm_unwinder_memory;
 extern const size_t mm_unwinder_memory_size;
+void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory);
 
 /* Takes up to `most` frames of the calling thread's stack. With a memory, the result is where the
  * caller keeps what it made of this stack: what was stored there when the same stack was last

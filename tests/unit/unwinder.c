@@ -2,7 +2,6 @@
  * what a thread remembers of its last ones. Also tests cfi.c, which nothing else uses. */
 #include "unwinder.h"
 
-#include "cfi.h"
 #include "check.h"
 #include <alloca.h>
 #include <pthread.h>
@@ -297,19 +296,6 @@ static void through_unknown_code(void)
 
 #endif
 
-/* --- where calls return to, and where functions begin --- */
-
-static void after_calls(void)
-{
-    struct mm_frames frames;
-    mm_unwinder_walk(NULL, MM_UNWINDER_MOST, &frames);
-    CHECK(frames.count > 2);
-    CHECK(mm_cfi_is_after_call((uintptr_t)frames.frames[PAST_WALKER] + 1));
-    CHECK(mm_cfi_is_after_call((uintptr_t)frames.frames[PAST_WALKER + 1] + 1));
-    CHECK(!mm_cfi_is_after_call((uintptr_t)after_calls));
-    CHECK(!mm_cfi_is_after_call((uintptr_t)&frames));
-}
-
 /* --- what is remembered --- */
 
 __attribute__((noinline)) static uint32_t *walk_here(struct mm_frames *frames)
@@ -401,7 +387,6 @@ int main(void)
     CHECK(memory != NULL);
     as_the_compiler();
     through_unknown_code();
-    after_calls();
     remembering();
     no_more_than_wanted();
     by_frame_pointers();

@@ -1,12 +1,26 @@
 /* A library preloaded beside the shim that has its own dlsym(), and functions which only that tells
  * of. */
 #include <dlfcn.h>
+#include <stddef.h>
 #include <string.h>
 
 #if defined __x86_64__
 #define FIRST_VERSION "GLIBC_2.2.5"
 #elif defined __aarch64__
 #define FIRST_VERSION "GLIBC_2.17"
+#endif
+
+#ifdef BY_REFERENCE /* which, in the dynamic linker's order, is the shim's */
+extern void *dlsym_of_libc(void *handle, const char *name);
+__asm__(".symver dlsym_of_libc, dlsym@" FIRST_VERSION);
+#else
+static void *dlsym_of_libc(void *handle, const char *name)
+{
+    static void *(*function)(void *, const char *);
+    if (function == NULL)
+        function = (void *(*)(void *, const char *))dlvsym(RTLD_NEXT, "dlsym", FIRST_VERSION);
+    return function(handle, name);
+}
 #endif
 
 static int answer(void)
@@ -16,10 +30,5 @@ static int answer(void)
 
 void *dlsym(void *handle, const char *name)
 {
-    static void *(*next)(void *, const char *);
-    if (strcmp(name, "overlay_answer") == 0)
-        return (void *)answer;
-    if (next == NULL)
-        next = (void *(*)(void *, const char *))dlvsym(RTLD_NEXT, "dlsym", FIRST_VERSION);
-    return next(handle, name);
+    return strcmp(name, "overlay_answer") == 0 ? (void *)answer : dlsym_of_libc(handle, name);
 }
