@@ -111,8 +111,6 @@ static inline struct mm_cfi_rule rule_of(uintptr_t address)
     return look_up(rules, RULE_BITS, address);
 }
 
-/* --- steps --- */
-
 /* --- what may be read ---
  *
  * A stack that the program made itself may end anywhere, before a page that must not be read, and
@@ -157,7 +155,7 @@ MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
     return true;
 }
 
-/* Elsewhere it is asked once a page, and not of the last one that was written to. */
+/* On other stacks a walk asks once a page; but not of the one below `sp`, which was written to. */
 static void begin_stack(struct cursor *at)
 {
     struct home_stack *home = at->home;
@@ -186,6 +184,8 @@ static inline bool may_read_both(struct cursor *at, uintptr_t one, uintptr_t oth
 {
     return may_read(at, one < other ? one : other) && may_read(at, one < other ? other : one);
 }
+
+/* --- steps --- */
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
 static inline __attribute__((always_inline)) struct cursor here(struct home_stack *home)
