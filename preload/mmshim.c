@@ -223,7 +223,7 @@ void shim_find_dlsym(void)
     if (other == NULL || other == shim_dlsym())
         return;
     is_trial = true;
-    other(RTLD_DEFAULT, "malloc");
+    other(RTLD_DEFAULT, "getpid");
     is_trial = false;
     if (!came_back)
         atomic_store_explicit(&other_dlsym, other, memory_order_relaxed);

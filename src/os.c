@@ -284,6 +284,20 @@ uintptr_t mm_os_stack_top(uintptr_t sp)
     return sp < lower ? lower : sp < upper ? upper : UINTPTR_MAX;
 }
 
+/* Below the main thread's the kernel keeps at least 128 MiB free, as far as it may ever grow. */
+#define MAIN_STACK_MOST ((size_t)64 << 20)
+
+uintptr_t mm_os_home_stack(uintptr_t *low)
+{
+    extern void *__libc_stack_end;
+    uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
+    size_t size = limit_of(RLIMIT_STACK);
+    /* In a fork()'s child the thread that called it passes for the main one, with its own stack. */
+    bool is_main = mm_os_thread_id() == mm_os_process_id() && (uintptr_t)&size > thread;
+    *low = is_main ? main_end - (size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST) : thread;
+    return is_main ? main_end : thread;
+}
+
 pid_t mm_os_process_id(void)
 {
     return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */

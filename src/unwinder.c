@@ -16,7 +16,8 @@
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
-#define GROWTH_MOST  ((uintptr_t)1 << 20) /* of a thread's own stack from one walk to another */
+#define HOME_MOST    ((uintptr_t)1 << 30) /* a larger stack is not known as a thread's own */
+#define ASK_MOST     256u                 /* pages that one walk asks for to know it */
 #define ALL          UINTPTR_MAX
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
@@ -118,8 +119,8 @@ static inline struct mm_cfi_rule rule_of(uintptr_t address)
  * readable from where it stands on, once that is known to be where it stands. */
 
 struct home_stack {
-    uintptr_t low, top;             /* readable from here to there; top 0: nothing known yet */
-    uintptr_t other_low, other_top; /* another stack, below a page that is not */
+    uintptr_t low, top; /* readable from here to there; top 0: nothing known yet */
+    uintptr_t floor;    /* below here it is another stack */
 };
 
 /* A place on the stack: in a function, and how its caller would find its registers. */
@@ -138,21 +139,21 @@ static inline uintptr_t page_end(uintptr_t address)
     return (address | (PAGE - 1)) + 1;
 }
 
-/* Further down than it was so far? Then the pages in between are asked for, once. */
+/* Further down than it was so far? Then the pages in between are asked for, once, from above: the
+ * first that is not readable is the stack's end. */
 MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
 {
-    uintptr_t page = page_end(sp) - PAGE;
-    if (home->low - sp > GROWTH_MOST || page - home->other_low < home->other_top - home->other_low)
+    if (sp < home->floor || home->low - sp > HOME_MOST)
         return false;
-    for (uintptr_t next = page; next < home->low; next += PAGE) {
-        if (mm_os_is_readable((const void *)next))
-            continue;
-        home->other_low = page;
-        home->other_top = next;
-        return false;
+    for (unsigned asked = 0; home->low > sp && asked < ASK_MOST; asked++) {
+        uintptr_t next = page_end(home->low - 1) - PAGE;
+        if (!mm_os_is_readable((const void *)next)) {
+            home->floor = home->low;
+            return false;
+        }
+        home->low = next;
     }
-    home->low = page;
-    return true;
+    return home->low <= sp;
 }
 
 /* On other stacks a walk asks once a page; but not of the one below `sp`, which was written to. */
@@ -161,11 +162,8 @@ static void begin_stack(struct cursor *at)
     struct home_stack *home = at->home;
     at->top = mm_os_stack_top(at->sp);
     at->readable = page_end(at->sp - 1);
-    if (home == NULL)
-        return;
-    if (home->top == 0 && at->top != UINTPTR_MAX)
-        home->low = home->top = at->top;
-    if (at->top == home->top && (mm_likely(at->sp >= home->low) || has_grown(home, at->sp)))
+    if (home != NULL && at->top == home->top &&
+        (mm_likely(at->sp >= home->low) || has_grown(home, at->sp)))
         at->readable = ALL;
 }
 
@@ -321,7 +319,9 @@ const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
 {
-    memory->home = (struct home_stack){0};
+    struct home_stack *home = &memory->home;
+    home->top = mm_os_home_stack(&home->low);
+    home->floor = home->low < home->top ? home->low : 0;
 }
 
 static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)
@@ -360,13 +360,18 @@ static void forget(struct known *known, const struct cursor *at)
 READS_STACK static bool remember(struct known *known, const struct cursor *before,
                                  const struct cursor *at)
 {
-    if (at->interrupted || known->count + 2u > WORDS_MOST)
+    struct mm_cfi_rule rule = rule_of(address_of(before));
+    bool by_fp = rule.kind != MM_CFI_SP;
+    if (at->interrupted || known->count + 3u > WORDS_MOST)
         return false;
-    bool by_fp = rule_of(address_of(before)).kind != MM_CFI_SP;
     if (by_fp && before->fp_at == NULL)
         known->uses_fp = true;
     else if (by_fp)
         known->words[known->count++] = (struct word){before->fp_at, before->fp};
+    if (rule.kind == MM_CFI_AT_FP) {
+        const uintptr_t *cfa_at = (const uintptr_t *)(before->fp + (uintptr_t)(intptr_t)rule.cfa);
+        known->words[known->count++] = (struct word){cfa_at, at->sp};
+    }
     known->words[known->count++] = (struct word){at->pc_at, *at->pc_at};
     return true;
 }

@@ -385,6 +385,7 @@ int main(void)
     CHECK(mm_unwinder_start(&settings));
     memory = calloc(1, mm_unwinder_memory_size);
     CHECK(memory != NULL);
+    mm_unwinder_thread_starts(memory);
     as_the_compiler();
     through_unknown_code();
     remembering();
