@@ -362,6 +362,50 @@ static void remembering(void)
     CHECK(one.frames[4] == other.frames[4]);
 }
 
+/* Callers of a function that aligns its stack can look the same from it but for where its frame
+ * ends: some find another's return address in a variable of their own. */
+typedef uint32_t *caller(struct mm_frames *frames);
+
+__attribute__((noinline)) static uint32_t *walk_aligned(struct mm_frames *frames, uint64_t a,
+                                                        uint64_t b, uint64_t c, uint64_t d,
+                                                        uint64_t e, uint64_t f, uint64_t size)
+{
+    _Alignas(128) char bytes[128];
+    USE(bytes);
+    USE(alloca(size + a + b + c + d + e + f));
+    return walk_here(frames);
+}
+
+#define CALLER(size)                                                                               \
+    __attribute__((noinline)) static uint32_t *caller_##size(struct mm_frames *frames)             \
+    {                                                                                              \
+        char bytes[size];                                                                          \
+        USE(bytes);                                                                                \
+        uint32_t *place = walk_aligned(frames, 1, 1, 1, 1, 1, 1, 14);                              \
+        USE(bytes);                                                                                \
+        return place;                                                                              \
+    }
+CALLER(8)
+CALLER(24)
+CALLER(40)
+CALLER(56)
+CALLER(72)
+CALLER(88)
+#undef CALLER
+
+static void callers_of_aligned(void)
+{
+    static caller *const volatile callers[] = {caller_8,  caller_24, caller_40,
+                                               caller_56, caller_72, caller_88};
+    struct mm_frames frames;
+    for (uint32_t i = 0; i < sizeof callers / sizeof callers[0]; i++) {
+        uint32_t *place = callers[i](&frames);
+        CHECK(place != NULL);
+        CHECK_EQUAL(*place, 0);
+        *place = i + 1;
+    }
+}
+
 static void no_more_than_wanted(void)
 {
     struct mm_frames frames;
@@ -389,6 +433,7 @@ int main(void)
     as_the_compiler();
     through_unknown_code();
     remembering();
+    callers_of_aligned();
     no_more_than_wanted();
     by_frame_pointers();
     mm_unwinder_stop();
