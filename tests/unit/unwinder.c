@@ -313,14 +313,16 @@ __attribute__((noinline)) static uint32_t *from_one(struct mm_frames *frames)
     return place;
 }
 
-/* What comes after the calls differs, or the compiler would make one of them. */
+/* What comes before and after the calls differs, or the compiler would make one of them. */
 __attribute__((noinline)) static uint32_t *from_two_places(bool second, struct mm_frames *frames)
 {
     uint32_t *place;
     if (second) {
+        __asm__ volatile("# before the second");
         place = from_one(frames);
         __asm__ volatile("# the second");
     } else {
+        __asm__ volatile("# before the first");
         place = from_one(frames);
         __asm__ volatile("# the first");
     }
