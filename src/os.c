@@ -273,11 +273,12 @@ bool mm_os_is_readable(const void *start)
     return !is_fault;
 }
 
+extern void *__libc_stack_end; /* the main thread's, of the dynamic linker */
+
 /* The main thread's ends where the dynamic linker found the arguments; at the top of any other
  * thread's stack libc keeps the thread itself. */
 uintptr_t mm_os_stack_top(uintptr_t sp)
 {
-    extern void *__libc_stack_end;
     uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
     uintptr_t lower = thread < main_end ? thread : main_end;
     uintptr_t upper = thread < main_end ? main_end : thread;
@@ -289,7 +290,6 @@ uintptr_t mm_os_stack_top(uintptr_t sp)
 
 uintptr_t mm_os_home_stack(uintptr_t *low)
 {
-    extern void *__libc_stack_end;
     uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
     size_t size = limit_of(RLIMIT_STACK);
     /* In a fork()'s child the thread that called it passes for the main one, with its own stack. */

@@ -39,8 +39,8 @@ void mm_unwinder_stop(void);
 /* Before modules are loaded: where one was unloaded another may come to lie. */
 void mm_unwinder_forget(void);
 
-/* A thread's last stacks. All zero at first; for one thread at a time, each of which says so when it
- * takes it over. */
+/* A thread's last stacks. All zero at first; for one thread at a time, each of which says so when
+ * it takes it over. */
 struct mm_unwinder_memory;
 extern const size_t mm_unwinder_memory_size;
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory);
