@@ -1,8 +1,8 @@
 /* limits.c - the address space that the arena reserves but does not use counts against RLIMIT_AS
  * and RLIMIT_MEMLOCK. A process that limits itself, or locks its memory, gets it back. */
+#include "entry/process.h"
 #include "lookup.h"
-#include "os.h"
-#include "process.h"
+#include "system/os.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>

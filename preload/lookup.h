@@ -2,7 +2,7 @@
 #ifndef SHIM_LOOKUP_H
 #define SHIM_LOOKUP_H
 
-#include "bitmap.h"
+#include "system/bitmap.h"
 #include <stdatomic.h>
 #include <stddef.h>
 

@@ -1,13 +1,13 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports. */
+#include "entry/options.h"
+#include "entry/process.h"
+#include "entry/route.h"
+#include "forwarded/registry.h"
 #include "lookup.h"
-#include "module.h"
-#include "options.h"
-#include "os.h"
-#include "process.h"
-#include "registry.h"
-#include "route.h"
-#include "unwinder.h"
+#include "stacks/module.h"
+#include "stacks/unwinder.h"
+#include "system/os.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>

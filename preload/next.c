@@ -1,11 +1,11 @@
-/* next.c - src/next.h for the shim: looked up when first needed, which may be before any
+/* next.c - src/forwarded/next.h for the shim: looked up when first needed, which may be before any
  * constructor ran. Several threads may look one up at once; they find the same. */
-#include "next.h"
+#include "forwarded/next.h"
 
-#include "bitmap.h"
 #include "lookup.h"
-#include "module.h"
-#include "os.h"
+#include "stacks/module.h"
+#include "system/bitmap.h"
+#include "system/os.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>

@@ -5,8 +5,8 @@
  * the derived forms look whether that basic pair is ours, and leave the call to libstdc++ when it
  * is not. The forms with an alignment are a second family of the same kind. A program may as well
  * bring a malloc of its own, in which libstdc++'s operators then end: all calls are left to it. */
+#include "entry/route.h"
 #include "lookup.h"
-#include "route.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 

@@ -1,12 +1,12 @@
 /* start.c - how the shim starts, at the first request or in its constructor, and what it does
  * at exit. */
-#include "heap.h"
+#include "entry/options.h"
+#include "entry/process.h"
+#include "findings/report.h"
+#include "findings/sink.h"
 #include "lookup.h"
-#include "options.h"
-#include "process.h"
-#include "report.h"
-#include "sink.h"
-#include "snapshot.h"
+#include "slots/heap.h"
+#include "view/snapshot.h"
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>

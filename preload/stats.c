@@ -1,8 +1,8 @@
 /* stats.c - libc's questions about the heap, answered with libc's figures and ours. */
-#include "heap.h"
+#include "findings/report.h"
 #include "lookup.h"
-#include "report.h"
-#include "snapshot.h"
+#include "slots/heap.h"
+#include "view/snapshot.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>

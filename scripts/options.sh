@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# options.sh [--check | --list] - puts the option table of src/options.def into the README; with --check,
+# options.sh [--check | --list] - puts the option table of src/entry/options.def into the README; with --check,
 # only tells whether it is there as it should be. --list prints it for other scripts, an option a line:
 # MM_NAME|type|least|most|default|values|meaning.
 set -euo pipefail
@@ -13,7 +13,7 @@ entries() {
     {
         printf '#define OPTION(name, field, type, value, least, most, choices, help)'
         printf ' MM_##name @ type @ value @ least @ most @ choices @ help @ END\n'
-        cat "$root/src/options.def"
+        cat "$root/src/entry/options.def"
     } | "${CC:-cc}" -E -P -x c - | tr -d '"' | tr '\n' ' ' | sed 's/ *@ END */\n/g'
 }
 
@@ -51,7 +51,7 @@ updated() {
 }
 
 case ${1-} in
---check) diff -u --label "README.md" --label "from src/options.def" "$readme" <(updated) ;;
+--check) diff -u --label "README.md" --label "from src/entry/options.def" "$readme" <(updated) ;;
 --list) list ;;
 *)
     new=$(updated)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# calls.sh NM OBJECT - what the seam's build of src/os.c calls: the seam, or what is listed here
+# calls.sh NM OBJECT - what the seam's build of src/system/os.c calls: the seam, or what is listed here
 # because it cannot fail. A new call in os.c belongs into seam.def, and into what faults.c does.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ while read -r name; do
     case " ${cannot_fail//$'\n'/ } " in
     *" $name "*) ;;
     *)
-        echo "src/os.c calls $name, which seam.def does not list"
+        echo "src/system/os.c calls $name, which seam.def does not list"
         status=1
         ;;
     esac

@@ -4,10 +4,10 @@
  * twice, each bad free is counted, and once the system is well again so is the manager. */
 #include "check.h"
 #include "check_state.h"
-#include "heap.h"
-#include "registry.h"
-#include "report.h"
+#include "findings/report.h"
+#include "forwarded/registry.h"
 #include "seam.h"
+#include "slots/heap.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

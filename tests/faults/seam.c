@@ -1,7 +1,7 @@
 #include "seam.h"
 
 #include "check.h"
-#include "kernel.h"
+#include "system/kernel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

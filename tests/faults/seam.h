@@ -1,6 +1,6 @@
-/* seam.h - the seam below src/os.c: each call that it makes of the system can be made to fail, and
- * the size of a page to be another one, of 16 or 64 KiB: SEAM_PAGE_SIZE=65536 in the environment.
- * Ranges are then held to that size.
+/* seam.h - the seam below src/system/os.c: each call that it makes of the system can be made to
+ * fail, and the size of a page to be another one, of 16 or 64 KiB: SEAM_PAGE_SIZE=65536 in the
+ * environment. Ranges are then held to that size.
  *
  * May be used while other threads are inside the manager. */
 #ifndef FAULTS_SEAM_H

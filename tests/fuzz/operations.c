@@ -2,10 +2,10 @@
  * system that may refuse; a table of what must be live foretells each verdict. */
 #include "check.h"
 #include "check_state.h"
-#include "heap.h"
-#include "process.h"
-#include "registry.h"
+#include "entry/process.h"
+#include "forwarded/registry.h"
 #include "seam.h"
+#include "slots/heap.h"
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>

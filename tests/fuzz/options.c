@@ -1,6 +1,6 @@
 /* options.c - an input is an environment, its variables ended by a NUL each: every option stays in
  * its range, and what is told of a bad one is a short line of text. */
-#include "options.h"
+#include "entry/options.h"
 
 #include "check.h"
 #include <stdlib.h>
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(complaints <= ours);
 #define OPTION(name, field, type, value, least, most, choices, help)                               \
     type(mm_options.field, value, least, most, choices);
-#include "options.def"
+#include "entry/options.def"
 #undef OPTION
     mm_options = before;
     free(text);

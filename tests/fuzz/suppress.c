@@ -1,6 +1,6 @@
 /* suppress.c - an input is a file of suppressions: a line that is complained of has no effect, and
  * no byte outside of the file is read. */
-#include "suppress.h"
+#include "findings/suppress.h"
 
 #include "check.h"
 #include <stdlib.h>

@@ -16,7 +16,7 @@ while read -r name; do
     in_page mmshim.1 ".B ${flag//_/-}="
     in_page libmmshim.7 ".B MM_$name="
     count=$((count + 1))
-done < <(sed -n 's/^OPTION(\([A-Z_]*\),.*/\1/p' "$root/src/options.def")
+done < <(sed -n 's/^OPTION(\([A-Z_]*\),.*/\1/p' "$root/src/entry/options.def")
 [ "$count" -ge 10 ] || fail "only $count options found"
 
 count=0

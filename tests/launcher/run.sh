@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 planted=$2 shim=$3
-table=$(realpath -- "$(dirname -- "$0")/../../src/options.def")
+table=$(realpath -- "$(dirname -- "$0")/../../src/entry/options.def")
 cd "$work"
 
 # ---- arguments, standard streams, exit status, signals ----

@@ -1,4 +1,4 @@
-/* remote_free.pml - the remote-free protocol of src/batch.c, src/heap.c and src/route.c, for spin:
+/* remote_free.pml - the remote-free protocol of src/slots/batch.c, src/slots/heap.c and src/entry/route.c, for spin:
  * the thread that owns a batch, two threads that do not, one line that is closed and opened again.
  *
  * Each step on memory that threads share is one transition, and names the C that it stands for. The

@@ -1,12 +1,12 @@
 /* api.c - the functions of memory_manager.h, each promise of its comments. */
 #include "memory_manager.h"
 
-#include "arena.h"
-#include "batch.h"
 #include "check.h"
 #include "check_state.h"
-#include "registry.h"
-#include "size_class.h"
+#include "forwarded/registry.h"
+#include "slots/arena.h"
+#include "slots/batch.h"
+#include "slots/size_class.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* arena.c - chunks and lines of a small arena: their places, what they hold, when memory goes
  * back, and what happens when it is used up. */
-#include "arena.h"
+#include "slots/arena.h"
 
 #include "check.h"
 #include <pthread.h>

@@ -4,8 +4,8 @@
  * misuse. */
 #include "check.h"
 #include "check_state.h"
-#include "heap.h"
-#include "process.h"
+#include "entry/process.h"
+#include "slots/heap.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* batch.c - a batch by itself: its shapes, the arithmetic of its slots, its opening and closing,
  * and frees by other threads, one step at a time and all at once. */
-#include "batch.h"
+#include "slots/batch.h"
 
 #include "check.h"
-#include "size_class.h"
+#include "slots/size_class.h"
 #include <string.h>
 
 enum {

@@ -1,5 +1,5 @@
 /* bitmap.c - each question to a word, asked bit by bit as well. */
-#include "bitmap.h"
+#include "system/bitmap.h"
 
 #include "check.h"
 

@@ -1,8 +1,8 @@
 #include "check_state.h"
 
 #include "check.h"
-#include "heap.h"
-#include "snapshot.h"
+#include "slots/heap.h"
+#include "view/snapshot.h"
 #include <stdlib.h>
 
 enum { ZERO_BYTES = 64 }; /* looked at, at both ends of a slot that reads as zero */

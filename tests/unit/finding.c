@@ -1,5 +1,5 @@
 /* finding.c - which names of a trace are kept, and where. */
-#include "finding.h"
+#include "findings/finding.h"
 
 #include "check.h"
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /* heap.c - lists that grow and shrink, batches on their way through the states, frees by other
  * threads, and what becomes of a heap when its thread ends. */
-#include "heap.h"
+#include "slots/heap.h"
 
 #include "check.h"
 #include "check_state.h"
-#include "process.h"
-#include "route.h"
+#include "entry/process.h"
+#include "entry/route.h"
 #include <pthread.h>
 #include <string.h>
 

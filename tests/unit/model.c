@@ -5,9 +5,9 @@
  *   unit_model [SEED]   one seed by itself, for one thread */
 #include "check.h"
 #include "check_state.h"
-#include "heap.h"
-#include "options.h"
-#include "registry.h"
+#include "entry/options.h"
+#include "forwarded/registry.h"
+#include "slots/heap.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* options.c - every option of options.def at its boundaries and beyond, and names that are none. */
-#include "options.h"
+#include "entry/options.h"
 
 #include "check.h"
 #include <stdio.h>
@@ -16,7 +16,7 @@ static const struct option {
 } options[] = {
 #define OPTION(name, field, type, value, least, most, choices, help)                               \
     {#name, &mm_options.field, type, value, least, most},
-#include "options.def"
+#include "entry/options.def"
 #undef OPTION
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };

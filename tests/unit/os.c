@@ -1,5 +1,5 @@
 /* os.c - the programs that it runs, and the files that it does not read. */
-#include "os.h"
+#include "system/os.h"
 
 #include "check.h"
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* out.c - what each conversion writes, where it is cut, and that nothing is lost on the way to a
  * file. */
-#include "out.h"
+#include "system/out.h"
 
 #include "check.h"
 #include <string.h>

@@ -1,6 +1,6 @@
 /* registry.c - addresses in and out of the set, in places near and far. No block is ever looked
  * into, so they are made up. */
-#include "registry.h"
+#include "forwarded/registry.h"
 
 #include "check.h"
 #include <stdatomic.h>

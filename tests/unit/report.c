@@ -1,9 +1,9 @@
 /* report.c - what a report says and to whom, which ones are shown, and what follows from one. */
-#include "report.h"
+#include "findings/report.h"
 
 #include "check.h"
-#include "options.h"
-#include "sink.h"
+#include "entry/options.h"
+#include "findings/sink.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

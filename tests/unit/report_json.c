@@ -1,6 +1,6 @@
 /* report_json.c - texts of any bytes, and what has no room. That lines are as the schema says is
  * tested with tests/report. */
-#include "report_json.h"
+#include "findings/report_json.h"
 
 #include "check.h"
 #include <stdio.h>

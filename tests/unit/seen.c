@@ -1,5 +1,5 @@
 /* seen.c - each stack is told once, in one thread of several. */
-#include "seen.h"
+#include "findings/seen.h"
 
 #include "check.h"
 #include <stdatomic.h>

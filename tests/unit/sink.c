@@ -1,8 +1,8 @@
 /* sink.c - where a record goes: the log's path, the file that it means, and back to stderr. */
-#include "sink.h"
+#include "findings/sink.h"
 
 #include "check.h"
-#include "options.h"
+#include "entry/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

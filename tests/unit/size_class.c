@@ -1,5 +1,5 @@
 /* size_class.c - every size there is, and every alignment. */
-#include "size_class.h"
+#include "slots/size_class.h"
 
 #include "check.h"
 

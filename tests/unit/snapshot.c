@@ -1,9 +1,9 @@
 /* snapshot.c - the text, word for word, and that it can be had while others go on. */
-#include "snapshot.h"
+#include "view/snapshot.h"
 
-#include "arena.h"
 #include "check.h"
-#include "heap.h"
+#include "slots/arena.h"
+#include "slots/heap.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,12 +1,12 @@
 /* stacks.c - who allocated and who freed: of slots and of forwarded blocks, by every thread, over
  * the end of a batch, in a sample, and when the table of stacks is full. */
-#include "stacks.h"
+#include "blocks/stacks.h"
 
 #include "check.h"
 #include "check_state.h"
-#include "heap.h"
-#include "process.h"
-#include "route.h"
+#include "entry/process.h"
+#include "entry/route.h"
+#include "slots/heap.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

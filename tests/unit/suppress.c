@@ -1,5 +1,5 @@
 /* suppress.c - patterns, rules and what is wrong with a line. */
-#include "suppress.h"
+#include "findings/suppress.h"
 
 #include "check.h"
 #include <stdio.h>

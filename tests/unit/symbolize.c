@@ -1,5 +1,5 @@
 /* symbolize.c - what the tools write, in all their ways. */
-#include "symbolize.h"
+#include "findings/symbolize.h"
 
 #include "check.h"
 #include <stdio.h>

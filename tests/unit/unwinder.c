@@ -1,6 +1,6 @@
 /* unwinder.c - stacks as the compiler's own unwinder sees them, through frames of every kind, and
  * what a thread remembers of its last ones. Also tests cfi.c, which nothing else uses. */
-#include "unwinder.h"
+#include "stacks/unwinder.h"
 
 #include "check.h"
 #include <alloca.h>

@@ -7,7 +7,7 @@ need "$cc" "$cxx"
 cp -r "$PRELOAD_SOURCE/src" "$PRELOAD_SOURCE/include" "$work"
 
 compile() {
-    "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -I"$work/include" -c "$work/src/heap.c"
+    "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -I"$work/include" -I"$work/src" -c "$work/src/slots/heap.c"
     "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -flto -pthread "$inputs/../blocks.c" -o blocks
     "$cxx" -std=c++17 -O2 -g -Wall -pthread "$inputs/containers.cpp" -o containers
     ./blocks

@@ -1,0 +1,217 @@
+#include "entry/process.h"
+
+#include "forwarded/registry.h"
+#include "slots/heap.h"
+#include "slots/size_class.h"
+#include "system/os.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+unsigned mm_process_classes = MM_CLASSES;
+
+static struct mm_lock start_lock;
+static _Atomic bool started;
+/* Made once, and kept over mm_process_stop(). */
+static pthread_key_t thread_key;
+static _Atomic bool have_thread_key, have_fork_handlers;
+static bool threads_at_fork;
+static _Atomic pthread_t starting_thread; /* 0: none */
+
+/* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
+static void thread_ends(void *unused)
+{
+    (void)unused;
+    mm_heap_detach(&mm_heap_over);
+}
+
+/* Order as everywhere: the locks further up may be held while those further down are taken. The
+ * lock of libc's streams is the first, because a stream's own functions run inside it and allocate;
+ * fork() would take it after ours. The registry comes before the heaps: who is inside may need one,
+ * for the next allocator may ask us for memory. A signal handler that frees comes when all are
+ * held, or none. */
+static void lock_before_fork(void)
+{
+    struct mm_signals signals = mm_os_block_signals();
+    mm_os_lock_streams();
+    mm_lock(&start_lock);
+    mm_registry_lock_all();
+    mm_lock(&mm_heap_over_lock);
+    mm_lock(&mm_heap_lock);
+    mm_lock(&mm_arena_lock);
+    mm_locks_pass();
+    mm_os_restore_signals(&signals);
+}
+
+static void unlock_after_fork(void (*unlock_registry)(void), void (*unlock_streams)(void))
+{
+    struct mm_signals signals = mm_os_block_signals();
+    mm_locks_pass_end();
+    mm_unlock(&mm_arena_lock);
+    mm_unlock(&mm_heap_lock);
+    mm_unlock(&mm_heap_over_lock);
+    unlock_registry();
+    mm_unlock(&start_lock);
+    unlock_streams();
+    mm_os_restore_signals(&signals);
+}
+
+/* The next allocator's own handlers, in the order in which they were registered. They take its
+ * locks, so they run when nobody is inside any more who needs these. */
+static struct mm_fork_handlers next_handlers[8];
+static unsigned next_handler_count;
+
+bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers)
+{
+    mm_lock(&start_lock);
+    bool fits = next_handler_count < sizeof next_handlers / sizeof next_handlers[0];
+    if (fits)
+        next_handlers[next_handler_count++] = *handlers;
+    mm_unlock(&start_lock);
+    return fits;
+}
+
+static void call_if_any(void (*handler)(void))
+{
+    if (handler != NULL)
+        handler();
+}
+
+/* One thread waits for nobody: a signal handler that forks may have interrupted it inside a lock,
+ * which it leaves on both sides. */
+static void before_fork(void)
+{
+    threads_at_fork = !mm_os_single_threaded();
+    if (threads_at_fork)
+        lock_before_fork();
+    for (unsigned i = next_handler_count; i-- > 0;)
+        call_if_any(next_handlers[i].prepare);
+}
+
+static void after_fork_in_parent(void)
+{
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].parent);
+    if (threads_at_fork)
+        unlock_after_fork(mm_registry_unlock_all, mm_os_unlock_streams);
+}
+
+static void after_fork_in_child(void)
+{
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].child);
+    mm_os_own_memory();
+    if (threads_at_fork)
+        unlock_after_fork(mm_registry_renew_locks, mm_os_renew_streams);
+    mm_report_forget();
+    mm_heap_renew_thread();
+    if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
+        mm_heap_after_fork();
+}
+
+static void report_freed_twice(void *slot)
+{
+    mm_report(MEM_MNGR_DOUBLE_FREE, slot, NULL);
+}
+
+static void start(const struct mm_process_config *config)
+{
+    mm_os_own_memory();
+    mm_report_start(&config->report);
+    mm_process_classes = mm_class_of_size(config->slot_max) + 1;
+    mm_batch_slots_most = config->batch_slots;
+    mm_heap_on_freed_twice = report_freed_twice;
+    mm_arena_reserve(config->arena_size);
+    if (!mm_stacks_start(&config->stacks))
+        mm_report_note("no memory for stacks: none are kept");
+    if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
+        atomic_store(&have_thread_key, pthread_key_create(&thread_key, thread_ends) == 0);
+    atomic_store_explicit(&started, true, memory_order_release);
+}
+
+/* pthread_atfork() allocates, so it comes when the manager is ready; and as early as can be, so
+ * that our handler runs last before a fork and first after it. */
+static void watch_forks(void)
+{
+    if (!atomic_exchange(&have_fork_handlers, true))
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+bool mm_process_start(const struct mm_process_config *config)
+{
+    mm_lock(&start_lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        mm_registry_reserve();
+        start(config);
+    }
+    mm_unlock(&start_lock);
+    watch_forks();
+    return mm_arena.size != 0;
+}
+
+bool mm_process_started(void)
+{
+    return atomic_load_explicit(&started, memory_order_acquire);
+}
+
+void mm_process_stop(void)
+{
+    mm_lock(&start_lock);
+    mm_heap_reset();
+    mm_stacks_stop();
+    mm_arena_release();
+    mm_registry_release();
+    atomic_store_explicit(&started, false, memory_order_release);
+    mm_unlock(&start_lock);
+}
+
+void mm_process_keep_to(size_t limit)
+{
+    if (!mm_os_is_guest())
+        mm_arena_shrink(limit);
+}
+
+/* The registry comes first, so that what the start itself asks for is forwarded, and known. The
+ * program's main() finds errno 0, and a first free() keeps it. */
+static void start_by_default(void)
+{
+    int saved_errno = errno;
+    mm_lock(&start_lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        atomic_store_explicit(&starting_thread, pthread_self(), memory_order_relaxed);
+        mm_registry_reserve();
+        struct mm_process_config config = mm_process_default_config();
+        start(&config);
+        atomic_store_explicit(&starting_thread, 0, memory_order_relaxed);
+    }
+    mm_unlock(&start_lock);
+    watch_forks();
+    errno = saved_errno;
+}
+
+/* Of libc's functions that a start calls, another preloaded library may have its own, which
+ * allocate. */
+static bool is_starting(void)
+{
+    pthread_t thread = atomic_load_explicit(&starting_thread, memory_order_relaxed);
+    return thread != 0 && thread == pthread_self();
+}
+
+struct mm_heap *mm_process_heap(void)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    if (heap != &mm_heap_none)
+        return heap;
+    if (is_starting())
+        return NULL;
+    if (!mm_process_started())
+        start_by_default();
+    /* The start may have allocated, and so attached a heap already. */
+    if (mm_tls_heap != &mm_heap_none)
+        return mm_tls_heap;
+    heap = mm_heap_attach();
+    /* Any value but NULL makes the destructor run. */
+    if (heap != NULL && atomic_load_explicit(&have_thread_key, memory_order_relaxed))
+        pthread_setspecific(thread_key, heap);
+    return heap;
+}

@@ -1,0 +1,63 @@
+/* finding.h - all that is known about one misuse, ready to be written. */
+#ifndef MM_FINDING_H
+#define MM_FINDING_H
+
+#include "memory_manager.h"
+#include "stacks/module.h"
+#include "system/os.h"
+#include <stdbool.h>
+
+/* With the frames of inlined functions, which share their address with the one they are inlined in.
+ */
+#define MM_TRACE_MAX 48u
+
+struct mm_frame {
+    const void *address; /* inside the call */
+    struct mm_place place;
+    /* From debug information, where that is wanted and there. */
+    const char *function, *file; /* NULL: not known */
+    uint64_t line;
+};
+
+/* A thread's call stack, innermost first. */
+struct mm_trace {
+    pid_t thread;
+    char thread_name[MM_THREAD_NAME];
+    unsigned count; /* 0: nobody knows any more */
+    struct mm_frame frames[MM_TRACE_MAX];
+};
+
+struct mm_finding {
+    enum mem_mngr_misuse_kind kind;
+    const void *ptr;
+    const char *program;
+    char description[1024]; /* of the memory that it points to */
+    struct mm_trace bad;    /* the bad call */
+    /* The block's history, as far as it is kept. */
+    bool has_freed, has_allocated;
+    struct mm_trace freed, allocated;
+    size_t asked; /* bytes; only with has_allocated */
+    bool say_how; /* how to get the history */
+};
+
+/* "double-free" and so on. */
+const char *mm_finding_kind(enum mem_mngr_misuse_kind kind);
+
+/* What the frames of a finding refer to. It is copied, because another thread may unload a module
+ * while a report is put together or a tool looks up sources. */
+struct mm_names {
+    size_t used; /* 0 at first */
+    char text[65536];
+};
+
+/* Fills a trace's frames with what the modules tell. */
+void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
+                   const char *program, struct mm_names *names);
+
+/* The totals at exit. */
+struct mm_totals {
+    uint64_t kinds[3]; /* by enum mem_mngr_misuse_kind, without suppressed ones */
+    uint64_t hidden, suppressed, uncertain;
+};
+
+#endif

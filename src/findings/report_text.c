@@ -1,0 +1,129 @@
+#include "findings/report_text.h"
+
+#define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
+
+static void write_head(struct mm_out *out)
+{
+    mm_out_format(out, "==%u==", (uint64_t)mm_os_process_id());
+}
+
+static bool has_line(const struct mm_frame *frame)
+{
+    return frame->function != NULL && frame->file != NULL;
+}
+
+static void write_function(struct mm_out *out, const struct mm_frame *frame)
+{
+    mm_out_format(out, " in ");
+    mm_out_cut(out, frame->function, MM_SYMBOL_SHOWN);
+}
+
+static void write_line(struct mm_out *out, const struct mm_frame *frame)
+{
+    mm_out_format(out, " ");
+    mm_out_cut(out, frame->file, MM_PATH_SHOWN);
+    mm_out_format(out, ":%u", frame->line);
+}
+
+static void write_build_id(struct mm_out *out, const struct mm_place *place)
+{
+    if (place->build_id_size == 0)
+        return;
+    mm_out_format(out, " (BuildId: ");
+    mm_out_hex(out, place->build_id, place->build_id_size);
+    mm_out_format(out, ")");
+}
+
+static void write_frame(struct mm_out *out, unsigned number, const struct mm_frame *frame)
+{
+    mm_out_format(out, "    #%u %x", (uint64_t)number, (uint64_t)(uintptr_t)frame->address);
+    if (frame->function != NULL)
+        write_function(out, frame);
+    else
+        mm_module_write_symbol(out, &frame->place);
+    if (has_line(frame))
+        write_line(out, frame);
+    mm_module_write_offset(out, &frame->place);
+    write_build_id(out, &frame->place);
+    mm_out_format(out, "\n");
+}
+
+static void write_frames(struct mm_out *out, const struct mm_trace *trace)
+{
+    for (unsigned i = 0; i < trace->count; i++) {
+        size_t before = out->length;
+        write_frame(out, i, &trace->frames[i]);
+        if (mm_out_room(out) < ROOM_FOR_REST) {
+            mm_out_back_to(out, before);
+            return;
+        }
+    }
+}
+
+static void write_history(struct mm_out *out, const char *what, const struct mm_trace *trace)
+{
+    mm_out_format(out, "%s by thread %u (%s):\n", what, (uint64_t)trace->thread,
+                  trace->thread_name);
+    write_frames(out, trace);
+}
+
+static void write_summary(struct mm_out *out, const struct mm_finding *finding)
+{
+    const struct mm_frame *frame = &finding->bad.frames[0];
+    mm_out_format(out, "SUMMARY: mmshim: %s", mm_finding_kind(finding->kind));
+    if (finding->bad.count > 0 && has_line(frame)) {
+        write_line(out, frame);
+        write_function(out, frame);
+    } else if (finding->bad.count > 0) {
+        mm_module_write_symbol(out, &frame->place);
+        mm_module_write_offset(out, &frame->place);
+    }
+    mm_out_format(out, "\n");
+}
+
+void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding)
+{
+    write_head(out);
+    mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_finding_kind(finding->kind),
+                  (uint64_t)(uintptr_t)finding->ptr, finding->description);
+    if (finding->bad.count > 0)
+        mm_out_format(out, " in thread %u (%s)\n", (uint64_t)finding->bad.thread,
+                      finding->bad.thread_name);
+    else
+        mm_out_format(out, ", by two threads at the same time\n");
+    write_frames(out, &finding->bad);
+    if (finding->has_freed)
+        write_history(out, "first freed", &finding->freed);
+    if (finding->has_allocated)
+        write_history(out, "allocated", &finding->allocated);
+    if (finding->say_how)
+        mm_out_format(out, "    (run with MM_STACKS=16 to see who allocated and first freed it)\n");
+    write_summary(out, finding);
+}
+
+void mm_report_text_note(struct mm_out *out, const char *line)
+{
+    write_head(out);
+    mm_out_format(out, " mmshim: %s\n", line);
+}
+
+void mm_report_text_summary(struct mm_out *out, const struct mm_totals *totals)
+{
+    const uint64_t *kinds = totals->kinds;
+    write_head(out);
+    mm_out_format(out, " mmshim: %u bad frees: %u double, %u interior, %u foreign",
+                  kinds[0] + kinds[1] + kinds[2], kinds[MEM_MNGR_DOUBLE_FREE],
+                  kinds[MEM_MNGR_INTERIOR_FREE], kinds[MEM_MNGR_FOREIGN_FREE]);
+    if (totals->hidden > 0)
+        mm_out_format(out, "; %u not shown", totals->hidden);
+    if (totals->suppressed > 0)
+        mm_out_format(out, "; %u more suppressed", totals->suppressed);
+    mm_out_format(out, "\n");
+    if (totals->uncertain == 0)
+        return;
+    write_head(out);
+    mm_out_format(out,
+                  " mmshim: %u frees of blocks of threads that fork() left behind were free "
+                  "already; not counted as bad\n",
+                  totals->uncertain);
+}

@@ -1,0 +1,206 @@
+#include "findings/sink.h"
+
+#include "entry/options.h"
+#include "system/os.h"
+#include "system/out.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_SIZE 1536u
+#define WAIT_MS   10000u /* for another thread's record; then rather mixed than lost */
+
+static struct mm_os_file_id stderr_at_start;
+static void (*complain)(const char *line);
+static struct mm_turn turn = {0};
+
+/* For whoever has the turn. */
+static struct log_file {
+    int fd;
+    struct mm_os_file_id id; /* not open: no file of ours is */
+    pid_t process;           /* that opened it */
+} log_file;
+static _Atomic bool log_failed;
+
+void mm_sink_start(void (*complain_of)(const char *line))
+{
+    complain = complain_of;
+    stderr_at_start = mm_os_file_id(STDERR_FILENO);
+}
+
+/* A sandbox that was closed meanwhile may keep the time of birth from us. */
+static bool is_still(int fd, const struct mm_os_file_id *id)
+{
+    struct mm_os_file_id now = mm_os_file_id(fd);
+    return id->open && now.open && now.device == id->device && now.inode == id->inode &&
+           (now.born == id->born || now.born == 0 || id->born == 0);
+}
+
+bool mm_sink_has_stderr(void)
+{
+    return is_still(STDERR_FILENO, &stderr_at_start);
+}
+
+/* --- the file --- */
+
+/* The last part of the program's path. */
+static void write_program_name(struct mm_out *out)
+{
+    char path[256];
+    mm_os_program_path(path, sizeof path);
+    const char *slash = strrchr(path, '/');
+    mm_out_format(out, "%s", slash != NULL ? slash + 1 : path);
+}
+
+static void write_host_name(struct mm_out *out)
+{
+    char name[MM_HOST_NAME];
+    mm_os_host_name(name);
+    for (char *slash; (slash = strchr(name, '/')) != NULL;)
+        *slash = '_';
+    mm_out_format(out, "%s", name);
+}
+
+/* False for a letter that stands for nothing. */
+static bool write_item(struct mm_out *out, char item)
+{
+    switch (item) {
+    case 'p':
+        mm_out_format(out, "%u", (uint64_t)mm_os_process_id());
+        return true;
+    case 'e':
+        write_program_name(out);
+        return true;
+    case 'h':
+        write_host_name(out);
+        return true;
+    case 't':
+        mm_out_format(out, "%u", mm_os_wall_clock() / 1000);
+        return true;
+    case '%':
+        mm_out_format(out, "%%");
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* NULL, or what is wrong with the path. */
+static const char *write_path(struct mm_out *out, const char *pattern)
+{
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '%')
+            mm_out_format(out, "%c", *pattern);
+        else if (!write_item(out, *++pattern))
+            return "% is to be followed by one of p, e, h, t, %";
+    }
+    return out->length + 1 < out->capacity ? NULL : "too long";
+}
+
+/* NULL, or why not. */
+static const char *open_log(struct log_file *file)
+{
+    char path[PATH_SIZE];
+    struct mm_out out;
+    mm_out_start(&out, path, sizeof path);
+    const char *problem = write_path(&out, mm_options.log);
+    if (problem != NULL)
+        return problem;
+    int fd = mm_os_open_append(path);
+    if (fd < 0)
+        return mm_os_error_text(errno);
+    *file = (struct log_file){fd, mm_os_file_id(fd), mm_os_process_id()};
+    return NULL;
+}
+
+/* A fork()'s child goes on with its parent's file, unless each process has its own. */
+static bool is_parents(void)
+{
+    return log_file.process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
+}
+
+/* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
+static const char *write_as_guest(const void *text, size_t size)
+{
+    struct log_file own = {.fd = -1};
+    const char *problem = open_log(&own);
+    if (problem != NULL)
+        return problem;
+    if (!mm_os_write(own.fd, text, size))
+        problem = mm_os_error_text(errno);
+    mm_os_close(own.fd);
+    return problem;
+}
+
+static const char *write_to_log(const void *text, size_t size)
+{
+    bool is_open = is_still(log_file.fd, &log_file.id), is_ours = is_open && !is_parents();
+    if (!is_ours && mm_os_is_guest())
+        return write_as_guest(text, size);
+    if (is_open && !is_ours)
+        mm_os_close(log_file.fd);
+    const char *problem = is_ours ? NULL : open_log(&log_file);
+    if (problem == NULL && !mm_os_write(log_file.fd, text, size))
+        problem = mm_os_error_text(errno);
+    return problem;
+}
+
+static void give_up_log(const char *problem)
+{
+    char line[512];
+    struct mm_out out;
+    if (atomic_exchange(&log_failed, true))
+        return;
+    mm_out_start(&out, line, sizeof line);
+    mm_out_format(&out, "MM_LOG=");
+    mm_out_cut(&out, mm_options.log, 300);
+    mm_out_format(&out, ": %s; reports go to stderr", problem);
+    complain(line);
+}
+
+/* Signals are not blocked: who reads may be slow, and the program is to be stopped all the same. A
+ * report from a handler that came in between has no turn to wait for. */
+static const char *write_in_turn(const char *(*write_it)(const void *text, size_t size),
+                                 const void *text, size_t size)
+{
+    bool taken = mm_turn_take(&turn, WAIT_MS);
+    const char *problem = write_it(text, size);
+    if (taken)
+        mm_turn_end(&turn);
+    return problem;
+}
+
+static const char *write_to_stderr(const void *text, size_t size)
+{
+    if (mm_sink_has_stderr())
+        mm_os_write(STDERR_FILENO, text, size);
+    return NULL;
+}
+
+static void write_record(const void *text, size_t size)
+{
+    if (mm_options.log != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
+        const char *problem = write_in_turn(write_to_log, text, size);
+        if (problem == NULL)
+            return;
+        /* A vfork()'s child may have given up rights already, which its parent still has. */
+        if (!mm_os_is_guest())
+            give_up_log(problem);
+    }
+    write_in_turn(write_to_stderr, text, size);
+}
+
+void mm_sink_write(const void *text, size_t size)
+{
+    int cancel_state; /* no end of a process is a cancellation point */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    write_record(text, size);
+    pthread_setcancelstate(cancel_state, &cancel_state);
+}
+
+void mm_sink_renew(void)
+{
+    mm_turn_renew(&turn);
+}

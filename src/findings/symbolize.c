@@ -1,0 +1,296 @@
+#include "findings/symbolize.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* Names as in execve(): what makes the first one write as the others do is an argument more. */
+static const struct tool {
+    const char *name, *format;
+} tools[] = {
+    {"llvm-symbolizer", "--output-style=GNU"}, {"eu-addr2line", NULL}, {"addr2line", NULL}};
+
+static const struct tool *tool; /* NULL: there is none */
+static char tool_path[512];
+static _Atomic bool given_up;
+
+/* --- finding a tool --- */
+
+/* A folder that is relative depends on where the program is by then. */
+static bool find_in_folder(const char *folder, size_t length, const char *name)
+{
+    struct mm_out out;
+    mm_out_start(&out, tool_path, sizeof tool_path);
+    for (size_t i = 0; i < length; i++)
+        mm_out_format(&out, "%c", folder[i]);
+    mm_out_format(&out, "/%s", name);
+    return folder[0] == '/' && mm_out_room(&out) > 0 && mm_os_may_execute(tool_path);
+}
+
+static bool find_tool(const char *search_path, const char *name)
+{
+    while (*search_path != '\0') {
+        size_t length = strcspn(search_path, ":");
+        if (find_in_folder(search_path, length, name))
+            return true;
+        search_path += length + (search_path[length] == ':');
+    }
+    return false;
+}
+
+bool mm_symbolize_start(const char *search_path)
+{
+    tool = NULL;
+    for (size_t i = 0; i < sizeof tools / sizeof tools[0] && tool == NULL; i++) {
+        if (find_tool(search_path != NULL ? search_path : DEFAULT_PATH, tools[i].name))
+            tool = &tools[i];
+    }
+    return tool != NULL;
+}
+
+/* --- what a tool writes: for each address a line with it, then pairs of lines, function and place,
+ * the innermost first --- */
+
+/* The next line of `rest`, ended in place; NULL when there is none. */
+static char *next_line(char **rest)
+{
+    char *line = *rest, *end = strchr(line, '\n');
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    *rest = end + 1;
+    return line;
+}
+
+static bool read_address(const char *line, size_t *address)
+{
+    if (strncmp(line, "0x", 2) != 0)
+        return false;
+    *address = 0;
+    for (line += 2; *line != '\0'; line++) {
+        const char *digits = "0123456789abcdef", *digit = strchr(digits, *line);
+        if (digit == NULL)
+            return false;
+        *address = *address * 16 + (size_t)(digit - digits);
+    }
+    return true;
+}
+
+static void cut_at(char *text, const char *part)
+{
+    char *place = strstr(text, part);
+    if (place != NULL)
+        *place = '\0';
+}
+
+/* Takes ":NUMBER" off the end; "?" stands for 0. */
+static bool take_number(char *text, uint64_t *number)
+{
+    char *colon = strrchr(text, ':');
+    if (colon == NULL || colon[1] == '\0')
+        return false;
+    *number = 0;
+    for (const char *at = colon + 1; *at != '\0'; at++) {
+        if ((*at < '0' || *at > '9') && *at != '?')
+            return false;
+        *number = *number * 10 + (uint64_t)(*at == '?' ? 0 : *at - '0');
+    }
+    *colon = '\0';
+    return true;
+}
+
+static const char *known(const char *text)
+{
+    return text[0] != '\0' && strncmp(text, "??", 2) != 0 ? text : NULL;
+}
+
+/* FILE:LINE, FILE:LINE:COLUMN or FILE:LINE (discriminator NUMBER). */
+static void read_place(char *text, struct mm_source *source)
+{
+    uint64_t number;
+    cut_at(text, " (discriminator");
+    for (unsigned i = 0; i < 2 && take_number(text, &number); i++)
+        source->line = number;
+    source->file = source->line != 0 ? known(text) : NULL;
+    if (source->file == NULL)
+        source->line = 0;
+}
+
+void mm_symbolize_read(char *text, const char *module, struct mm_symbolize_room *room)
+{
+    size_t address = 0;
+    for (char *line, *place; (line = next_line(&text)) != NULL;) {
+        if (read_address(line, &address))
+            continue;
+        place = next_line(&text);
+        if (place == NULL || room->source_count == MM_SYMBOLIZE_SOURCES_MAX)
+            return;
+        struct mm_source *source = &room->sources[room->source_count];
+        *source = (struct mm_source){.module = module, .offset = address};
+        cut_at(line, " inlined at ");
+        source->function = known(line);
+        read_place(place, source);
+        room->source_count += source->function != NULL || source->file != NULL;
+    }
+}
+
+/* --- running it --- */
+
+/* Adds one, unless it is there already. */
+static unsigned add_address(struct mm_symbolize_room *room, unsigned count, size_t offset)
+{
+    struct mm_out out;
+    mm_out_start(&out, room->addresses[count], sizeof room->addresses[count]);
+    mm_out_format(&out, "%x", (uint64_t)offset);
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(room->addresses[i], room->addresses[count]) == 0)
+            return count;
+    }
+    return count + 1;
+}
+
+/* Addresses of one module in all traces of a finding. */
+static unsigned list_addresses(const struct mm_trace *const *traces, const char *module,
+                               struct mm_symbolize_room *room)
+{
+    unsigned count = 0;
+    for (unsigned t = 0; t < 3; t++) {
+        for (unsigned i = 0; i < traces[t]->count && count < MM_SYMBOLIZE_FRAMES_MAX; i++) {
+            const struct mm_place *place = &traces[t]->frames[i].place;
+            if (place->module == module)
+                count = add_address(room, count, place->module_offset);
+        }
+    }
+    return count;
+}
+
+static void set_arguments(struct mm_symbolize_room *room, const char *module, unsigned addresses)
+{
+    const char **next = room->arguments;
+    *next++ = tool->name;
+    if (tool->format != NULL)
+        *next++ = tool->format;
+    static const char *const always[] = {"-a", "-f", "-i", "-C", "-e"};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        *next++ = always[i];
+    *next++ = module;
+    for (unsigned i = 0; i < addresses; i++)
+        *next++ = room->addresses[i];
+    *next = NULL;
+}
+
+/* Without room for more, frames stay as they are. */
+static bool ask(const struct mm_trace *const *traces, const char *module, uint64_t give_up,
+                struct mm_symbolize_room *room)
+{
+    static const char *const environment[] = {"PATH=" DEFAULT_PATH, "LC_ALL=C", NULL};
+    size_t length, left = sizeof room->text - room->text_length;
+    if (left <= 1)
+        return true;
+    set_arguments(room, module, list_addresses(traces, module, room));
+    char *text = room->text + room->text_length;
+    struct mm_os_command command = {
+        .path = tool_path,
+        .arguments = room->arguments,
+        .environment = environment,
+        .stack = room->stack,
+        .stack_size = sizeof room->stack,
+        .output = text,
+        .output_size = left - 1,
+        .give_up = give_up,
+    };
+    if (!mm_os_run(&command, &length))
+        return false;
+    text[length] = '\0';
+    room->text_length += length + 1;
+    mm_symbolize_read(text, module, room);
+    return true;
+}
+
+/* Whether an earlier frame is of the same module, which was asked about then. */
+static bool was_asked(const struct mm_trace *const *traces, unsigned trace, unsigned frame)
+{
+    const char *module = traces[trace]->frames[frame].place.module;
+    for (unsigned t = 0; t <= trace; t++) {
+        unsigned end = t < trace ? traces[t]->count : frame;
+        for (unsigned i = 0; i < end; i++) {
+            if (traces[t]->frames[i].place.module == module)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The kernel's own module has no file. */
+static bool is_file(const char *module)
+{
+    return module != NULL && strchr(module, '/') != NULL;
+}
+
+static bool ask_all(const struct mm_trace *const *traces, struct mm_symbolize_room *room)
+{
+    uint64_t give_up = mm_os_milliseconds() + MM_SYMBOLIZE_MS;
+    room->source_count = 0;
+    room->text_length = 0;
+    for (unsigned t = 0; t < 3; t++) {
+        for (unsigned i = 0; i < traces[t]->count; i++) {
+            const char *module = traces[t]->frames[i].place.module;
+            if (is_file(module) && !was_asked(traces, t, i) && !ask(traces, module, give_up, room))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* --- filling in --- */
+
+static void add_frame(struct mm_trace *trace, const struct mm_frame *frame,
+                      const struct mm_source *source)
+{
+    if (trace->count == MM_TRACE_MAX)
+        return;
+    struct mm_frame *added = &trace->frames[trace->count++];
+    *added = *frame;
+    if (source != NULL) {
+        added->function = source->function;
+        added->file = source->file;
+        added->line = source->line;
+    }
+}
+
+static void add_sources(struct mm_trace *trace, const struct mm_frame *frame,
+                        const struct mm_symbolize_room *room)
+{
+    bool found = false;
+    for (unsigned i = 0; i < room->source_count; i++) {
+        const struct mm_source *source = &room->sources[i];
+        if (source->module == frame->place.module && source->offset == frame->place.module_offset) {
+            add_frame(trace, frame, source);
+            found = true;
+        }
+    }
+    if (!found)
+        add_frame(trace, frame, NULL);
+}
+
+static void fill_in(struct mm_trace *trace, struct mm_symbolize_room *room)
+{
+    unsigned count = trace->count;
+    memcpy(room->frames, trace->frames, count * sizeof *room->frames);
+    trace->count = 0;
+    for (unsigned i = 0; i < count; i++)
+        add_sources(trace, &room->frames[i], room);
+}
+
+bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room)
+{
+    struct mm_trace *const traces[] = {&finding->bad, &finding->freed, &finding->allocated};
+    if (tool == NULL || atomic_load_explicit(&given_up, memory_order_relaxed))
+        return true;
+    if (!ask_all((const struct mm_trace *const *)traces, room))
+        return atomic_exchange_explicit(&given_up, true, memory_order_relaxed);
+    for (unsigned t = 0; t < 3; t++)
+        fill_in(traces[t], room);
+    return true;
+}

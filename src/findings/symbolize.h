@@ -1,0 +1,48 @@
+/* symbolize.h - function, file and line of frames, from llvm-symbolizer, eu-addr2line or addr2line.
+ *
+ * A tool is run once for each module of a report, with an environment of its own, and at most
+ * MM_SYMBOLIZE_MS for all of them. Nothing here allocates, takes a lock, runs a fork handler or
+ * shows up in the program's waits, so a report may come from any place, a signal handler and a
+ * fork()'s child among them; not from a vfork()'s, whose memory is its parent's. */
+#ifndef MM_SYMBOLIZE_H
+#define MM_SYMBOLIZE_H
+
+#include "findings/finding.h"
+#include <stdint.h>
+
+#define MM_SYMBOLIZE_MS          5000u
+#define MM_SYMBOLIZE_SOURCES_MAX 256u
+#define MM_SYMBOLIZE_FRAMES_MAX  (3 * MM_TRACE_MAX)
+
+/* A place in the source that an address comes from; several for inlined functions, innermost
+ * first. */
+struct mm_source {
+    const char *module;
+    size_t offset;
+    const char *function, *file; /* NULL: not known */
+    uint64_t line;
+};
+
+/* What symbolizing one report takes; what frames then refer to lies here. */
+struct mm_symbolize_room {
+    struct mm_source sources[MM_SYMBOLIZE_SOURCES_MAX];
+    unsigned source_count;
+    char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
+    const char *arguments[MM_SYMBOLIZE_FRAMES_MAX + 10];
+    struct mm_frame frames[MM_TRACE_MAX];
+    char text[32768];
+    size_t text_length;
+    char stack[16384];
+};
+
+/* Looks for the tools in the folders of a PATH; false when there is none. */
+bool mm_symbolize_start(const char *search_path);
+
+/* Adds what is found to the frames, and frames of inlined functions. False, once, when the
+ * tool could not be run, or not in time: it is not tried again. */
+bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room);
+
+/* Reads what a tool wrote about addresses of `module`; writes into the text. */
+void mm_symbolize_read(char *text, const char *module, struct mm_symbolize_room *room);
+
+#endif

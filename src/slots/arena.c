@@ -1,0 +1,516 @@
+/* arena.c - invariants, under mm_arena_lock:
+ *   a chunk is in at most one of fresh (in `pool` only), dirty (in `pool` and `dirty`);
+ *   `old` is the part of `dirty` that was there at the last tick already;
+ *   `given` is what was ever in `dirty`, and only grows;
+ *   the bits of chunks beyond the committed end of the arena are clear in all four. */
+#include "slots/arena.h"
+
+#include <stdatomic.h>
+
+#define MIN_ARENA ((size_t)1 << 20)
+#define ALIGNMENT ((size_t)1 << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX))
+/* Never accessible: the first chunk, and as much behind the last. No run of bad writes from slot to
+ * slot gets any further; and a pointer that lies just before the first slot still is one into the
+ * arena, and so told as interior like any other of its kind. */
+#define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
+#define PATIENCE_MOST 1023u
+#define DIRTY_SLACK   ((size_t)4 << 20)    /* see mm_arena_keep_within_most() */
+#define WORDS         4u                   /* of a group: pool, dirty, old, given */
+#define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+
+_Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
+
+struct mm_arena mm_arena;
+/* Held by the thread itself: a signal handler came in between, perhaps one that exits, and in a
+ * process of one thread libc's malloc would let it. Then what is here is left as it is. */
+struct mm_lock mm_arena_lock;
+
+/* A part of the reservation, committed from its start. */
+struct part {
+    uintptr_t start, committed, end;
+    size_t step; /* committed at least this much at a time */
+};
+
+static struct {
+    struct part lines, chunks, words, units, arena;
+    uintptr_t end; /* of the reservation, which starts with the lines */
+    uint32_t next_line;
+    uint64_t *pool, *dirty, *old, *given; /* a word a group */
+    size_t first_group;                   /* no group below it has a bit in pool */
+    _Atomic size_t dirty_chunks;          /* changed under the lock only */
+    size_t taken_chunks;
+    _Atomic size_t others;      /* bytes that the program holds beside the arena's */
+    size_t most;                /* bytes that it ever held of both */
+    uint32_t patience, unasked; /* see may_ask() */
+    _Atomic uint64_t next_tick;
+} state;
+
+static size_t dirty_chunks(void)
+{
+    return atomic_load_explicit(&state.dirty_chunks, memory_order_relaxed);
+}
+
+static void note_dirty(ptrdiff_t more)
+{
+    atomic_store_explicit(&state.dirty_chunks, dirty_chunks() + (size_t)more, memory_order_relaxed);
+}
+
+static uintptr_t round_up(uintptr_t value, size_t multiple)
+{
+    return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
+}
+
+static bool commit_up_to(struct part *part, uintptr_t end)
+{
+    if (end <= part->committed)
+        return true;
+    uintptr_t wanted = round_up(end, part->step);
+    if (wanted > part->end)
+        wanted = part->end;
+    if (wanted < end || !mm_os_commit((void *)part->committed, wanted - part->committed))
+        return false;
+    /* Walkers without the lock read this as their bound. */
+    __atomic_store_n(&part->committed, wanted, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* A system that refused memory is likely to refuse again, and each time costs two calls with the
+ * lock held: so a number of wishes go unasked then, twice as many after each further refusal. Who
+ * wished is served by the next allocator meanwhile. */
+static bool may_ask(void)
+{
+    if (state.unasked == 0)
+        return true;
+    state.unasked--;
+    return false;
+}
+
+static bool note_answer(bool granted)
+{
+    state.patience = granted ? 0 : 2 * state.patience + 1;
+    if (state.patience > PATIENCE_MOST)
+        state.patience = PATIENCE_MOST;
+    state.unasked = state.patience;
+    return granted;
+}
+
+static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
+{
+    *part = (struct part){start, start, start + round_up(size, mm_os_page_size()), step};
+    return part->end;
+}
+
+static size_t lines_size(size_t arena)
+{
+    return ((arena >> MM_UNIT_SHIFT) + 2 * MM_GRAVE_LINES) * MM_LINE_SIZE;
+}
+
+static size_t chunks_size(size_t arena)
+{
+    return (arena >> MM_CHUNK_SHIFT) * sizeof(struct mm_chunk);
+}
+
+static size_t units_size(size_t arena)
+{
+    return (arena >> MM_UNIT_SHIFT) * sizeof(uint32_t);
+}
+
+/* Lays the parts out for an arena of `size` bytes from `start` on, with no gap; the end of the
+ * last.
+ */
+static uintptr_t lay_out_all(uintptr_t start, size_t size)
+{
+    size_t page = mm_os_page_size();
+    size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
+    at = lay_out(&state.chunks, at, chunks_size(size), page);
+    at = lay_out(&state.words, at, WORDS * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.units, at, units_size(size), page);
+    at = state.units.end = round_up(at, ALIGNMENT);
+    at = lay_out(&state.arena, at, size, (size_t)1 << 20);
+    state.arena.committed += GUARD;
+    return at;
+}
+
+static void release_from(uintptr_t start, uintptr_t end)
+{
+    mm_os_release((void *)start, end - start);
+}
+
+/* One by one: between them may lie what mm_arena_shrink() gave up, and is another's by now. */
+static void release_all(void)
+{
+    release_from(state.lines.start, state.lines.end);
+    release_from(state.chunks.start, state.chunks.end);
+    release_from(state.words.start, state.words.end);
+    release_from(state.units.start, state.units.end);
+    release_from(state.arena.start, state.end);
+}
+
+static bool reserve(size_t size)
+{
+    size_t whole = lay_out_all(0, size) + ALIGNMENT + GUARD;
+    void *start = mm_os_reserve(whole);
+    if (start == NULL)
+        return false;
+    lay_out_all((uintptr_t)start, size);
+    state.end = (uintptr_t)start + whole;
+    size_t words_size = state.words.end - state.words.start;
+    if (!mm_os_make_readable((void *)state.units.start, state.units.end - state.units.start) ||
+        !commit_up_to(&state.words, state.words.start + words_size) ||
+        !commit_up_to(&state.lines, state.lines.start + (MM_GRAVE_LINES + 1) * MM_LINE_SIZE)) {
+        release_all();
+        return false;
+    }
+    size_t groups = words_size / sizeof(uint64_t) / WORDS;
+    state.pool = (uint64_t *)state.words.start;
+    state.dirty = state.pool + groups;
+    state.old = state.dirty + groups;
+    state.given = state.old + groups;
+    state.next_line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+    return true;
+}
+
+/* Of what RLIMIT_AS grants: the program needs the rest for its libraries, stacks and larger blocks.
+ */
+static size_t share_of(size_t limit)
+{
+    return (limit / 4) & ~(((size_t)1 << GROUP_SHIFT) - 1);
+}
+
+/* As much as the machine could fill, if the limit grants it. */
+static size_t natural_size(void)
+{
+    size_t size = (size_t)1 << mm_log2_ceil(mm_os_physical_memory());
+    size_t share = share_of(mm_os_address_space_limit());
+    return size < share ? size : share;
+}
+
+bool mm_arena_reserve(size_t size)
+{
+    if (size == 0)
+        size = natural_size();
+    else
+        size &= ~(((size_t)1 << MM_CHUNK_SHIFT) - 1);
+    while (size >= MIN_ARENA && !reserve(size))
+        size /= 2;
+    if (size < MIN_ARENA)
+        return false;
+    mm_arena = (struct mm_arena){state.arena.start, size, (uint32_t *)state.units.start,
+                                 state.lines.start};
+    return true;
+}
+
+void mm_arena_release(void)
+{
+    if (mm_arena.size == 0)
+        return;
+    mm_arena = (struct mm_arena){0};
+    release_all();
+    state.pool = NULL;
+    state.first_group = state.taken_chunks = 0;
+    atomic_store_explicit(&state.dirty_chunks, 0, memory_order_relaxed);
+    atomic_store_explicit(&state.others, 0, memory_order_relaxed);
+    state.most = 0;
+    state.patience = state.unasked = 0;
+    atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
+}
+
+static void cut(struct part *part, size_t size)
+{
+    uintptr_t end = round_up(part->start + size, mm_os_page_size());
+    if (end < part->committed)
+        end = part->committed;
+    if (end >= part->end)
+        return;
+    release_from(end, part->end);
+    part->end = end;
+}
+
+/* The size first, so that no pointer of whoever gets the address space is taken for a slot. */
+static void shrink_to(size_t size)
+{
+    uintptr_t end = state.arena.start + size;
+    __atomic_store_n(&mm_arena.size, size, __ATOMIC_RELEASE);
+    state.arena.end = end;
+    if (end + GUARD < state.end) {
+        release_from(end + GUARD, state.end);
+        state.end = end + GUARD;
+    }
+    cut(&state.units, units_size(size));
+    cut(&state.chunks, chunks_size(size));
+    cut(&state.lines, lines_size(size));
+}
+
+void mm_arena_shrink(size_t limit)
+{
+    size_t size = share_of(limit);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return;
+    if (mm_arena.size != 0) {
+        size_t committed = round_up(state.arena.committed, ALIGNMENT) - state.arena.start;
+        size = size > committed ? size : committed;
+        if (size < mm_arena.size)
+            shrink_to(size);
+    }
+    mm_unlock(&mm_arena_lock);
+}
+
+struct mm_chunk *mm_arena_chunk(size_t index)
+{
+    return (struct mm_chunk *)state.chunks.start + index;
+}
+
+/* The program's own data belongs into a core file, unlike the tables. */
+static bool commit_slots(uintptr_t end)
+{
+    uintptr_t from = state.arena.committed;
+    if (!commit_up_to(&state.arena, end))
+        return false;
+    mm_os_set_dumped((void *)from, state.arena.committed - from, true);
+    return true;
+}
+
+/* Commits the arena up to `end`, and its tables with it: first these, so that no chunk is in the
+ * pool without its struct and units. */
+static bool grow(uintptr_t end)
+{
+    size_t units = (end - state.arena.start) >> MM_UNIT_SHIFT;
+    size_t chunks = (end - state.arena.start) >> MM_CHUNK_SHIFT;
+    return commit_up_to(&state.chunks, state.chunks.start + chunks * sizeof(struct mm_chunk)) &&
+           commit_up_to(&state.units, state.units.start + units * sizeof(uint32_t)) &&
+           commit_slots(end);
+}
+
+/* Adds what lies behind the committed end to the pool: an eighth of what there is, between 1 and
+ * 64 MiB, so that system calls stay few; less where that is refused. */
+static bool extend_pool(void)
+{
+    uintptr_t from = state.arena.committed;
+    uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
+    size_t step = (from - state.arena.start) / 8;
+    step = step < state.arena.step ? state.arena.step : step;
+    step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
+    if (step > state.arena.end - whole)
+        step = state.arena.end - whole;
+    if (from == state.arena.end || !may_ask() ||
+        !note_answer(grow(whole + step) || grow(whole + state.arena.step)))
+        return false;
+    size_t last = mm_arena_chunk_index(state.arena.committed);
+    for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
+        state.pool[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
+    return true;
+}
+
+static size_t groups_in_use(void)
+{
+    return (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+}
+
+static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
+{
+    for (size_t group = state.first_group; group < groups_in_use(); group++) {
+        unsigned start;
+        if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
+            *chunk = group * MM_WORD_BITS + start;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Dirty memory first: it is there already. */
+static bool find_chunks(unsigned order, size_t *chunk)
+{
+    while (state.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
+           state.pool[state.first_group] == 0)
+        state.first_group++;
+    if (dirty_chunks() > 0 && find_run(state.dirty, order, chunk))
+        return true;
+    while (!find_run(state.pool, order, chunk)) {
+        if (!extend_pool())
+            return false;
+    }
+    return true;
+}
+
+/* Bytes; and notes whether it is more than ever. */
+static size_t held(void)
+{
+    size_t now = (state.taken_chunks << MM_CHUNK_SHIFT) +
+                 atomic_load_explicit(&state.others, memory_order_relaxed);
+    if (now > state.most)
+        state.most = now;
+    return now;
+}
+
+void *mm_arena_take_chunks(unsigned order, bool *zero)
+{
+    void *start = NULL;
+    size_t chunk;
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return NULL;
+    if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
+        size_t group = chunk / MM_WORD_BITS;
+        uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
+        *zero = (state.dirty[group] & run) == 0;
+        note_dirty(-(ptrdiff_t)mm_bit_count(state.dirty[group] & run));
+        state.taken_chunks += (size_t)1 << order;
+        state.pool[group] &= ~run;
+        state.dirty[group] &= ~run;
+        state.old[group] &= ~run;
+        held();
+        start = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
+    }
+    mm_unlock(&mm_arena_lock);
+    return start;
+}
+
+void mm_arena_give_chunks(void *start, unsigned order)
+{
+    size_t chunk = mm_arena_chunk_index((uintptr_t)start);
+    size_t group = chunk / MM_WORD_BITS;
+    uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return; /* and lost */
+    state.pool[group] |= run;
+    state.dirty[group] |= run;
+    /* Who looks takes no lock. */
+    __atomic_store_n(&state.given[group], state.given[group] | run, __ATOMIC_RELAXED);
+    note_dirty((ptrdiff_t)1 << order);
+    state.taken_chunks -= (size_t)1 << order;
+    if (group < state.first_group)
+        state.first_group = group;
+    mm_unlock(&mm_arena_lock);
+}
+
+bool mm_arena_was_given(uintptr_t address)
+{
+    size_t chunk = mm_arena_chunk_index(address);
+    uint64_t given = __atomic_load_n(&state.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
+    return given >> chunk % MM_WORD_BITS & 1;
+}
+
+/* Purges the chunks of `run` in a group, one call for each row of neighbours. */
+static size_t purge(size_t group, uint64_t run)
+{
+    size_t purged = 0;
+    while (run != 0) {
+        unsigned start = mm_bit_lowest(run);
+        uint64_t rest = ~(run >> start);
+        unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
+        uint64_t row = mm_bits_below(count) << start;
+        uintptr_t at = mm_arena.base + ((group * MM_WORD_BITS + start) << MM_CHUNK_SHIFT);
+        if (mm_os_purge((void *)at, (size_t)count << MM_CHUNK_SHIFT)) {
+            state.dirty[group] &= ~row;
+            purged += count;
+        }
+        state.old[group] &= ~row;
+        run &= ~row;
+    }
+    note_dirty(-(ptrdiff_t)purged);
+    return purged << MM_CHUNK_SHIFT;
+}
+
+/* What was dirty at the last tick already; what is dirty now becomes old. */
+static void purge_old(void)
+{
+    for (size_t group = state.first_group; dirty_chunks() > 0 && group < groups_in_use(); group++) {
+        if (state.dirty[group] == 0)
+            continue;
+        purge(group, state.old[group]);
+        state.old[group] = state.dirty[group];
+    }
+}
+
+/* From the end, which is used again last, group by group until so many chunks are left. */
+static size_t purge_down_to(size_t chunks)
+{
+    size_t purged = 0;
+    for (size_t group = groups_in_use(); group-- > state.first_group && dirty_chunks() > chunks;)
+        purged += purge(group, state.dirty[group]);
+    return purged;
+}
+
+void mm_arena_keep_within_most(size_t others)
+{
+    atomic_store_explicit(&state.others, others, memory_order_relaxed);
+    if (dirty_chunks() == 0 || !mm_lock_unless_held(&mm_arena_lock))
+        return;
+    size_t room = mm_arena.size != 0 ? state.most - held() : 0;
+    if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
+        purge_down_to(room >> MM_CHUNK_SHIFT);
+    mm_unlock(&mm_arena_lock);
+}
+
+void mm_arena_tick(void)
+{
+    uint64_t now = mm_os_milliseconds();
+    if (now < atomic_load_explicit(&state.next_tick, memory_order_relaxed))
+        return;
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return;
+    if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
+        atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
+        purge_old();
+    }
+    mm_unlock(&mm_arena_lock);
+}
+
+size_t mm_arena_trim(void)
+{
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return 0;
+    size_t purged = mm_arena.size != 0 ? purge_down_to(0) : 0;
+    mm_unlock(&mm_arena_lock);
+    return purged;
+}
+
+static bool commit_lines(uintptr_t end)
+{
+    return end <= state.lines.committed ||
+           (may_ask() && note_answer(commit_up_to(&state.lines, end)));
+}
+
+uint32_t mm_arena_take_lines(uint32_t count)
+{
+    uint32_t first = MM_LINE_NONE;
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return MM_LINE_NONE;
+    uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
+    if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
+        first = state.next_line;
+        state.next_line = (uint32_t)end;
+    }
+    mm_unlock(&mm_arena_lock);
+    return first;
+}
+
+static size_t pooled_chunks(void)
+{
+    size_t chunks = 0;
+    for (size_t group = state.first_group; group < groups_in_use(); group++)
+        chunks += mm_bit_count(state.pool[group]);
+    return chunks;
+}
+
+struct mm_arena_usage mm_arena_usage(void)
+{
+    struct mm_arena_usage usage = {0};
+    if (!mm_lock_unless_held(&mm_arena_lock))
+        return usage;
+    if (mm_arena.size != 0) {
+        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.units};
+        for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
+            usage.metadata += tables[i]->committed - tables[i]->start;
+        usage.reserved = mm_arena.size;
+        usage.committed = state.arena.committed - state.arena.start - GUARD;
+        usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
+        usage.dirty = dirty_chunks() << MM_CHUNK_SHIFT;
+        usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
+        usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+        usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;
+    }
+    mm_unlock(&mm_arena_lock);
+    return usage;
+}

@@ -1,0 +1,598 @@
+/* heap.c - invariants, for the thread that owns the heap:
+ *   a bin's claimed slots, and those that its tracer holds, are free slots of its current batch;
+ *   every available batch is in its list's queue of these, every sparse one in the other, and no
+ *   batch else is in either. */
+#include "slots/heap.h"
+
+#define SPARE_BYTES     32768u /* of wholly free batches that a list keeps */
+#define CLAIMS_A_TICK   64u    /* looks at the purge clock */
+#define ROUNDS_TO_WIDEN 32u    /* see widen() */
+#define WIDE_WINDOW     8u
+#define SPARSE_PART     4u  /* a batch is sparse when this part of its slots is live, or less */
+#define COLLECT_IDLE_AT 32u /* batches pending on an idle heap before another thread tends it */
+
+struct mm_heap mm_heap_none;
+struct mm_heap mm_heap_over MM_SELDOM;
+_Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
+void (*mm_heap_on_freed_twice)(void *slot);
+
+/* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
+struct mm_lock mm_heap_lock;
+static struct mm_heap *_Atomic all_heaps;
+static struct mm_heap *idle_heaps;
+static uint32_t heaps_made;
+static _Atomic uint32_t idle_pushes;
+
+struct mm_lock mm_heap_over_lock;
+static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
+
+/* --- a list's queues --- */
+
+static struct mm_queue *queue_of(struct mm_list *list, const struct mm_batch *batch)
+{
+    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
+}
+
+static void enqueue(struct mm_list *list, struct mm_batch *batch)
+{
+    struct mm_queue *queue = queue_of(list, batch);
+    uint32_t line = mm_batch_line(batch);
+    batch->next = MM_LINE_NONE;
+    batch->prev = queue->last;
+    if (queue->last != MM_LINE_NONE)
+        mm_batch_of_line(queue->last)->next = line;
+    else
+        queue->first = line;
+    queue->last = line;
+}
+
+static void dequeue(struct mm_list *list, struct mm_batch *batch)
+{
+    struct mm_queue *queue = queue_of(list, batch);
+    if (batch->prev != MM_LINE_NONE)
+        mm_batch_of_line(batch->prev)->next = batch->next;
+    else
+        queue->first = batch->next;
+    if (batch->next != MM_LINE_NONE)
+        mm_batch_of_line(batch->next)->prev = batch->prev;
+    else
+        queue->last = batch->prev;
+}
+
+/* --- batches --- */
+
+static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
+{
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch_shape shape = mm_batch_shape(class, mm_batch_slots_most, list->batches);
+    struct mm_batch *batch = mm_spans_take_line(&heap->spans);
+    if (batch == NULL)
+        return NULL;
+    bool zero;
+    uintptr_t base = mm_spans_take(&heap->spans, heap, shape.order, &zero);
+    if (base == 0) {
+        mm_spans_give_line(&heap->spans, batch);
+        return NULL;
+    }
+    mm_batch_open(batch, heap, shape, base, zero);
+    if (heap->tracer != NULL)
+        mm_stacks_open(batch);
+    list->batches++;
+    if (list->window == 0)
+        list->window = (uint8_t)mm_batch_window(batch->size);
+    return batch;
+}
+
+static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
+{
+    uint32_t line = mm_batch_line(batch);
+    uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
+    do
+        batch->pending_next = head;
+    while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+static bool has_pending(const struct mm_heap *heap)
+{
+    return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
+}
+
+/* A closed batch's line may be used for another one at once. */
+static void give_back(struct mm_heap *heap, struct mm_batch *batch)
+{
+    uintptr_t base = batch->base;
+    unsigned order = batch->order;
+    heap->lists[batch->class_index].batches--;
+    mm_spans_give_line(&heap->spans, batch);
+    if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) /* else a lock is held */
+        mm_arena_tick();
+}
+
+/* Some wholly free batches stay with their list, so that a program that goes back and forth over a
+ * few batches does not open and close them each time. Idle heaps keep none. */
+static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
+{
+    bool idle = atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
+    uint32_t limit = idle ? 0 : SPARE_BYTES;
+    return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit;
+}
+
+static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
+{
+    enum mm_close result = may_close(heap, batch) ? mm_batch_close(batch) : MM_CLOSE_LATER;
+    if (result == MM_CLOSE_PUSH)
+        push_pending(heap, batch);
+    return result == MM_CLOSED;
+}
+
+/* Nothing is live in it any more. */
+MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
+{
+    if (try_close(heap, batch)) {
+        dequeue(list, batch);
+        give_back(heap, batch);
+    } else {
+        batch->until = MM_UNTIL_NEVER;
+        list->spare += mm_batch_span(batch);
+    }
+}
+
+void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
+{
+    struct mm_list *list = &heap->lists[batch->class_index];
+    uint64_t live = mm_batch_live(batch);
+    if (batch->state == MM_BATCH_FULL) {
+        batch->state = MM_BATCH_AVAILABLE;
+        enqueue(list, batch);
+    } else if (mm_batch_awaits_nothing(batch)) {
+        list->spare -= mm_batch_span(batch); /* decided anew */
+    }
+    if (live != 0)
+        batch->until = (int16_t)mm_bit_count(live);
+    else
+        free_wholly(heap, list, batch);
+}
+
+/* Makes a batch current; `free` are its free slots, and not 0. */
+static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct mm_batch *batch,
+                              uint64_t free)
+{
+    bin->claimed = mm_batch_claim(batch, free, list->window, &list->zero);
+    bin->batch = batch;
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
+}
+
+/* Its `until` is the number of live slots, or far more when there are none. */
+static inline bool is_sparse(const struct mm_batch *batch)
+{
+    return batch->until <= (int)(batch->slots / SPARSE_PART) || mm_batch_awaits_nothing(batch);
+}
+
+/* NULL when there is none. */
+static inline struct mm_batch *next_to_claim(struct mm_list *list)
+{
+    uint32_t line;
+    while (mm_likely((line = list->available.first) != MM_LINE_NONE)) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        if (mm_likely(!is_sparse(batch)))
+            return batch;
+        dequeue(list, batch);
+        batch->state = MM_BATCH_SPARSE;
+        enqueue(list, batch);
+    }
+    return list->sparse.last != MM_LINE_NONE ? mm_batch_of_line(list->sparse.last) : NULL;
+}
+
+/* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
+ * and await collection. */
+static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
+{
+    for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
+        uint64_t free = mm_batch_free_slots(batch);
+        dequeue(list, batch);
+        if (mm_unlikely(mm_batch_awaits_nothing(batch)))
+            list->spare -= mm_batch_span(batch);
+        if (mm_likely(free != 0)) {
+            claim_from(bin, list, batch, free);
+            return true;
+        }
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+    }
+    return false;
+}
+
+MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class)
+{
+    struct mm_batch *batch = open_batch(heap, class);
+    if (batch == NULL)
+        return false;
+    /* None only while second frees of what the line told of before are just being withdrawn. */
+    uint64_t free;
+    for (unsigned round = 0; mm_unlikely((free = mm_batch_free_slots(batch)) == 0); round++)
+        mm_os_wait(round);
+    claim_from(&heap->bins[class], &heap->lists[class], batch, free);
+    return true;
+}
+
+/* A list that goes round and round in the few slots of its only batch gets more of them, so that
+ * it has to come here less often. Larger slots are left alone: what the program does with one
+ * outweighs the claim. */
+MM_COLD static void widen(struct mm_heap *heap, unsigned class)
+{
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch *batch = heap->bins[class].batch;
+    if (list->window >= WIDE_WINDOW && batch->slots < list->window && list->batches == 1 &&
+        claim_new(heap, class)) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        mm_heap_batch_due(heap, batch);
+    }
+}
+
+/* Claims from a bin's batch once more, or calls it full when too few slots are free. */
+static inline bool claim_again(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    uint64_t free = mm_batch_free_slots(bin->batch);
+    unsigned count = mm_bit_count(free);
+    unsigned threshold = mm_batch_threshold(bin->batch, list->batches);
+    if (count >= threshold) {
+        claim_from(bin, list, bin->batch, free);
+        if (mm_unlikely(++list->rounds == ROUNDS_TO_WIDEN))
+            widen(heap, class);
+        return true;
+    }
+    mm_batch_set_state(bin->batch, MM_BATCH_FULL, (int)(threshold - count));
+    bin->batch = NULL;
+    return false;
+}
+
+/* The other one, heap_over, has a lock around it that neither a report nor another library's
+ * clock_gettime() may meet; whoever holds it collects. */
+MM_COLD static void tend_own(struct mm_heap *heap)
+{
+    if (heap != mm_tls_heap)
+        return;
+    if (heap->claims % CLAIMS_A_TICK == 0)
+        mm_arena_tick();
+    mm_heap_collect(heap);
+}
+
+static inline bool claim(struct mm_heap *heap, unsigned class)
+{
+    if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || has_pending(heap)))
+        tend_own(heap);
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    /* The batch only now: a report may have allocated. */
+    return (bin->batch != NULL && claim_again(heap, class)) || claim_available(bin, list) ||
+           claim_new(heap, class);
+}
+
+bool mm_heap_claim(struct mm_heap *heap, unsigned class)
+{
+    return claim(heap, class);
+}
+
+/* What was claimed is held, and goes to the bin only as far as it comes before the next allocation
+ * to be traced. */
+MM_COLD static void *refill_traced(struct mm_heap *heap, unsigned class, size_t asked)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_tracer *tracer = heap->tracer;
+    uint64_t *held = &tracer->held[class];
+    if (*held == 0) {
+        if (!claim(heap, class))
+            return NULL;
+        *held = bin->claimed;
+    }
+    bin->claimed = mm_tracer_ration(tracer, *held);
+    *held &= ~bin->claimed;
+    if (bin->claimed != 0) {
+        mm_stacks_skip(bin->batch, bin->claimed);
+        return mm_bin_pop(bin);
+    }
+    bin->claimed = *held & -*held;
+    *held &= ~bin->claimed;
+    mm_tracer_is_due(tracer);
+    mm_stacks_allocated(tracer, bin->batch, mm_bit_lowest(bin->claimed), asked);
+    return mm_bin_pop(bin);
+}
+
+void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked)
+{
+    if (mm_unlikely(heap->tracer != NULL))
+        return refill_traced(heap, class, asked);
+    return claim(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
+}
+
+bool mm_heap_never_handed_out(const struct mm_slot_info *info)
+{
+    if (info->batch == NULL || info->fresh)
+        return info->fresh;
+    const struct mm_heap *heap = mm_tls_heap;
+    unsigned class = info->batch->class_index;
+    uint64_t claimed = heap->bins[class].claimed;
+    if (heap->tracer != NULL)
+        claimed |= heap->tracer->held[class];
+    return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
+           (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
+}
+
+/* --- remote frees --- */
+
+/* What a collection found freed twice, kept until it can be told with no lock held. */
+struct twice {
+    unsigned count;
+    void *slots[2 * MM_WORD_BITS];
+};
+
+static void note_twice(struct twice *twice, const struct mm_batch *batch, uint64_t slots)
+{
+    for (; slots != 0; slots &= slots - 1)
+        twice->slots[twice->count++] =
+            (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);
+}
+
+static void tell_twice(const struct twice *twice)
+{
+    for (unsigned i = 0; i < twice->count; i++)
+        mm_heap_on_freed_twice(twice->slots[i]);
+}
+
+static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct twice *twice)
+{
+    struct mm_collected collected = mm_batch_collect(batch);
+    note_twice(twice, batch, collected.twice);
+    if (mm_batch_is_traced(batch))
+        mm_stacks_settle(batch);
+    if (batch->state == MM_BATCH_CURRENT)
+        return;
+    if (!mm_batch_awaits_nothing(batch))
+        batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
+    if (batch->until <= 0 || mm_batch_live(batch) == 0)
+        mm_heap_batch_due(heap, batch);
+}
+
+/* What there is no room to note is put back for the next time. */
+MM_COLD static void collect_pending(struct mm_heap *heap, struct twice *twice)
+{
+    twice->count = 0;
+    /* Acquire pairs with the release in push_pending(): it publishes pending_next. */
+    uint32_t line = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
+    while (line != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->pending_next;
+        if (twice->count <= MM_WORD_BITS)
+            collect_batch(heap, batch, twice);
+        else
+            push_pending(heap, batch);
+    }
+}
+
+MM_COLD static void collect_and_tell(struct mm_heap *heap)
+{
+    struct twice twice;
+    collect_pending(heap, &twice);
+    tell_twice(&twice);
+}
+
+/* More than once where more was freed twice than there is room to note: none may be left at exit.
+ */
+void mm_heap_collect(struct mm_heap *heap)
+{
+    while (mm_unlikely(has_pending(heap)))
+        collect_and_tell(heap);
+}
+
+/* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
+static void tend_idle(struct mm_heap *heap)
+{
+    struct twice twice = {.count = 0};
+    mm_lock(&mm_heap_lock);
+    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        collect_pending(heap, &twice);
+    mm_unlock(&mm_heap_lock);
+    tell_twice(&twice);
+}
+
+void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
+{
+    push_pending(heap, batch);
+    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE &&
+        atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT == 0)
+        tend_idle(heap);
+}
+
+void mm_heap_tend(struct mm_heap *heap)
+{
+    if (heap != NULL && atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
+        tend_idle(heap);
+}
+
+void mm_heap_trim(void)
+{
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_heap_collect(mm_tls_heap);
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        if (has_pending(heap))
+            tend_idle(heap);
+    }
+}
+
+/* --- a heap's life --- */
+
+/* `size` bytes kept away from the slots like everything else: a row of lines. */
+static void *take_room(size_t size)
+{
+    uint32_t line = mm_arena_take_lines((uint32_t)((size + MM_LINE_SIZE - 1) / MM_LINE_SIZE));
+    return line != MM_LINE_NONE ? mm_batch_of_line(line) : NULL;
+}
+
+/* Under mm_heap_lock. */
+static struct mm_heap *make_heap(void)
+{
+    bool traces = mm_stacks_are_kept();
+    size_t heap_size = (sizeof(struct mm_heap) + MM_LINE_SIZE - 1) & ~(size_t)(MM_LINE_SIZE - 1);
+    struct mm_heap *heap = take_room(heap_size + (traces ? mm_tracer_size() : 0));
+    if (heap == NULL)
+        return NULL;
+    if (traces)
+        heap->tracer = mm_tracer_make((char *)heap + heap_size, heaps_made);
+    heap->number = ++heaps_made;
+    heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
+    atomic_store_explicit(&all_heaps, heap, memory_order_release);
+    return heap;
+}
+
+struct mm_heap *mm_heap_attach(void)
+{
+    mm_lock(&mm_heap_lock);
+    struct mm_heap *heap = idle_heaps;
+    if (heap != NULL)
+        idle_heaps = heap->next_idle;
+    else
+        heap = make_heap();
+    if (heap != NULL) {
+        atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
+        heap->thread = mm_os_thread_id();
+        heap->stack = (uintptr_t)__builtin_frame_address(0);
+        heap->tls = &mm_tls_heap;
+        mm_tls_heap = heap;
+        if (heap->tracer != NULL)
+            mm_tracer_thread_starts(heap->tracer);
+    }
+    mm_unlock(&mm_heap_lock);
+    return heap;
+}
+
+/* What is wholly free in a queue, now that none need be kept. */
+static void close_spare(struct mm_heap *heap, uint32_t line)
+{
+    while (line != MM_LINE_NONE) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->next;
+        if (mm_batch_awaits_nothing(batch))
+            mm_heap_batch_due(heap, batch);
+    }
+}
+
+/* Takes a list's current batch back into its queue, or calls it full, and closes what is wholly
+ * free. */
+static void settle_list(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
+    struct mm_batch *batch = bin->batch;
+    *bin = (struct mm_bin){0, NULL};
+    if (heap->tracer != NULL)
+        heap->tracer->held[class] = 0;
+    if (batch != NULL) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        if (mm_batch_free_slots(batch) != 0)
+            mm_heap_batch_due(heap, batch);
+    }
+    close_spare(heap, list->available.first);
+    close_spare(heap, list->sparse.first);
+}
+
+void mm_heap_detach(struct mm_heap *then)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    mm_tls_heap = then;
+    if (heap == &mm_heap_none || heap == &mm_heap_over)
+        return;
+    struct twice twice = {.count = 0};
+    mm_heap_collect(heap);
+    mm_lock(&mm_heap_lock);
+    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    collect_pending(heap, &twice); /* of threads that still took it for active */
+    for (unsigned class = 0; class < MM_CLASSES; class ++) {
+        if (heap->lists[class].batches > 0)
+            settle_list(heap, class);
+    }
+    if (heap->tracer != NULL)
+        mm_tracer_thread_ends(heap->tracer);
+    heap->thread = 0;
+    heap->stack = 0;
+    heap->tls = NULL;
+    heap->next_idle = idle_heaps;
+    idle_heaps = heap;
+    mm_unlock(&mm_heap_lock);
+    tell_twice(&twice);
+}
+
+void *mm_heap_alloc_over(unsigned class, size_t asked)
+{
+    struct twice twice = {.count = 0};
+    void *slot = NULL;
+    mm_lock(&mm_heap_over_lock);
+    if (heap_over == NULL) {
+        mm_lock(&mm_heap_lock);
+        heap_over = make_heap();
+        mm_unlock(&mm_heap_lock);
+    }
+    if (heap_over != NULL) {
+        collect_pending(heap_over, &twice);
+        slot = mm_heap_alloc(heap_over, class, asked);
+        if (heap_over->tracer != NULL)
+            mm_tracer_lend(heap_over->tracer);
+    }
+    mm_unlock(&mm_heap_over_lock);
+    tell_twice(&twice);
+    return slot;
+}
+
+struct mm_heap *mm_heap_first(void)
+{
+    return atomic_load_explicit(&all_heaps, memory_order_acquire);
+}
+
+void mm_heap_reset(void)
+{
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        if (heap->tls != NULL)
+            *heap->tls = &mm_heap_none;
+    }
+    atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
+    idle_heaps = heap_over = NULL;
+    heaps_made = 0;
+}
+
+void mm_heap_renew_thread(void)
+{
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+        mm_tls_heap->thread = mm_os_thread_id();
+    if (mm_tls_heap->tracer != NULL)
+        mm_tracer_thread_ends(mm_tls_heap->tracer);
+}
+
+/* The parent's other threads may have been anywhere: between the remote bit and the push, or in
+ * the middle of the push; and pages were copied at different times. So the stacks are dropped and
+ * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
+ * from now on its remote bits are the child's own. */
+void mm_heap_after_fork(void)
+{
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        bool survives = heap == mm_tls_heap || heap == heap_over ||
+                        atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
+        if (!survives)
+            atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
+        atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
+    }
+    size_t unit = 0;
+    size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
+    struct twice twice = {.count = 0}; /* the parent's to tell */
+    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL; twice.count = 0) {
+        if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
+            mm_batch_tag(batch) == MM_IDLE)
+            continue;
+        struct mm_heap *owner = mm_batch_owner(batch);
+        if (owner == NULL ||
+            atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)
+            mm_batch_collect(batch);
+        else
+            collect_batch(owner, batch, &twice);
+    }
+}

@@ -1,0 +1,133 @@
+/* heap.h - one thread's list of memory lists, and the two fast paths.
+ *
+ * Everything in a heap is touched by its thread alone, but for `pending`, which other threads
+ * push to, and `state`. A heap outlives its thread: it is then idle, and the next new thread takes
+ * it up.
+ *
+ * mm_tls_heap is never NULL: before a thread's first request it refers to mm_heap_none, and after
+ * its last destructor to mm_heap_over. Both have no batch and own none, so that the fast paths
+ * need no check of their own. */
+#ifndef MM_HEAP_H
+#define MM_HEAP_H
+
+#include "blocks/stacks.h"
+#include "slots/batch.h"
+#include "slots/size_class.h"
+#include "slots/spans.h"
+#include <stdatomic.h>
+
+/* The hot part of a memory list. */
+struct mm_bin {
+    uint64_t claimed; /* slots of `batch` noted for the next requests; not live */
+    struct mm_batch *batch;
+};
+
+/* Of batches, by line; linked by `next` and `prev`. */
+struct mm_queue {
+    uint32_t first, last;
+};
+
+/* The rest of a memory list. Available batches come round in turn, so that each gathers free slots
+ * meanwhile; of the sparse ones the last comes first, so that the others are left alone. */
+struct mm_list {
+    _Alignas(32) struct mm_queue available; /* aligned, so that an index is a shift */
+    struct mm_queue sparse;
+    uint32_t batches;
+    uint32_t spare; /* bytes of batches that are wholly free */
+    uint8_t window; /* see mm_batch_window(); set once there is a batch */
+    uint8_t rounds; /* how often slots were claimed from the current batch once more, modulo 256 */
+    bool zero;      /* the claimed slots read as zero */
+};
+
+enum mm_heap_state {
+    MM_HEAP_ACTIVE,
+    MM_HEAP_IDLE, /* its thread is gone */
+    MM_HEAP_STALE /* its thread was left behind by fork(), perhaps half-way through a step */
+};
+
+struct mm_heap {
+    struct mm_bin bins[MM_CLASSES];
+    struct mm_list lists[MM_CLASSES];
+    struct mm_spans spans;    /* where its batches lie */
+    _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
+    uint32_t claims;          /* since it was made; paces the purge clock */
+    uint32_t number;          /* from 1 on, in order of creation */
+    _Atomic int state;        /* enum mm_heap_state */
+    struct mm_tracer *tracer; /* NULL: none of its allocations is traced */
+    pid_t thread;
+    uintptr_t stack; /* an address in the thread's stack */
+    struct mm_heap *next_idle;
+    struct mm_heap *next; /* all heaps there are; never changes */
+    struct mm_heap **tls; /* the thread's mm_tls_heap */
+};
+
+extern struct mm_heap mm_heap_none, mm_heap_over;
+extern _Thread_local struct mm_heap *mm_tls_heap __attribute__((tls_model("initial-exec")));
+
+/* Hands out one of a bin's claimed slots; there must be one. */
+static inline void *mm_bin_pop(struct mm_bin *bin)
+{
+    struct mm_batch *batch = bin->batch;
+    unsigned index = mm_bit_lowest(bin->claimed);
+    bin->claimed &= bin->claimed - 1;
+    mm_batch_set_live(batch, mm_batch_live(batch) | (uint64_t)1 << index);
+    return (void *)(batch->base + index * batch->size);
+}
+
+/* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
+ * False when the arena is used up. */
+bool mm_heap_claim(struct mm_heap *heap, unsigned class);
+/* The same, and hands one of them out; NULL when the arena is used up. `asked` is the size of the
+ * request, in bytes, for the record of a slot that is traced. */
+MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked);
+
+/* A slot of a class; NULL when the arena is used up. */
+static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, size_t asked)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, asked);
+}
+
+/* The `until` of a batch of this heap has come to 0. */
+MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
+
+/* Whether the slot was never handed out, nor its memory as part of another. What
+ * another thread's heap has claimed is not known here and taken as handed out. */
+bool mm_heap_never_handed_out(const struct mm_slot_info *info);
+
+/* Takes over what other threads freed; for the heap's own thread, with no lock held. */
+void mm_heap_collect(struct mm_heap *heap);
+
+/* A thread that doesn't own `batch` queued its first remote free there. */
+void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
+/* The last live slot of one of its batches was freed there; NULL when it is closed already. */
+void mm_heap_tend(struct mm_heap *heap);
+
+/* Gives the calling thread a heap, an idle one if there is one; NULL when memory is refused. */
+struct mm_heap *mm_heap_attach(void);
+/* The calling thread's heap becomes idle; `then` is what mm_tls_heap refers to from now on. */
+void mm_heap_detach(struct mm_heap *then);
+/* For threads in their last destructors: one heap shared under its own lock. */
+void *mm_heap_alloc_over(unsigned class, size_t asked);
+
+/* Closes what is wholly free in idle heaps and collects in the calling thread's. */
+void mm_heap_trim(void);
+
+/* All heaps there are, linked by `next`. */
+struct mm_heap *mm_heap_first(void);
+
+/* Forgets all heaps; every thread is as before its first request. */
+void mm_heap_reset(void);
+/* In a fork()'s child, always: the thread has another id there. */
+void mm_heap_renew_thread(void);
+/* In the child of a process that had threads: heaps of threads that don't exist there become stale,
+ * and remote frees that were under way are taken over. */
+void mm_heap_after_fork(void);
+
+/* Told of each slot that a collection found freed twice, with no lock held; set by a higher floor.
+ */
+extern void (*mm_heap_on_freed_twice)(void *slot);
+
+extern struct mm_lock mm_heap_lock, mm_heap_over_lock;
+
+#endif

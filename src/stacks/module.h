@@ -1,0 +1,35 @@
+/* module.h - the program or library that an address lies in: its path and build-id, and the
+ * exported symbol there.
+ *
+ * Read from the module's own tables, without a lock where the dynamic linker offers that
+ * (glibc 2.35 on): a thread that waits for the one that reports may be inside dlopen(). Allocates
+ * nothing. What is found refers into the module, and is void once that is unloaded. */
+#ifndef MM_MODULE_H
+#define MM_MODULE_H
+
+#include "system/out.h"
+#include <stdint.h>
+
+/* Characters shown of a name and of a path: in C++ one name may be longer than a report. */
+#define MM_SYMBOL_SHOWN 256u
+#define MM_PATH_SHOWN   400u
+
+struct mm_place {
+    const char *module;   /* path; NULL when the address is in none */
+    size_t module_offset; /* from where its addresses count: what tools take as the address */
+    const char *symbol;   /* NULL when no exported one spans the address */
+    size_t symbol_offset;
+    const unsigned char *build_id;
+    size_t build_id_size; /* 0: it has none */
+};
+
+/* The module that holds an address, by a pointer that is its own; NULL: none. Takes no lock. */
+const void *mm_module_of(const void *address);
+/* `program` is the path of the program itself, which its own entry does not tell. */
+void mm_module_place(const void *address, const char *program, struct mm_place *place);
+
+/* Writes " in symbol+0xoff" and " (module+0xoff)" as far as they are known. */
+void mm_module_write_symbol(struct mm_out *out, const struct mm_place *place);
+void mm_module_write_offset(struct mm_out *out, const struct mm_place *place);
+
+#endif

@@ -1,0 +1,201 @@
+#include "system/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* What the kernel says: a negative errno is a failure. The calling conventions are those of
+ * syscall(2). */
+static long call(long number, const long with[static 6])
+{
+#if defined __x86_64__
+    long result;
+    register long d __asm__("r10") = with[3], e __asm__("r8") = with[4], f __asm__("r9") = with[5];
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(with[0]), "S"(with[1]), "d"(with[2]), "r"(d), "r"(e), "r"(f)
+                     : "rcx", "r11", "memory");
+    return result;
+#elif defined __aarch64__
+    register long which __asm__("x8") = number, a __asm__("x0") = with[0],
+                        b __asm__("x1") = with[1], c __asm__("x2") = with[2],
+                        d __asm__("x3") = with[3], e __asm__("x4") = with[4],
+                        f __asm__("x5") = with[5];
+    __asm__ volatile("svc #0"
+                     : "+r"(a)
+                     : "r"(which), "r"(b), "r"(c), "r"(d), "r"(e), "r"(f)
+                     : "memory");
+    return a;
+#else
+    int saved_errno = errno;
+    long result = syscall(number, with[0], with[1], with[2], with[3], with[4], with[5]);
+    if (result == -1)
+        result = -errno;
+    errno = saved_errno;
+    return result;
+#endif
+}
+
+#define ERRNO_MOST 4095
+
+void *mm_kernel_mmap(size_t size, int access)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    long start = call(SYS_mmap, (long[6]){0, (long)size, access, flags, -1, 0});
+    return start < 0 && start >= -ERRNO_MOST ? NULL : (void *)start;
+}
+
+bool mm_kernel_mprotect(void *start, size_t size, int access)
+{
+    return call(SYS_mprotect, (long[6]){(long)start, (long)size, access}) == 0;
+}
+
+bool mm_kernel_madvise(void *start, size_t size, int advice)
+{
+    return call(SYS_madvise, (long[6]){(long)start, (long)size, advice}) == 0;
+}
+
+bool mm_kernel_munmap(void *start, size_t size)
+{
+    return call(SYS_munmap, (long[6]){(long)start, (long)size}) == 0;
+}
+
+bool mm_kernel_getrlimit(int resource, struct rlimit *limit)
+{
+    return call(SYS_prlimit64, (long[6]){0, resource, 0, (long)limit}) == 0;
+}
+
+bool mm_kernel_sysinfo(struct sysinfo *info)
+{
+    return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
+}
+
+void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value});
+}
+
+void mm_kernel_futex_wake(_Atomic uint32_t *word)
+{
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, 1});
+}
+
+static long with_errno(long result)
+{
+    if (result >= 0 || result < -ERRNO_MOST)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+int mm_kernel_open(const char *path, int flags)
+{
+    return (int)with_errno(call(SYS_openat, (long[6]){AT_FDCWD, (long)path, flags, 0666}));
+}
+
+ssize_t mm_kernel_read(int fd, void *buffer, size_t size)
+{
+    return with_errno(call(SYS_read, (long[6]){fd, (long)buffer, (long)size}));
+}
+
+ssize_t mm_kernel_write(int fd, const void *text, size_t size)
+{
+    return with_errno(call(SYS_write, (long[6]){fd, (long)text, (long)size}));
+}
+
+int mm_kernel_close(int fd)
+{
+    return (int)with_errno(call(SYS_close, (long[6]){fd}));
+}
+
+int mm_kernel_fcntl(int fd, int command, int argument)
+{
+    return (int)with_errno(call(SYS_fcntl, (long[6]){fd, command, argument}));
+}
+
+int mm_kernel_pipe2(int ends[static 2], int flags)
+{
+    return (int)with_errno(call(SYS_pipe2, (long[6]){(long)ends, flags}));
+}
+
+int mm_kernel_fstatat(int fd, const char *path, struct stat *status, int flags)
+{
+    return (int)with_errno(call(SYS_newfstatat, (long[6]){fd, (long)path, (long)status, flags}));
+}
+
+int mm_kernel_statx(int fd, const char *path, int flags, unsigned wanted, struct statx *status)
+{
+    return (int)with_errno(
+        call(SYS_statx, (long[6]){fd, (long)path, flags, (long)wanted, (long)status}));
+}
+
+int mm_kernel_execve(const char *path, const char *const *arguments, const char *const *environment)
+{
+    return (int)with_errno(
+        call(SYS_execve, (long[6]){(long)path, (long)arguments, (long)environment}));
+}
+
+pid_t mm_kernel_waitpid(pid_t child, int *status, int options)
+{
+    return (pid_t)with_errno(call(SYS_wait4, (long[6]){child, (long)status, options}));
+}
+
+int mm_kernel_uname(struct utsname *names)
+{
+    return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
+}
+
+/* Newer machines have only the later form of these. Where there is the older one libc makes it, and
+ * so it is the one that sandboxes allow. */
+
+void mm_kernel_alarm(unsigned seconds)
+{
+#ifdef SYS_alarm
+    call(SYS_alarm, (long[6]){seconds});
+#else
+    struct itimerval time = {.it_value.tv_sec = seconds};
+    call(SYS_setitimer, (long[6]){ITIMER_REAL, (long)&time});
+#endif
+}
+
+int mm_kernel_dup2(int fd, int to)
+{
+#ifdef SYS_dup2
+    return (int)with_errno(call(SYS_dup2, (long[6]){fd, to}));
+#else
+    return fd == to ? fd : (int)with_errno(call(SYS_dup3, (long[6]){fd, to}));
+#endif
+}
+
+int mm_kernel_poll(struct pollfd *what, nfds_t count, int milliseconds)
+{
+#ifdef SYS_poll
+    return (int)with_errno(call(SYS_poll, (long[6]){(long)what, (long)count, milliseconds}));
+#else
+    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    return (int)with_errno(call(SYS_ppoll, (long[6]){(long)what, (long)count, (long)&time}));
+#endif
+}
+
+int mm_kernel_access(const char *path, int mode)
+{
+#ifdef SYS_access
+    return (int)with_errno(call(SYS_access, (long[6]){(long)path, mode}));
+#else
+    return (int)with_errno(call(SYS_faccessat, (long[6]){AT_FDCWD, (long)path, mode}));
+#endif
+}
+
+ssize_t mm_kernel_readlink(const char *path, char *target, size_t size)
+{
+#ifdef SYS_readlink
+    return with_errno(call(SYS_readlink, (long[6]){(long)path, (long)target, (long)size}));
+#else
+    return with_errno(
+        call(SYS_readlinkat, (long[6]){AT_FDCWD, (long)path, (long)target, (long)size}));
+#endif
+}
