@@ -3,7 +3,7 @@
 #
 #   format      clang-format changes nothing
 #   options     the README's table of options is that of the parser
-#   layers      a file includes its own header and files of lower floors only
+#   layers      a file includes files of its own room and of rooms below it only
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
 #   tidy        clang-tidy finds nothing
@@ -59,95 +59,53 @@ check_options() {
     "$root/scripts/options.sh" --check
 }
 
-# The floors, the highest first: a file includes its own header and files of lower floors, none of
-# its own floor. A name is a path below src/, or one with its folder, without the extension. The
-# public header is the lowest: it only declares.
-floors='
-preload/limits preload/mmshim preload/operators preload/start preload/stats preload/next
-preload/lookup
-memory_manager
-snapshot route
-process
-report
-owner report_text report_json symbolize
-finding
-heap
-spans stacks
-batch registry
-size_class arena module seen sink suppress unwinder next_libc
-options next cfi
-bitmap out
-os
-kernel
-include/memory_manager
-'
-# Files that implement a header of another name.
-implements='next_libc:next preload/next:next'
+# The rooms, the highest first: a file includes files of its own room and of rooms below it, by their
+# path from src/ on. The public header is the lowest: it only declares. The launcher is a program of
+# its own, and knows the table of options and nothing else.
+rooms='preload src/entry src/view src/findings src/blocks src/forwarded src/slots src/stacks src/system include'
 
 check_layers() {
     cd -- "$root"
-    local files
-    files=$(echo src/*.* preload/*.* include/*.*)
     # One line an include: file, line number, what it includes.
-    grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' src/*.* preload/*.* include/*.* |
+    git ls-files 'src/*.[ch]' 'preload/*.[ch]' 'include/*.h' |
+        xargs grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' |
         sed -E 's/^([^:]*):([0-9]+):[^"]*"([^"]*)".*/\1 \2 \3/' |
-        awk -v floors="$floors" -v implements="$implements" -v files="$files" '
-        function unit(path) {
-            sub(/^src\//, "", path)
-            sub(/\.[a-z]+$/, "", path)
-            return path
-        }
+        awk -v rooms="$rooms" '
         function bad(text) {
             print text
             failed = 1
         }
-        function found(dir, name) {
-            return (dir name) in file ? dir name : ""
+        function room_of(path) {
+            sub(/\/[^\/]*$/, "", path)
+            return path
+        }
+        function exists(path,  line, found) {
+            found = (getline line < path) >= 0
+            close(path)
+            return found
         }
         BEGIN {
-            lines = split(floors, line, "\n")
-            for (i = 1; i <= lines; i++) {
-                names = split(line[i], name, " ")
-                for (j = 1; j <= names; j++)
-                    floor[name[j]] = i
-            }
-            pairs = split(implements, pair, " ")
-            for (i = 1; i <= pairs; i++) {
-                split(pair[i], name, ":")
-                own[name[1]] = name[2]
-            }
-            n = split(files, name, " ")
-            for (i = 1; i <= n; i++) {
-                if (name[i] !~ /\.([ch]|def)$/)
-                    continue
-                file[name[i]] = 1
-                there[unit(name[i])] = 1
-                if (!(unit(name[i]) in floor))
-                    bad(name[i] ": has no floor in scripts/check.sh")
-            }
-            for (i in floor)
-                if (!(i in there))
-                    bad("scripts/check.sh: has a floor for " i ", which is not there")
+            count = split(rooms, room, " ")
+            for (i = 1; i <= count; i++)
+                rank[room[i]] = i
         }
         {
             where = $1 ":" $2 ": "
-            from = $1
-            sub(/[^\/]*$/, "", from)
-            target = found(from, $3)
-            if (target == "")
-                target = found("src/", $3)
-            if (target == "")
-                target = found("include/", $3)
-            if (target == "") {
-                bad(where "no file of a floor: " $3)
-                next
-            }
-            a = unit($1)
-            b = unit(target)
-            if (target ~ /\.c$/)
+            from = room_of($1)
+            target = "src/" $3
+            if ($3 !~ /\//)
+                target = exists(from "/" $3) ? from "/" $3 : "include/" $3
+            to = room_of(target)
+            if (!exists(target))
+                bad(where "not a path from src/ on: " $3)
+            else if (target ~ /\.c$/)
                 bad(where "includes a .c file: " $3)
-            else if (a != b && own[a] != b && floor[a] >= floor[b])
-                bad(where (floor[a] == floor[b] ? "same floor: " : "higher floor: ") $3)
+            else if (from ~ /^src\/launcher/)
+                { if (target != "src/entry/options.def" && to != from) bad(where "not the launcher\047s: " $3) }
+            else if (!(from in rank) || !(to in rank))
+                bad(where "a room that scripts/check.sh does not know")
+            else if (rank[from] > rank[to])
+                bad(where from " reaches up: " $3)
         }
         END { exit failed }'
 }

@@ -49,6 +49,21 @@ struct block {
     struct record record;
 };
 
+/* A heap's watch. */
+struct mm_tracer {
+    struct mm_watch watch; /* first */
+    uint64_t random;
+    uint32_t untraced; /* allocations until the next that is traced */
+    uint32_t thread;   /* number of the heap's thread; 0: not known yet */
+    uint32_t looks;    /* times that its name was, or was not, looked at */
+    struct mm_unwinder_memory *memory;
+};
+
+static struct mm_tracer *tracer_of(struct mm_watch *watch)
+{
+    return (struct mm_tracer *)watch;
+}
+
 static struct tables {
     unsigned frames; /* 0: nothing is traced */
     uint32_t every;
@@ -105,6 +120,8 @@ static void release_parts(void)
     tables = (struct tables){0};
 }
 
+static struct mm_watcher watcher;
+
 bool mm_stacks_start(const struct mm_stacks_settings *settings)
 {
     if (settings->frames == 0)
@@ -118,6 +135,8 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
     }
     tables.frames = settings->frames < MM_UNWINDER_MOST ? settings->frames : MM_UNWINDER_MOST;
     tables.every = settings->every;
+    watcher.size = sizeof(struct mm_tracer) + mm_unwinder_memory_size;
+    mm_watcher = &watcher;
     return true;
 }
 
@@ -126,6 +145,7 @@ void mm_stacks_stop(void)
 {
     if (tables.frames == 0)
         return;
+    mm_watcher = NULL;
     mm_unwinder_stop();
     release_parts();
 }
@@ -280,12 +300,14 @@ static void look_at_name(struct mm_tracer *tracer)
         mm_os_thread_name(mm_os_thread_id(), tables.threads[tracer->thread].name);
 }
 
+static void thread_starts(struct mm_watch *watch);
+
 static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
         return find_thread();
     if (tracer->thread == 0)
-        mm_tracer_thread_starts(tracer);
+        thread_starts(&tracer->watch);
     look_at_name(tracer);
     return tracer->thread;
 }
@@ -355,11 +377,6 @@ static void tell_record(struct mm_stack_history *history, const struct record *r
 
 /* --- tracers --- */
 
-size_t mm_tracer_size(void)
-{
-    return sizeof(struct mm_tracer) + mm_unwinder_memory_size;
-}
-
 /* Between 1 and twice the average less 1, so that the program's own rhythm does not matter. */
 static uint32_t draw(struct mm_tracer *tracer)
 {
@@ -367,36 +384,38 @@ static uint32_t draw(struct mm_tracer *tracer)
     return (uint32_t)((tracer->random >> 32) * (2 * (uint64_t)tables.every - 1) >> 32);
 }
 
-struct mm_tracer *mm_tracer_make(void *at, uint32_t seed)
+static void begin_tracer(struct mm_watch *watch, uint32_t seed)
 {
-    struct mm_tracer *tracer = at;
+    struct mm_tracer *tracer = tracer_of(watch);
     tracer->memory = (struct mm_unwinder_memory *)(tracer + 1);
     tracer->random = seed;
     tracer->untraced = draw(tracer);
-    return tracer;
 }
 
-void mm_tracer_thread_starts(struct mm_tracer *tracer)
+static void thread_starts(struct mm_watch *watch)
 {
+    struct mm_tracer *tracer = tracer_of(watch);
     tracer->thread = find_thread();
     tracer->looks = 0;
     mm_unwinder_thread_starts(tracer->memory);
 }
 
-void mm_tracer_thread_ends(struct mm_tracer *tracer)
+static void thread_ends(struct mm_watch *watch)
 {
+    struct mm_tracer *tracer = tracer_of(watch);
     struct thread *thread = &tables.threads[tracer->thread];
     if (tracer->thread != 0)
         atomic_store_explicit(&thread->is_gone, true, memory_order_release);
     tracer->thread = 0;
 }
 
-void mm_tracer_lend(struct mm_tracer *tracer)
+static void thread_lends(struct mm_watch *watch)
 {
-    tracer->thread = 0;
+    tracer_of(watch)->thread = 0;
 }
 
-bool mm_tracer_is_due(struct mm_tracer *tracer)
+/* Whether the next allocation is traced; counts it. */
+static bool is_due(struct mm_tracer *tracer)
 {
     if (tracer->untraced != 0) {
         tracer->untraced--;
@@ -406,8 +425,9 @@ bool mm_tracer_is_due(struct mm_tracer *tracer)
     return true;
 }
 
-uint64_t mm_tracer_ration(struct mm_tracer *tracer, uint64_t claimed)
+static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 {
+    struct mm_tracer *tracer = tracer_of(watch);
     uint64_t left = claimed;
     look_at_name(tracer);
     if (mm_bit_count(claimed) <= tracer->untraced) {
@@ -441,48 +461,60 @@ static bool is_traced(uintptr_t base, unsigned index)
     return atomic_load_explicit(traced_of(base), memory_order_relaxed) >> index & 1;
 }
 
-void mm_stacks_open(const struct mm_batch *batch)
+static void begin_batch(const struct mm_batch *batch)
 {
     atomic_store_explicit(traced_of(batch->base), 0, memory_order_relaxed);
 }
 
 /* The owner alone writes the word: a load and a store will do. */
-void mm_stacks_skip(const struct mm_batch *batch, uint64_t slots)
+static void skip(const struct mm_batch *batch, uint64_t slots)
 {
     uint64_t traced = mm_stacks_traced(batch);
     if (traced & slots)
         atomic_store_explicit(traced_of(batch->base), traced & ~slots, memory_order_relaxed);
 }
 
-void mm_stacks_allocated(struct mm_tracer *tracer, struct mm_batch *batch, unsigned index,
-                         size_t asked)
+static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index, size_t asked)
 {
     uint64_t traced = mm_stacks_traced(batch) | (uint64_t)1 << index;
-    begin_record(record_of(batch->base, index), event_now(tracer, asked));
+    is_due(tracer_of(watch));
+    begin_record(record_of(batch->base, index), event_now(tracer_of(watch), asked));
     atomic_store_explicit(traced_of(batch->base), traced, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }
 
-void mm_stacks_resized(struct mm_tracer *tracer, const struct mm_batch *batch, unsigned index,
+void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        size_t asked)
 {
     if (is_traced(batch->base, index))
-        atomic_store_explicit(&record_of(batch->base, index)->allocated, event_now(tracer, asked),
-                              memory_order_relaxed);
+        atomic_store_explicit(&record_of(batch->base, index)->allocated,
+                              event_now(tracer_of(watch), asked), memory_order_relaxed);
 }
 
-void mm_stacks_freed(struct mm_tracer *tracer, const struct mm_batch *batch, unsigned index)
+void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
 {
     if (is_traced(batch->base, index))
-        end_record(record_of(batch->base, index), tracer);
+        end_record(record_of(batch->base, index), tracer_of(watch));
 }
 
 /* Where each allocation is traced, the next one would only set the tag again. */
-void mm_stacks_settle(struct mm_batch *batch)
+static void settle(struct mm_batch *batch)
 {
     if (tables.every > 1 && (mm_stacks_traced(batch) & mm_batch_live(batch)) == 0)
         mm_batch_set_traced(batch, false);
 }
+
+static struct mm_watcher watcher = {
+    .heap_made = begin_tracer,
+    .thread_starts = thread_starts,
+    .thread_ends = thread_ends,
+    .thread_lends = thread_lends,
+    .ration = ration,
+    .batch_opened = begin_batch,
+    .unwatched = skip,
+    .handed_out = note_slot,
+    .settle = settle,
+};
 
 /* --- forwarded blocks --- */
 
@@ -527,9 +559,12 @@ static void drop_block(uintptr_t address)
         begin_record(&block->record, 0);
 }
 
-void mm_stacks_forwarded(struct mm_tracer *tracer, bool due, const void *ptr, size_t asked)
+void mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, size_t asked)
 {
-    if (!due) {
+    if (tables.frames == 0)
+        return;
+    struct mm_tracer *tracer = tracer_of(watch);
+    if (tracer != NULL && !is_due(tracer)) {
         drop_block((uintptr_t)ptr);
         return;
     }
@@ -543,11 +578,11 @@ void mm_stacks_forwarded(struct mm_tracer *tracer, bool due, const void *ptr, si
     begin_record(&block->record, happened);
 }
 
-void mm_stacks_forwarded_freed(struct mm_tracer *tracer, const void *ptr)
+void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
 {
     struct block *block = tables.frames != 0 ? find_block((uintptr_t)ptr) : NULL;
     if (block != NULL && atomic_load_explicit(&block->record.allocated, memory_order_relaxed) != 0)
-        end_record(&block->record, tracer);
+        end_record(&block->record, tracer_of(watch));
 }
 
 /* --- what is known of a pointer --- */

@@ -10,8 +10,7 @@
 #ifndef MM_STACKS_H
 #define MM_STACKS_H
 
-#include "slots/batch.h"
-#include "slots/size_class.h"
+#include "slots/watcher.h"
 #include "stacks/unwinder.h"
 #include "system/os.h"
 #include <stdbool.h>
@@ -47,55 +46,21 @@ bool mm_stacks_are_kept(void);
 /* Stacks that were not kept because the table was full. */
 uint64_t mm_stacks_lost(void);
 
-/* What a heap needs to trace, NULL when nothing is traced. Everything in it is touched by the
- * heap's thread alone. */
-struct mm_tracer {
-    uint64_t held[MM_CLASSES]; /* claimed slots kept off the fast path, so that it stops in time */
-    uint64_t random;
-    uint32_t untraced; /* allocations until the next that is traced */
-    uint32_t thread;   /* number of the heap's thread; 0: not known yet */
-    uint32_t looks;    /* times that its name was, or was not, looked at */
-    struct mm_unwinder_memory *memory;
-};
-
-/* In bytes, with its memory. */
-size_t mm_tracer_size(void);
-/* `at` is all zero, and stays. */
-struct mm_tracer *mm_tracer_make(void *at, uint32_t seed);
-/* The calling thread takes the heap; all system calls that a sandbox might forbid come here, and
- * with its first requests. */
-void mm_tracer_thread_starts(struct mm_tracer *tracer);
-/* The heap's thread ends, or becomes another one in a fork()'s child. */
-void mm_tracer_thread_ends(struct mm_tracer *tracer);
-/* The next to use it is any thread. */
-void mm_tracer_lend(struct mm_tracer *tracer);
-
-/* Whether the next allocation is traced; counts it. */
-bool mm_tracer_is_due(struct mm_tracer *tracer);
-/* Which of a batch's claimed slots (not 0) may be handed out untraced; counts them. */
-uint64_t mm_tracer_ration(struct mm_tracer *tracer, uint64_t claimed);
-
 /* Slots of a batch whose records tell of their last handing out. */
 uint64_t mm_stacks_traced(const struct mm_batch *batch);
-/* Slots of an opened batch, or those of `slots`, are handed out without being traced. Owner only.
- */
-void mm_stacks_open(const struct mm_batch *batch);
-void mm_stacks_skip(const struct mm_batch *batch, uint64_t slots);
-/* A slot that is handed out now. Owner only, before the slot is live. */
-void mm_stacks_allocated(struct mm_tracer *tracer, struct mm_batch *batch, unsigned index,
-                         size_t asked);
-/* A live slot that serves another request in place; by any thread. `tracer` is the calling
- * thread's, NULL when it has none. */
-void mm_stacks_resized(struct mm_tracer *tracer, const struct mm_batch *batch, unsigned index,
+/* Below, `watch` is that of the calling thread's heap; NULL when it has none. */
+
+/* A live slot that serves another request in place; by any thread. */
+void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        size_t asked);
 /* A live slot is about to be freed, by any thread. Of several the first is kept. */
-void mm_stacks_freed(struct mm_tracer *tracer, const struct mm_batch *batch, unsigned index);
+void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
 /* Slots were freed: frees take the fast path again when none that is live is traced. Owner only. */
 void mm_stacks_settle(struct mm_batch *batch);
 
-/* Blocks of the next allocator: handed out now, traced if `due`; and about to be given back, which
- * does nothing when nothing is traced. */
-void mm_stacks_forwarded(struct mm_tracer *tracer, bool due, const void *block, size_t asked);
-void mm_stacks_forwarded_freed(struct mm_tracer *tracer, const void *block);
+/* Blocks of the next allocator: handed out now, traced if it is its turn; and about to be given
+ * back, which does nothing when nothing is traced. */
+void mm_stacks_forwarded(struct mm_watch *watch, const void *block, size_t asked);
+void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
 
 #endif

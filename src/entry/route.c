@@ -1,5 +1,6 @@
 #include "entry/route.h"
 
+#include "blocks/stacks.h"
 #include "entry/process.h"
 #include "findings/report.h"
 #include "forwarded/next.h"
@@ -40,22 +41,14 @@ static void *alloc_slot(unsigned class, size_t size)
     return heap != NULL ? mm_heap_alloc(heap, class, size) : NULL;
 }
 
-/* NULL in a thread's last destructors, and when nothing is traced. Makes the thread's heap if need
+/* NULL in a thread's last destructors, and when nobody watches. Makes the thread's heap if need
  * be, so no lock of ours may be held. */
-static struct mm_tracer *own_tracer(void)
+static struct mm_watch *own_watch(void)
 {
-    if (mm_likely(!mm_stacks_are_kept()))
+    if (mm_likely(mm_watcher == NULL))
         return NULL;
     struct mm_heap *heap = mm_process_heap();
-    return heap != NULL ? heap->tracer : NULL;
-}
-
-static void note_forwarded(const void *block, size_t size)
-{
-    if (mm_likely(!mm_stacks_are_kept()))
-        return;
-    struct mm_tracer *tracer = own_tracer();
-    mm_stacks_forwarded(tracer, tracer == NULL || mm_tracer_is_due(tracer), block, size);
+    return heap != NULL ? heap->watch : NULL;
 }
 
 enum forward { FORWARD_MALLOC, FORWARD_CALLOC, FORWARD_MEMALIGN };
@@ -94,7 +87,7 @@ static void *forward(enum forward how, size_t size, size_t alignment)
     mm_registry_leave(gate);
     keep_within_most(much);
     if (block != NULL)
-        note_forwarded(block, size);
+        mm_stacks_forwarded(own_watch(), block, size);
     return block;
 }
 
@@ -240,7 +233,7 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
         return DOUBLE;
     mm_batch_set_live(batch, mm_batch_live(batch) & ~bit);
     if (mm_batch_is_traced(batch))
-        mm_stacks_settle(batch);
+        mm_watcher->settle(batch);
     if (--batch->until == 0)
         mm_heap_batch_due(mm_tls_heap, batch);
     return OK;
@@ -270,7 +263,7 @@ static enum verdict free_slot(const void *ptr)
         return verdict_of_dead(&info);
     }
     if (mm_batch_is_traced(batch))
-        mm_stacks_freed(own_tracer(), batch, index);
+        mm_stacks_freed(own_watch(), batch, index);
     return mm_batch_owner(batch) == mm_tls_heap ? free_own(batch, index)
                                                 : free_remote(batch, index);
 }
@@ -280,12 +273,12 @@ static enum verdict free_outside(void *ptr)
     int saved_errno = errno;
     if (!mm_process_started())
         mm_process_heap();
-    struct mm_tracer *tracer = own_tracer();
+    struct mm_watch *watch = own_watch();
     struct mm_gate *gate = mm_registry_enter();
     bool known = mm_registry_remove(gate, ptr), much = false;
     if (known) {
         size_t size = mm_next_size(ptr);
-        mm_stacks_forwarded_freed(tracer, ptr);
+        mm_stacks_forwarded_freed(watch, ptr);
         much = mm_registry_hold(gate, -(int64_t)size);
         mm_next_free(ptr, size);
     }
@@ -322,13 +315,13 @@ size_t mm_usable_size(const void *ptr)
 
 static enum verdict realloc_outside(void **block, size_t size)
 {
-    struct mm_tracer *tracer = own_tracer();
+    struct mm_watch *watch = own_watch();
     struct mm_gate *gate = mm_registry_enter();
     if (!mm_registry_remove(gate, *block)) {
         mm_registry_leave(gate);
         return verdict_of_outside(*block);
     }
-    mm_stacks_forwarded_freed(tracer, *block);
+    mm_stacks_forwarded_freed(watch, *block);
     int64_t old_size = (int64_t)mm_next_size(*block);
     void *moved = mm_next_realloc(*block, at_least_granule(size));
     void *kept = moved != NULL ? moved : *block;
@@ -336,7 +329,7 @@ static enum verdict realloc_outside(void **block, size_t size)
     bool much = mm_registry_hold(gate, (int64_t)mm_next_size(kept) - old_size);
     mm_registry_leave(gate);
     keep_within_most(much);
-    note_forwarded(kept, size);
+    mm_stacks_forwarded(own_watch(), kept, size);
     *block = moved;
     return OK;
 }
@@ -359,7 +352,7 @@ static void *alloc_grown(size_t old_size, size_t size)
 static void *keep_slot(void *ptr, const struct mm_batch *batch, size_t size)
 {
     if (mm_batch_is_traced(batch))
-        mm_stacks_resized(own_tracer(), batch, (unsigned)mm_batch_slot(batch, (uintptr_t)ptr).index,
+        mm_stacks_resized(own_watch(), batch, (unsigned)mm_batch_slot(batch, (uintptr_t)ptr).index,
                           size);
     return ptr;
 }

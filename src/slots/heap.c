@@ -1,7 +1,7 @@
 /* heap.c - invariants, for the thread that owns the heap:
- *   a bin's claimed slots, and those that its tracer holds, are free slots of its current batch;
- *   every available batch is in its list's queue of these, every sparse one in the other, and no
- *   batch else is in either. */
+ *   a bin's claimed slots, and those that are held for its watcher, are free slots of its current
+ * batch; every available batch is in its list's queue of these, every sparse one in the other, and
+ * no batch else is in either. */
 #include "slots/heap.h"
 
 #define SPARE_BYTES     32768u /* of wholly free batches that a list keeps */
@@ -15,6 +15,7 @@ struct mm_heap mm_heap_none;
 struct mm_heap mm_heap_over MM_SELDOM;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
 void (*mm_heap_on_freed_twice)(void *slot);
+const struct mm_watcher *mm_watcher;
 
 /* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
 struct mm_lock mm_heap_lock;
@@ -75,8 +76,8 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
         return NULL;
     }
     mm_batch_open(batch, heap, shape, base, zero);
-    if (heap->tracer != NULL)
-        mm_stacks_open(batch);
+    if (heap->watch != NULL)
+        mm_watcher->batch_opened(batch);
     list->batches++;
     if (list->window == 0)
         list->window = (uint8_t)mm_batch_window(batch->size);
@@ -275,35 +276,33 @@ bool mm_heap_claim(struct mm_heap *heap, unsigned class)
     return claim(heap, class);
 }
 
-/* What was claimed is held, and goes to the bin only as far as it comes before the next allocation
- * to be traced. */
-MM_COLD static void *refill_traced(struct mm_heap *heap, unsigned class, size_t asked)
+/* What was claimed is held, and goes to the bin only as far as it comes before the next slot to be
+ * watched. */
+MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, size_t asked)
 {
     struct mm_bin *bin = &heap->bins[class];
-    struct mm_tracer *tracer = heap->tracer;
-    uint64_t *held = &tracer->held[class];
+    uint64_t *held = &heap->watch->held[class];
     if (*held == 0) {
         if (!claim(heap, class))
             return NULL;
         *held = bin->claimed;
     }
-    bin->claimed = mm_tracer_ration(tracer, *held);
+    bin->claimed = mm_watcher->ration(heap->watch, *held);
     *held &= ~bin->claimed;
     if (bin->claimed != 0) {
-        mm_stacks_skip(bin->batch, bin->claimed);
+        mm_watcher->unwatched(bin->batch, bin->claimed);
         return mm_bin_pop(bin);
     }
     bin->claimed = *held & -*held;
     *held &= ~bin->claimed;
-    mm_tracer_is_due(tracer);
-    mm_stacks_allocated(tracer, bin->batch, mm_bit_lowest(bin->claimed), asked);
+    mm_watcher->handed_out(heap->watch, bin->batch, mm_bit_lowest(bin->claimed), asked);
     return mm_bin_pop(bin);
 }
 
 void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked)
 {
-    if (mm_unlikely(heap->tracer != NULL))
-        return refill_traced(heap, class, asked);
+    if (mm_unlikely(heap->watch != NULL))
+        return refill_watched(heap, class, asked);
     return claim(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
 }
 
@@ -314,8 +313,8 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
     const struct mm_heap *heap = mm_tls_heap;
     unsigned class = info->batch->class_index;
     uint64_t claimed = heap->bins[class].claimed;
-    if (heap->tracer != NULL)
-        claimed |= heap->tracer->held[class];
+    if (heap->watch != NULL)
+        claimed |= heap->watch->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
            (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
 }
@@ -346,7 +345,7 @@ static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct t
     struct mm_collected collected = mm_batch_collect(batch);
     note_twice(twice, batch, collected.twice);
     if (mm_batch_is_traced(batch))
-        mm_stacks_settle(batch);
+        mm_watcher->settle(batch);
     if (batch->state == MM_BATCH_CURRENT)
         return;
     if (!mm_batch_awaits_nothing(batch))
@@ -433,13 +432,14 @@ static void *take_room(size_t size)
 /* Under mm_heap_lock. */
 static struct mm_heap *make_heap(void)
 {
-    bool traces = mm_stacks_are_kept();
     size_t heap_size = (sizeof(struct mm_heap) + MM_LINE_SIZE - 1) & ~(size_t)(MM_LINE_SIZE - 1);
-    struct mm_heap *heap = take_room(heap_size + (traces ? mm_tracer_size() : 0));
+    struct mm_heap *heap = take_room(heap_size + (mm_watcher != NULL ? mm_watcher->size : 0));
     if (heap == NULL)
         return NULL;
-    if (traces)
-        heap->tracer = mm_tracer_make((char *)heap + heap_size, heaps_made);
+    if (mm_watcher != NULL) {
+        heap->watch = (struct mm_watch *)((char *)heap + heap_size);
+        mm_watcher->heap_made(heap->watch, heaps_made);
+    }
     heap->number = ++heaps_made;
     heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
     atomic_store_explicit(&all_heaps, heap, memory_order_release);
@@ -460,8 +460,8 @@ struct mm_heap *mm_heap_attach(void)
         heap->stack = (uintptr_t)__builtin_frame_address(0);
         heap->tls = &mm_tls_heap;
         mm_tls_heap = heap;
-        if (heap->tracer != NULL)
-            mm_tracer_thread_starts(heap->tracer);
+        if (heap->watch != NULL)
+            mm_watcher->thread_starts(heap->watch);
     }
     mm_unlock(&mm_heap_lock);
     return heap;
@@ -486,8 +486,8 @@ static void settle_list(struct mm_heap *heap, unsigned class)
     struct mm_list *list = &heap->lists[class];
     struct mm_batch *batch = bin->batch;
     *bin = (struct mm_bin){0, NULL};
-    if (heap->tracer != NULL)
-        heap->tracer->held[class] = 0;
+    if (heap->watch != NULL)
+        heap->watch->held[class] = 0;
     if (batch != NULL) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         if (mm_batch_free_slots(batch) != 0)
@@ -512,8 +512,8 @@ void mm_heap_detach(struct mm_heap *then)
         if (heap->lists[class].batches > 0)
             settle_list(heap, class);
     }
-    if (heap->tracer != NULL)
-        mm_tracer_thread_ends(heap->tracer);
+    if (heap->watch != NULL)
+        mm_watcher->thread_ends(heap->watch);
     heap->thread = 0;
     heap->stack = 0;
     heap->tls = NULL;
@@ -536,8 +536,8 @@ void *mm_heap_alloc_over(unsigned class, size_t asked)
     if (heap_over != NULL) {
         collect_pending(heap_over, &twice);
         slot = mm_heap_alloc(heap_over, class, asked);
-        if (heap_over->tracer != NULL)
-            mm_tracer_lend(heap_over->tracer);
+        if (heap_over->watch != NULL)
+            mm_watcher->thread_lends(heap_over->watch);
     }
     mm_unlock(&mm_heap_over_lock);
     tell_twice(&twice);
@@ -564,8 +564,8 @@ void mm_heap_renew_thread(void)
 {
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
         mm_tls_heap->thread = mm_os_thread_id();
-    if (mm_tls_heap->tracer != NULL)
-        mm_tracer_thread_ends(mm_tls_heap->tracer);
+    if (mm_tls_heap->watch != NULL)
+        mm_watcher->thread_ends(mm_tls_heap->watch);
 }
 
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in

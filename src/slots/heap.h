@@ -10,10 +10,10 @@
 #ifndef MM_HEAP_H
 #define MM_HEAP_H
 
-#include "blocks/stacks.h"
 #include "slots/batch.h"
 #include "slots/size_class.h"
 #include "slots/spans.h"
+#include "slots/watcher.h"
 #include <stdatomic.h>
 
 /* The hot part of a memory list. */
@@ -53,7 +53,7 @@ struct mm_heap {
     uint32_t claims;          /* since it was made; paces the purge clock */
     uint32_t number;          /* from 1 on, in order of creation */
     _Atomic int state;        /* enum mm_heap_state */
-    struct mm_tracer *tracer; /* NULL: none of its allocations is traced */
+    struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
     uintptr_t stack; /* an address in the thread's stack */
     struct mm_heap *next_idle;
@@ -78,7 +78,7 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
  * False when the arena is used up. */
 bool mm_heap_claim(struct mm_heap *heap, unsigned class);
 /* The same, and hands one of them out; NULL when the arena is used up. `asked` is the size of the
- * request, in bytes, for the record of a slot that is traced. */
+ * request, in bytes, for who watches the slot. */
 MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked);
 
 /* A slot of a class; NULL when the arena is used up. */

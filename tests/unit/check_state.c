@@ -1,6 +1,7 @@
 #include "check_state.h"
 
 #include "check.h"
+#include "blocks/stacks.h"
 #include "slots/heap.h"
 #include "view/snapshot.h"
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static void check_batch_state(const struct mm_batch *batch)
 /* Frees of traced slots must not take the fast path. */
 static void check_tag(const struct mm_batch *batch)
 {
-    if (mm_batch_owner(batch)->tracer == NULL)
+    if (mm_batch_owner(batch)->watch == NULL)
         CHECK(!mm_batch_is_traced(batch));
     else if (mm_stacks_traced(batch) & mm_batch_live(batch))
         CHECK(mm_batch_is_traced(batch));
@@ -130,7 +131,7 @@ static void check_batches(struct walk *walk)
 static void check_bin(const struct mm_heap *heap, unsigned class)
 {
     const struct mm_bin *bin = &heap->bins[class];
-    uint64_t held = heap->tracer != NULL ? heap->tracer->held[class] : 0;
+    uint64_t held = heap->watch != NULL ? heap->watch->held[class] : 0;
     uint64_t claimed = bin->claimed | held;
     if (bin->batch == NULL) {
         CHECK_EQUAL(claimed, 0);
@@ -242,7 +243,7 @@ static void check_lines(const struct walk *walk, size_t free_lines)
 {
     size_t lines_of_heap = lines_of(sizeof(struct mm_heap));
     if (mm_stacks_are_kept())
-        lines_of_heap += lines_of(mm_tracer_size());
+        lines_of_heap += lines_of(mm_watcher->size);
     size_t lines = walk->sums.heaps * lines_of_heap + walk->sums.batches + free_lines;
     CHECK_EQUAL(lines * MM_LINE_SIZE, walk->usage.lines);
 }

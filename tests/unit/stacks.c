@@ -108,7 +108,7 @@ static void switched_off(void)
     CHECK(!mm_stacks_history(block, &history));
     give(block, &place);
     CHECK(!mm_stacks_history(block, &history));
-    CHECK(mm_tls_heap->tracer == NULL);
+    CHECK(mm_tls_heap->watch == NULL);
     stop();
 }
 

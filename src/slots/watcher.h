@@ -1,0 +1,48 @@
+/* watcher.h - who watches slots: somebody above that keeps more of a block than its live bit. Heaps
+ * tell it what happens to a slot, and know nothing of what is kept.
+ *
+ * Neither fast path knows of a watcher. On the way out the bins get only as many claimed slots as
+ * may go unwatched, the rest is held back, and the next one comes through mm_heap_refill(). On the
+ * way back the tag of a batch with watched slots (mm_batch_set_traced()) leads to the slow free,
+ * whose caller tells the watcher itself. */
+#ifndef MM_WATCHER_H
+#define MM_WATCHER_H
+
+#include "slots/batch.h"
+#include "slots/size_class.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a heap has to do with it: this, and behind it the watcher's own. Touched by the heap's
+ * thread alone. */
+struct mm_watch {
+    uint64_t held[MM_CLASSES]; /* claimed slots kept off the fast path, so that it stops in time */
+};
+
+struct mm_watcher {
+    size_t size; /* of a heap's watch, in bytes */
+    /* All zero but for `held`, and stays where it is. */
+    void (*heap_made)(struct mm_watch *watch, uint32_t seed);
+    /* The calling thread takes the heap; all system calls that a sandbox might forbid come here,
+     * and with its first requests. It ends, or becomes another one in a fork()'s child; and the
+     * next to use the heap is any thread. */
+    void (*thread_starts)(struct mm_watch *watch);
+    void (*thread_ends)(struct mm_watch *watch);
+    void (*thread_lends)(struct mm_watch *watch);
+
+    /* Which of a batch's claimed slots (not 0) may be handed out unwatched; counts them. */
+    uint64_t (*ration)(struct mm_watch *watch, uint64_t claimed);
+    /* The slots of a batch are handed out for the first time; `slots` are handed out unwatched; one
+     * is handed out, watched, and not live yet. `asked` is the size of the request, in bytes. */
+    void (*batch_opened)(const struct mm_batch *batch);
+    void (*unwatched)(const struct mm_batch *batch, uint64_t slots);
+    void (*handed_out)(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
+                       size_t asked);
+    /* Slots of a tagged batch were freed: it may drop the tag. */
+    void (*settle)(struct mm_batch *batch);
+};
+
+/* NULL: nobody watches. Changed while there is no heap. */
+extern const struct mm_watcher *mm_watcher;
+
+#endif
