@@ -2,7 +2,7 @@
 # check.sh [-B DIR] [part...] - what holds for the source itself; all parts when none is named.
 #
 #   format      clang-format changes nothing
-#   options     the README's table of options is that of the parser
+#   options     what the README says of options is what the parser does
 #   layers      a file includes files of its own room and of rooms below it only
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)

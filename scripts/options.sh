@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# options.sh [--check | --list] - puts the option table of src/entry/options.def into the README; with --check,
-# only tells whether it is there as it should be. --list prints it for other scripts, an option a line:
+# options.sh [--check | --list] - makes the README's rows of options say what src/entry/options.def does; with
+# --check, only tells whether they do. --list prints it for other scripts, an option a line:
 # MM_NAME|type|least|most|default|values|meaning.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -36,18 +36,18 @@ list() {
         }'
 }
 
-table() {
-    printf '| option | default | values | meaning |\n| --- | --- | --- | --- |\n'
-    list | awk -F '|' '{ print "| `" $1 "` | " $5 " | " $6 " | " $7 " |" }'
-}
-
-# The README with the table between its two marks.
+# The README with the rows between its two marks as the parser has them. It shows the options that matter most,
+# the man page all.
 updated() {
-    table | awk '
-        NR == FNR { table = table $0 "\n"; next }
+    list | awk -F '|' '
+        NR == FNR { row[$1] = "| `" $1 "` | " $5 " | " $6 " | " $7 " |"; next }
         /^<!-- end of options/ { inside = 0 }
-        !inside { print }
-        /^<!-- options:/ { printf "%s", table; inside = 1 }' - "$readme"
+        inside && /^\| `MM_/ {
+            split($2, name, "`")
+            $0 = name[2] in row ? row[name[2]] : "no such option: " name[2]
+        }
+        /^<!-- options:/ { inside = 1 }
+        { print }' - "$readme"
 }
 
 case ${1-} in
