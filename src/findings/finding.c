@@ -4,12 +4,6 @@
 
 #define ROOM_FOR_MODULES 16384u /* in the names of a finding, which symbols leave */
 
-const char *mm_finding_kind(enum mem_mngr_misuse_kind kind)
-{
-    static const char *const names[] = {"double-free", "interior-free", "foreign-free"};
-    return names[kind];
-}
-
 /* A copy that ends in a zero; the same one for the same bytes, so that a module is known by its
  * name's address. NULL when less than `left` would be left. */
 static const char *keep(struct mm_names *names, const void *bytes, size_t size, size_t left)

@@ -2,7 +2,7 @@
 #ifndef MM_FINDING_H
 #define MM_FINDING_H
 
-#include "memory_manager.h"
+#include "findings/kind.h"
 #include "stacks/module.h"
 #include "system/os.h"
 #include <stdbool.h>
@@ -40,9 +40,6 @@ struct mm_finding {
     bool say_how; /* how to get the history */
 };
 
-/* "double-free" and so on. */
-const char *mm_finding_kind(enum mem_mngr_misuse_kind kind);
-
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module
  * while a report is put together or a tool looks up sources. */
 struct mm_names {
@@ -56,7 +53,7 @@ void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned c
 
 /* The totals at exit. */
 struct mm_totals {
-    uint64_t kinds[3]; /* by enum mem_mngr_misuse_kind, without suppressed ones */
+    uint64_t kinds[MM_KINDS]; /* by enum mem_mngr_misuse_kind, without suppressed ones */
     uint64_t hidden, suppressed, uncertain;
 };
 

@@ -27,7 +27,7 @@
 static struct mm_report_settings settings;
 static const char *suppressions;
 static size_t suppressions_size;
-static _Atomic uint64_t counts[3], hidden, shown, suppressed, uncertain;
+static _Atomic uint64_t counts[MM_KINDS], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
 /* Where a report is put together. Kept during a callback, which may misuse in turn. */
@@ -194,7 +194,7 @@ static bool is_suppressed_by(const char *kind, const char *name)
 
 static bool is_suppressed(const struct mm_finding *finding)
 {
-    const char *kind = mm_finding_kind(finding->kind);
+    const char *kind = mm_kinds[finding->kind].name;
     for (unsigned i = 0; i < finding->bad.count; i++) {
         const struct mm_frame *frame = &finding->bad.frames[i];
         if (is_suppressed_by(kind, frame->place.symbol) ||
@@ -372,7 +372,7 @@ void mm_report_forget(void)
     atomic_store_explicit(&uncertain, 0, memory_order_relaxed);
     if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
         return;
-    for (unsigned kind = 0; kind < 3; kind++)
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
         atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);
     mm_seen_forget();
     atomic_store_explicit(&hidden, 0, memory_order_relaxed);
@@ -384,19 +384,21 @@ void mm_report_forget(void)
 size_t mm_report_count(void)
 {
     size_t sum = 0;
-    for (unsigned kind = 0; kind < 3; kind++)
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
         sum += value_of(&counts[kind]);
     return sum;
 }
 
 static struct mm_totals take_totals(void)
 {
-    return (struct mm_totals){
-        .kinds = {value_of(&counts[0]), value_of(&counts[1]), value_of(&counts[2])},
+    struct mm_totals totals = {
         .hidden = value_of(&hidden),
         .suppressed = value_of(&suppressed),
         .uncertain = value_of(&uncertain),
     };
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        totals.kinds[kind] = value_of(&counts[kind]);
+    return totals;
 }
 
 /* Whoever is first. */

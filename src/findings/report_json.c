@@ -92,6 +92,15 @@ static void write_number(struct mm_out *out, const char *name, uint64_t number)
     mm_out_format(out, ",\"%s\":%u", name, number);
 }
 
+/* A kind's name with _ for -, as a member's name. */
+static void write_count(struct mm_out *out, const char *kind, uint64_t count)
+{
+    mm_out_format(out, ",\"");
+    for (; *kind != '\0'; kind++)
+        mm_out_format(out, "%c", *kind == '-' ? '_' : *kind);
+    mm_out_format(out, "\":%u", count);
+}
+
 static void write_address(struct mm_out *out, const char *name, uint64_t address)
 {
     mm_out_format(out, ",\"%s\":\"%x\"", name, address);
@@ -220,7 +229,7 @@ static void begin_history(struct mm_out *out, const char *name, const struct mm_
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
     begin(out, "finding");
-    write_text_member(out, "kind", mm_finding_kind(finding->kind));
+    write_text_member(out, "kind", mm_kinds[finding->kind].name);
     write_address(out, "address", (uint64_t)(uintptr_t)finding->ptr);
     write_text_member(out, "description", finding->description);
     mm_out_format(out, ",");
@@ -251,9 +260,8 @@ void mm_report_json_note(struct mm_out *out, const char *line)
 void mm_report_json_summary(struct mm_out *out, const struct mm_totals *totals)
 {
     begin(out, "summary");
-    write_number(out, "double_free", totals->kinds[MEM_MNGR_DOUBLE_FREE]);
-    write_number(out, "interior_free", totals->kinds[MEM_MNGR_INTERIOR_FREE]);
-    write_number(out, "foreign_free", totals->kinds[MEM_MNGR_FOREIGN_FREE]);
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        write_count(out, mm_kinds[kind].name, totals->kinds[kind]);
     write_number(out, "hidden", totals->hidden);
     write_number(out, "suppressed", totals->suppressed);
     write_number(out, "uncertain", totals->uncertain);

@@ -70,7 +70,7 @@ static void write_history(struct mm_out *out, const char *what, const struct mm_
 static void write_summary(struct mm_out *out, const struct mm_finding *finding)
 {
     const struct mm_frame *frame = &finding->bad.frames[0];
-    mm_out_format(out, "SUMMARY: mmshim: %s", mm_finding_kind(finding->kind));
+    mm_out_format(out, "SUMMARY: mmshim: %s", mm_kinds[finding->kind].name);
     if (finding->bad.count > 0 && has_line(frame)) {
         write_line(out, frame);
         write_function(out, frame);
@@ -84,7 +84,7 @@ static void write_summary(struct mm_out *out, const struct mm_finding *finding)
 void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding)
 {
     write_head(out);
-    mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_finding_kind(finding->kind),
+    mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_kinds[finding->kind].name,
                   (uint64_t)(uintptr_t)finding->ptr, finding->description);
     if (finding->bad.count > 0)
         mm_out_format(out, " in thread %u (%s)\n", (uint64_t)finding->bad.thread,
@@ -109,11 +109,14 @@ void mm_report_text_note(struct mm_out *out, const char *line)
 
 void mm_report_text_summary(struct mm_out *out, const struct mm_totals *totals)
 {
-    const uint64_t *kinds = totals->kinds;
+    uint64_t sum = 0;
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        sum += totals->kinds[kind];
     write_head(out);
-    mm_out_format(out, " mmshim: %u bad frees: %u double, %u interior, %u foreign",
-                  kinds[0] + kinds[1] + kinds[2], kinds[MEM_MNGR_DOUBLE_FREE],
-                  kinds[MEM_MNGR_INTERIOR_FREE], kinds[MEM_MNGR_FOREIGN_FREE]);
+    mm_out_format(out, " mmshim: %u bad frees", sum);
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        mm_out_format(out, "%s %u %s", kind == 0 ? ":" : ",", totals->kinds[kind],
+                      mm_kinds[kind].word);
     if (totals->hidden > 0)
         mm_out_format(out, "; %u not shown", totals->hidden);
     if (totals->suppressed > 0)

@@ -1,5 +1,6 @@
 #include "findings/suppress.h"
 
+#include "findings/kind.h"
 #include <string.h>
 
 /* A piece of a text. */
@@ -110,6 +111,15 @@ static bool is_rule(struct piece line)
     return length_of(line) > 0 && *line.at != '#';
 }
 
+static bool is_kind(struct piece word)
+{
+    for (unsigned kind = 0; kind < MM_KINDS; kind++) {
+        if (is(word, mm_kinds[kind].name))
+            return true;
+    }
+    return is(word, "leak");
+}
+
 /* NULL when it is one, otherwise what is wrong with it. */
 static const char *read_rule(struct piece line, struct rule *rule)
 {
@@ -118,9 +128,12 @@ static const char *read_rule(struct piece line, struct rule *rule)
         return "no colon";
     rule->kind = trimmed((struct piece){line.at, colon});
     rule->pattern = trimmed((struct piece){colon + 1, line.end});
-    if (!is(rule->kind, "double-free") && !is(rule->kind, "interior-free") &&
-        !is(rule->kind, "foreign-free") && !is(rule->kind, "leak"))
-        return "the kind is not one of double-free, interior-free, foreign-free, leak";
+    if (!is_kind(rule->kind))
+        return "the kind is not one of "
+#define KIND MM_KIND_NAME
+#include "findings/kinds.def"
+#undef KIND
+               "leak";
     return length_of(rule->pattern) > 0 ? NULL : "no pattern";
 }
 

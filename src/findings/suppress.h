@@ -1,8 +1,8 @@
 /* suppress.h - findings that the user does not want to be told: rules in the syntax of
  * LeakSanitizer's suppressions, and lists of modules.
  *
- * A rule is a line KIND:PATTERN, where KIND is double-free, interior-free, foreign-free or, for
- * files that others read as well, leak. Lines that start with # are comments. A pattern is to be
+ * A rule is a line KIND:PATTERN, where KIND is the name of a kind (kind.h) or, for files that
+ * others read as well, leak. Lines that start with # are comments. A pattern is to be
  * found anywhere in a name; * stands for any characters, ^ for its start and $ for its end.
  *
  * All are functions of their arguments alone; the text need not end in a NUL. */
