@@ -211,8 +211,10 @@ static struct mm_batch *batch_of_live(const void *ptr)
     struct mm_batch *batch = mm_batch_at((uintptr_t)ptr);
     struct mm_slot slot = mm_batch_slot(batch, (uintptr_t)ptr);
     uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
-    uint64_t bit = (uint64_t)1 << slot.index % MM_WORD_BITS;
-    bool is_live = slot.starts && (live & bit) != 0 && !is_freed_remotely(batch, bit);
+    if (!slot.starts || slot.index >= MM_WORD_BITS)
+        return NULL;
+    uint64_t bit = (uint64_t)1 << slot.index;
+    bool is_live = (live & bit) != 0 && !is_freed_remotely(batch, bit);
     return is_live ? batch : NULL;
 }
 
@@ -239,9 +241,12 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
     return OK;
 }
 
-static enum verdict free_remote(struct mm_batch *batch, unsigned index)
+/* A batch that we tagged stays open until it is pushed, without a pin; and what follows from the
+ * push may call the program. */
+static enum verdict free_remote(struct mm_batch *batch, unsigned index, struct mm_pin *pin)
 {
     enum mm_remote_free result = mm_batch_free_remote(batch, index);
+    mm_pin_drop(pin);
     /* The owner as of now: a batch that was tagged cannot be closed before it is pushed. */
     if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
         mm_heap_push_pending(mm_batch_owner(batch), batch);
@@ -250,22 +255,37 @@ static enum verdict free_remote(struct mm_batch *batch, unsigned index)
     return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
 }
 
+static enum verdict verdict_of_address(uintptr_t address)
+{
+    struct mm_slot_info info = mm_batch_inspect(address);
+    return verdict_of_dead(&info);
+}
+
+/* Of a batch that describes the same slots until this is over: our own, or one that is pinned. */
+static enum verdict free_slot_of(struct mm_batch *batch, uintptr_t address, struct mm_pin *pin)
+{
+    struct mm_slot slot = mm_batch_slot(batch, address);
+    unsigned index = (unsigned)slot.index;
+    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
+    if (mm_unlikely(!slot.starts || !(live >> index & 1))) {
+        enum verdict verdict = verdict_of_address(address);
+        mm_pin_drop(pin);
+        return verdict;
+    }
+    if (mm_batch_is_traced(batch))
+        mm_stacks_freed(own_watch(), batch, index);
+    return pin == NULL ? free_own(batch, index) : free_remote(batch, index, pin);
+}
+
 static enum verdict free_slot(const void *ptr)
 {
     uintptr_t address = (uintptr_t)ptr;
     struct mm_batch *batch = mm_batch_at(address);
-    struct mm_slot slot = mm_batch_slot(batch, address);
-    /* Not below 64 only where this free comes too late and the line is just made a new batch. */
-    unsigned index = slot.index % MM_WORD_BITS;
-    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
-    if (mm_unlikely(!slot.starts || !(live >> index & 1))) {
-        struct mm_slot_info info = mm_batch_inspect(address);
-        return verdict_of_dead(&info);
-    }
-    if (mm_batch_is_traced(batch))
-        mm_stacks_freed(own_watch(), batch, index);
-    return mm_batch_owner(batch) == mm_tls_heap ? free_own(batch, index)
-                                                : free_remote(batch, index);
+    struct mm_heap *heap = mm_tls_heap;
+    if (mm_batch_owner(batch) == heap)
+        return free_slot_of(batch, address, NULL);
+    struct mm_pin *pin = mm_pin_batch(heap->number != 0 ? &heap->pin : NULL, address, &batch);
+    return batch != NULL ? free_slot_of(batch, address, pin) : verdict_of_address(address);
 }
 
 static enum verdict free_outside(void *ptr)

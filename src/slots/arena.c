@@ -196,7 +196,7 @@ bool mm_arena_reserve(size_t size)
         size /= 2;
     if (size < MIN_ARENA)
         return false;
-    mm_arena = (struct mm_arena){state.arena.start, size, (uint32_t *)state.units.start,
+    mm_arena = (struct mm_arena){state.arena.start, size, (_Atomic uint32_t *)state.units.start,
                                  state.lines.start};
     return true;
 }

@@ -47,9 +47,9 @@ struct mm_chunk {
 /* What the hot path needs of the arena; written before any slot is handed out. */
 struct mm_arena {
     uintptr_t base;
-    size_t size;         /* reserved, not committed; 0 when there is no arena; may only shrink */
-    uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
-    uintptr_t lines;     /* line 0 */
+    size_t size; /* reserved, not committed; 0 when there is no arena; may only shrink */
+    _Atomic uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
+    uintptr_t lines;             /* line 0 */
 };
 extern struct mm_arena mm_arena;
 

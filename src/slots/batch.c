@@ -36,7 +36,7 @@ static void set_units(const struct mm_batch *batch, uint32_t line)
 {
     size_t first = (batch->base - mm_arena.base) >> MM_UNIT_SHIFT;
     for (size_t unit = first; unit < first + ((size_t)1 << batch->order); unit++)
-        __atomic_store_n(&mm_arena.unit_line[unit], line, __ATOMIC_RELEASE);
+        atomic_store_explicit(&mm_arena.unit_line[unit], line, memory_order_release);
 }
 
 static uint32_t grave_of(unsigned class, unsigned order)
@@ -50,7 +50,6 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
 {
     size_t size = mm_class_size(shape.class);
     mm_batch_set_live(batch, 0);
-    /* `remote` is 0 but for the bit of a second free that is just being withdrawn. */
     /* Atomic because a walk or a bad free in another thread may read them at this moment. */
     atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);
     __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
@@ -97,7 +96,7 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
     struct mm_slot_info info = {0};
     struct mm_batch *batch = mm_batch_at(address);
     uint32_t line = mm_batch_line(batch);
-    if (line > MM_GRAVE_LINES * MM_LINE_SIZE) {
+    if (!mm_batch_is_grave(batch)) {
         info.batch = batch;
         info.base = batch->base;
         locate(&info, address, batch->size, batch->slots);
@@ -213,7 +212,7 @@ struct mm_collected mm_batch_collect(struct mm_batch *batch)
 struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
 {
     while (*unit < end) {
-        uint32_t line = __atomic_load_n(&mm_arena.unit_line[*unit], __ATOMIC_ACQUIRE);
+        uint32_t line = atomic_load_explicit(&mm_arena.unit_line[*unit], memory_order_acquire);
         struct mm_batch *batch = mm_batch_of_line(line);
         uintptr_t here = mm_arena.base + (*unit << MM_UNIT_SHIFT);
         if (line == MM_LINE_NONE || __atomic_load_n(&batch->base, __ATOMIC_RELAXED) != here) {

@@ -81,7 +81,14 @@ static inline uint32_t mm_batch_line(const struct mm_batch *batch)
  * that of line 0, or a grave, see mm_batch_close(). */
 static inline struct mm_batch *mm_batch_at(uintptr_t address)
 {
-    return mm_batch_of_line(mm_arena.unit_line[(address - mm_arena.base) >> MM_UNIT_SHIFT]);
+    size_t unit = (address - mm_arena.base) >> MM_UNIT_SHIFT;
+    return mm_batch_of_line(atomic_load_explicit(&mm_arena.unit_line[unit], memory_order_relaxed));
+}
+
+/* Whether the line is none that describes a batch. */
+static inline bool mm_batch_is_grave(const struct mm_batch *batch)
+{
+    return mm_batch_line(batch) <= MM_GRAVE_LINES * MM_LINE_SIZE;
 }
 
 /* Where an address inside the batch's span falls. With M = ceil(2^64 / size), the upper half of

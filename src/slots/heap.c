@@ -99,7 +99,6 @@ static bool has_pending(const struct mm_heap *heap)
     return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
 }
 
-/* A closed batch's line may be used for another one at once. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
     uintptr_t base = batch->base;
@@ -208,11 +207,7 @@ MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class)
     struct mm_batch *batch = open_batch(heap, class);
     if (batch == NULL)
         return false;
-    /* None only while second frees of what the line told of before are just being withdrawn. */
-    uint64_t free;
-    for (unsigned round = 0; mm_unlikely((free = mm_batch_free_slots(batch)) == 0); round++)
-        mm_os_wait(round);
-    claim_from(&heap->bins[class], &heap->lists[class], batch, free);
+    claim_from(&heap->bins[class], &heap->lists[class], batch, mm_batch_free_slots(batch));
     return true;
 }
 
@@ -441,6 +436,7 @@ static struct mm_heap *make_heap(void)
         mm_watcher->heap_made(heap->watch, heaps_made);
     }
     heap->number = ++heaps_made;
+    mm_pins_add(&heap->pin);
     heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
     atomic_store_explicit(&all_heaps, heap, memory_order_release);
     return heap;
@@ -556,6 +552,7 @@ void mm_heap_reset(void)
             *heap->tls = &mm_heap_none;
     }
     atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
+    mm_pins_reset();
     idle_heaps = heap_over = NULL;
     heaps_made = 0;
 }
@@ -568,6 +565,13 @@ void mm_heap_renew_thread(void)
         mm_watcher->thread_ends(mm_tls_heap->watch);
 }
 
+/* Its thread is not here, so that what it pinned is nobody's. */
+static void leave_behind(struct mm_heap *heap)
+{
+    atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
+    mm_pin_drop(&heap->pin);
+}
+
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in
  * the middle of the push; and pages were copied at different times. So the stacks are dropped and
  * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
@@ -578,7 +582,7 @@ void mm_heap_after_fork(void)
         bool survives = heap == mm_tls_heap || heap == heap_over ||
                         atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
         if (!survives)
-            atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
+            leave_behind(heap);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
     }
     size_t unit = 0;

@@ -1,8 +1,8 @@
 /* heap.h - one thread's list of memory lists, and the two fast paths.
  *
  * Everything in a heap is touched by its thread alone, but for `pending`, which other threads
- * push to, and `state`. A heap outlives its thread: it is then idle, and the next new thread takes
- * it up.
+ * push to, `pin`, which they read, and `state`. A heap outlives its thread: it is then idle, and
+ * the next new thread takes it up.
  *
  * mm_tls_heap is never NULL: before a thread's first request it refers to mm_heap_none, and after
  * its last destructor to mm_heap_over. Both have no batch and own none, so that the fast paths
@@ -11,6 +11,7 @@
 #define MM_HEAP_H
 
 #include "slots/batch.h"
+#include "slots/pins.h"
 #include "slots/size_class.h"
 #include "slots/spans.h"
 #include "slots/watcher.h"
@@ -53,6 +54,7 @@ struct mm_heap {
     uint32_t claims;          /* since it was made; paces the purge clock */
     uint32_t number;          /* from 1 on, in order of creation */
     _Atomic int state;        /* enum mm_heap_state */
+    struct mm_pin pin;        /* for frees of other heaps' slots */
     struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
     uintptr_t stack; /* an address in the thread's stack */

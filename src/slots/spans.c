@@ -1,6 +1,7 @@
 /* spans.c - invariant: a chunk is in the heap's row of chunks exactly when it has a free unit. */
 #include "slots/spans.h"
 #include "slots/arena.h"
+#include "slots/pins.h"
 
 #define NEW_LINES        16u /* lines taken at a time: 1 KiB */
 #define CHUNKS_LOOKED_AT 16u /* for a free span, before a new chunk is taken */
@@ -107,20 +108,38 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
 
 /* --- lines --- */
 
+static void chain_line(uint32_t *chain, struct mm_batch *batch)
+{
+    batch->next = *chain;
+    *chain = mm_batch_line(batch);
+}
+
+/* A look goes over all places, so it comes once in as many lines. */
 void mm_spans_give_line(struct mm_spans *spans, struct mm_batch *batch)
 {
-    batch->next = spans->free_lines;
-    spans->free_lines = mm_batch_line(batch);
+    chain_line(&spans->closed_lines, batch);
+    spans->closed++;
+}
+
+/* Only when nothing else is free, so that `free_lines` can be set. */
+static void look_for_unpinned(struct mm_spans *spans)
+{
+    if (spans->closed < mm_pins_count())
+        return;
+    spans->free_lines = mm_pins_take_unpinned(&spans->closed_lines);
+    spans->closed = 0;
 }
 
 struct mm_batch *mm_spans_take_line(struct mm_spans *spans)
 {
+    if (spans->free_lines == MM_LINE_NONE)
+        look_for_unpinned(spans);
     if (spans->free_lines == MM_LINE_NONE) {
         uint32_t first = mm_arena_take_lines(NEW_LINES);
         if (first == MM_LINE_NONE)
             return NULL;
         for (uint32_t i = NEW_LINES; i-- > 0;)
-            mm_spans_give_line(spans, mm_batch_of_line(first + i * MM_LINE_SIZE));
+            chain_line(&spans->free_lines, mm_batch_of_line(first + i * MM_LINE_SIZE));
     }
     struct mm_batch *batch = mm_batch_of_line(spans->free_lines);
     spans->free_lines = batch->next;

@@ -8,8 +8,10 @@
 #include "slots/batch.h"
 
 struct mm_spans {
-    uint32_t free_lines;  /* lines of no batch, chained by `next` */
-    uint32_t first_chunk; /* chunks with free units, by index + 1; 0: none */
+    uint32_t free_lines;   /* lines that nobody pins, of no batch, chained by `next` */
+    uint32_t closed_lines; /* the same, but whether somebody pins them is not known */
+    uint32_t closed;       /* since it was last looked whether somebody does */
+    uint32_t first_chunk;  /* chunks with free units, by index + 1; 0: none */
 };
 
 /* 2^order units, aligned to their length, order 0 to MM_SPAN_ORDER_MAX, in chunks of `owner`, whose
@@ -20,7 +22,8 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order);
 
 /* A line for a batch to be opened; NULL when memory is refused. */
 struct mm_batch *mm_spans_take_line(struct mm_spans *spans);
-/* The line of a batch that was closed, or not opened after all. */
+/* The line of a batch that was closed, or not opened after all. It describes another one only when
+ * nobody pins it. */
 void mm_spans_give_line(struct mm_spans *spans, struct mm_batch *batch);
 
 #endif

@@ -1,4 +1,4 @@
-/* remote_free.pml - the remote-free protocol of src/slots/batch.c, src/slots/heap.c and src/entry/route.c, for spin:
+/* remote_free.pml - the remote-free protocol of src/slots/ (batch.c, heap.c, pins.c) and src/entry/route.c, for spin:
  * the thread that owns a batch, two threads that do not, one line that is closed and opened again.
  *
  * Each step on memory that threads share is one transition, and names the C that it stands for. The
@@ -17,11 +17,7 @@
  *   - no remote free is lost: a batch with remote bits comes to its owner, and is pushed once;
  *   - who comes late to a line that was closed changes nothing for the next batch there.
  *
- * With DOUBLE the last one needs an assumption: a line is used again only when no free of that block
- * is half-way through mm_batch_free_remote(). -DSTOPPED drops it, which shows the limit that the
- * README tells of: a second free that was stopped there for so long can hit the next batch.
- *
- * -DBREAK_... leaves out a step that the argument rests on. Each must fail, and STOPPED too. */
+ * -DBREAK_... leaves out a step that the argument rests on. Each must fail. */
 
 #ifndef BLOCKS
 #define BLOCKS 3
@@ -71,7 +67,8 @@ byte blocks; /* handed out so far */
 byte left;   /* frees, of all blocks */
 bool enough; /* no block is asked for any more */
 byte ended;  /* other threads */
-byte late;   /* other threads that found a line and may still set a remote bit, or withdraw it */
+bool pinned[OTHERS]; /* the line, by a thread that does not own the batch */
+byte place;          /* where the next of these pins */
 
 /* Of each address, how often so far; a free counts from its start. */
 byte handed_out[SPANS * SLOTS], freed[SPANS * SLOTS], told[SPANS * SLOTS];
@@ -125,33 +122,44 @@ inline push()
 
 /* --- a thread that does not own the batch --- */
 
-/* free_slot(), free_remote(), mm_batch_free_remote() and what that calls */
+/* free_slot(), mm_pin_batch(), free_remote(), mm_batch_free_remote() and what that calls. Its store of
+ * the pin is followed by a fence, so that it is seen at once. */
 inline free_remote()
 {
-    /* mm_batch_at(): unit_line, mm_batch_slot(): base */
+    /* mm_batch_at(): unit_line */
     if
-    :: atomic { unit_line[span] != LINE -> late--; is_told = true; goto verdict }
+    :: atomic { unit_line[span] != LINE -> is_told = true; goto verdict }
     :: unit_line[span] == LINE
     fi;
-    assert(base == span);
-    /* free_slot(): live */
+#ifndef BREAK_PIN
+    pinned[self] = true;
+#endif
+#ifndef BREAK_AGAIN
     if
-    :: atomic { !(live & mask) -> late--; is_told = true; goto verdict }
+    :: atomic { unit_line[span] != LINE -> is_told = true; goto verdict }
+    :: unit_line[span] == LINE
+    fi;
+#endif
+    /* mm_batch_slot(): base */
+    assert(base == span);
+    /* free_slot_of(): live */
+    if
+    :: atomic { !(live & mask) -> is_told = true; goto verdict }
     :: (live & mask)
     fi;
     /* mm_batch_free_remote(): live */
     if
-    :: atomic { !(live & mask) -> late--; is_told = true; goto verdict }
+    :: atomic { !(live & mask) -> is_told = true; goto verdict }
     :: (live & mask)
     fi;
     /* fetch_or on remote */
     if
-    :: atomic { (remote & mask) -> late--; is_told = true; goto verdict }
+    :: atomic { (remote & mask) -> is_told = true; goto verdict }
     :: atomic { !(remote & mask) -> remote = remote | mask }
     fi;
 #ifndef BREAK_RECHECK
     if
-    :: atomic { (live & mask) -> late--; goto queue }
+    :: atomic { (live & mask) -> goto queue }
     :: !(live & mask)
     fi;
     /* freed_twice(): live, remote, swap_words() */
@@ -171,17 +179,18 @@ inline free_remote()
         :: !(live == seen && remote == seen_remote)
         fi
     od;
-    late--;
 #endif
     /* queue(): the tag, by compare and swap */
 queue:
     if
     :: owner != IDLE
     :: atomic { owner == IDLE -> owner = QUEUED };
+        pinned[self] = false; /* mm_pin_drop() */
         push()
     fi;
 verdict:
     atomic {
+        pinned[self] = false;
         if
         :: is_told -> tell(BLOCK_ADDRESS(block))
         :: else
@@ -194,8 +203,9 @@ verdict:
 
 active [OTHERS] proctype other()
 {
-    byte block, span, mask, seen, seen_remote;
+    byte block, span, mask, seen, seen_remote, self;
     bool is_told;
+    atomic { self = place; place++ };
     do
     :: atomic {
         if
@@ -204,7 +214,6 @@ active [OTHERS] proctype other()
         :: KNOWS(2) -> start_free(2)
         :: KNOWS(3) -> start_free(3)
         fi;
-        late++;
         under_way[BLOCK_ADDRESS(block)]++;
         span = span_of[block];
         mask = BIT(slot_of[block])
@@ -223,10 +232,26 @@ bool is_open;
 byte opens;
 byte claimed;
 
+/* mm_spans_take_line(), where the line is the only one: mm_pins_take_unpinned() */
+inline look_for_pins()
+{
+#ifdef BREAK_LOOK_FENCE
+    skip;
+#else
+    fenced;
+#endif
+#ifndef BREAK_LOOK
+    !pinned[0];
+    !pinned[1];
+#endif
+}
+
 /* mm_batch_open() */
 inline open_batch()
 {
+    look_for_pins();
     atomic {
+        assert(remote == 0);
         opens++;
         is_open = true;
         own_live = 0;
@@ -384,11 +409,6 @@ inline collect()
     }
 }
 
-#if defined DOUBLE && !defined STOPPED
-#define may_reuse (fenced && late == 0)
-#else
-#define may_reuse true
-#endif
 #define wants_more  (!enough && blocks < BLOCKS)
 #define OWNS(block) (block < blocks && frees_left[block] > 0)
 
@@ -398,7 +418,7 @@ active proctype heap()
     do
     :: wants_more && claimed != 0 -> pop()
     :: wants_more && claimed == 0 && is_open -> claim()
-    :: wants_more && !is_open && opens < OPENS && may_reuse -> open_batch()
+    :: wants_more && !is_open && opens < OPENS -> open_batch()
     :: atomic {
         if
         :: OWNS(0) -> start_free(0)

@@ -1,7 +1,7 @@
 #include "check_state.h"
 
-#include "check.h"
 #include "blocks/stacks.h"
+#include "check.h"
 #include "slots/heap.h"
 #include "view/snapshot.h"
 #include <stdlib.h>
@@ -219,10 +219,10 @@ static void check_pending(const struct walk *walk, const struct mm_heap *heap)
     CHECK_EQUAL(queue_lengths(heap), in_queues);
 }
 
-static size_t check_free_lines(const struct walk *walk, const struct mm_heap *heap)
+static size_t check_chain(const struct walk *walk, uint32_t line)
 {
     size_t count = 0;
-    for (uint32_t line = heap->spans.free_lines; line != MM_LINE_NONE; count++) {
+    for (; line != MM_LINE_NONE; count++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(is_batch_line(line) && line % MM_LINE_SIZE == 0);
         CHECK(count < walk->usage.metadata / MM_LINE_SIZE);
@@ -230,6 +230,11 @@ static size_t check_free_lines(const struct walk *walk, const struct mm_heap *he
         line = batch->next;
     }
     return count;
+}
+
+static size_t check_free_lines(const struct walk *walk, const struct mm_heap *heap)
+{
+    return check_chain(walk, heap->spans.free_lines) + check_chain(walk, heap->spans.closed_lines);
 }
 
 static size_t lines_of(size_t size)
