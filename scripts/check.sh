@@ -198,7 +198,7 @@ check_aarch64() {
     found aarch64-linux-gnu-gcc || { skipped "needs gcc-aarch64-linux-gnu"; return; }
     found aarch64-linux-gnu-g++ || { skipped "needs g++-aarch64-linux-gnu"; return; }
     found qemu-aarch64-static || { skipped "needs qemu-user-static"; return; }
-    configured_build "$dir" --toolchain "$root/scripts/cmake/aarch64.cmake" -DMM_WERROR=ON -- all
+    configured_build "$dir" --toolchain "$root/scripts/cmake/aarch64.cmake" -DMM_WERROR=ON -DMM_ASSERTIONS=ON -- all
     # Atomics are instructions, or libgcc's choice of them: never calls into another library.
     if aarch64-linux-gnu-nm -D "$dir/libmmshim.so" | grep -E ' U (__atomic|__sync)' ||
         aarch64-linux-gnu-readelf -d "$dir/libmmshim.so" | grep 'libatomic\|libgcc'; then

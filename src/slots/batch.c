@@ -49,6 +49,8 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
                    uintptr_t base, bool zero)
 {
     size_t size = mm_class_size(shape.class);
+    MM_ASSERT(mm_batch_owner(batch) == NULL);
+    MM_ASSERT(atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0);
     mm_batch_set_live(batch, 0);
     /* Atomic because a walk or a bad free in another thread may read them at this moment. */
     atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);

@@ -55,6 +55,7 @@ MM_COLD static struct mm_pin *take_shared(uint32_t line)
  */
 static struct mm_pin *take_place(struct mm_pin *own, uint32_t line)
 {
+    MM_ASSERT(line != MM_LINE_NONE && line % MM_LINE_SIZE == 0);
     if (own == NULL || atomic_load_explicit(&own->line, memory_order_relaxed) != MM_LINE_NONE)
         return take_shared(line);
     atomic_store_explicit(&own->line, line, memory_order_relaxed);

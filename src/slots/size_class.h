@@ -20,6 +20,7 @@
 /* size must be 1 to MM_SLOT_SIZE_MAX. */
 static inline unsigned mm_class_of_size(size_t size)
 {
+    MM_ASSERT(size >= 1 && size <= MM_SLOT_SIZE_MAX);
     if (size <= MM_SMALL_MAX)
         return (unsigned)((size - 1) / MM_GRANULE);
     unsigned doubling = mm_log2_floor(size - 1); /* size is over 2^doubling */
@@ -29,6 +30,7 @@ static inline unsigned mm_class_of_size(size_t size)
 
 static inline size_t mm_class_size(unsigned class)
 {
+    MM_ASSERT(class < MM_CLASSES);
     if (class < MM_SMALL_CLASSES)
         return (class + 1) * (size_t)MM_GRANULE;
     unsigned above = class - MM_SMALL_CLASSES;

@@ -2,26 +2,18 @@
 #ifndef MM_BITMAP_H
 #define MM_BITMAP_H
 
+#include "system/assert.h"
+#include "system/macros.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 #define MM_WORD_BITS 64u
 
-/* __builtin_expect, under names that say what is meant. */
-#define mm_likely(condition)   __builtin_expect(!!(condition), 1)
-#define mm_unlikely(condition) __builtin_expect(!!(condition), 0)
-
-/* Of a function that a hot one ends in: kept out of it, so that it needs no stack frame. */
-#define MM_COLD __attribute__((noinline))
-
-/* Of large data that most processes never touch: it lies behind all other, which then is in few
- * pages. */
-#define MM_SELDOM __attribute__((section(".bss.seldom")))
-
 /* `word` must not be 0. Compilers clear the register before, which only processors older than the
  * instruction's fast form can use. */
 static inline unsigned mm_bit_lowest(uint64_t word)
 {
+    MM_ASSERT(word != 0);
 #ifdef __x86_64__
     uint64_t index;
     __asm__("rep bsfq %1, %0" : "=r"(index) : "r"(word) : "cc");
@@ -63,12 +55,14 @@ static inline bool mm_bit_take(uint64_t *word, uint64_t index)
 /* The `count` lowest bits; count is 1 to 64. */
 static inline uint64_t mm_bits_below(unsigned count)
 {
+    MM_ASSERT(count >= 1 && count <= MM_WORD_BITS);
     return UINT64_MAX >> (MM_WORD_BITS - count);
 }
 
 /* Largest power of two exponent with (1 << it) <= value; value must not be 0. */
 static inline unsigned mm_log2_floor(uint64_t value)
 {
+    MM_ASSERT(value != 0);
     return MM_WORD_BITS - 1 - (unsigned)__builtin_clzll(value);
 }
 
@@ -80,6 +74,7 @@ static inline unsigned mm_log2_ceil(uint64_t value)
 /* A run of 2^order bits that starts at a multiple of its length; order is 0 to 6. */
 static inline uint64_t mm_bits_run(unsigned start, unsigned order)
 {
+    MM_ASSERT(order <= 6 && start % (1u << order) == 0 && start < MM_WORD_BITS);
     return mm_bits_below(1u << order) << start;
 }
 
