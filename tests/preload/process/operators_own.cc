@@ -15,8 +15,9 @@ namespace
 {
 
 constexpr size_t Header = 32;
-long live;
-long allocated;
+// A compiler may take it that operators new and delete change nothing that is read here.
+volatile long live;
+volatile long allocated;
 
 } // namespace
 

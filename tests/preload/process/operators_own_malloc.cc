@@ -10,8 +10,9 @@ namespace
 {
 
 alignas(16) char pool[1 << 20];
-size_t used;
-int frees;
+// A compiler may take it that operators new and delete change nothing that is read here.
+volatile size_t used;
+volatile int frees;
 
 void check(bool condition, int line)
 {
