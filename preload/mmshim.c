@@ -10,6 +10,7 @@
 #include "system/os.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,11 +83,18 @@ EXPORT void *memalign(size_t alignment, size_t size)
     return mm_aligned_alloc(alignment, size);
 }
 
-/* From 2.38 on glibc refuses such alignments here. Programs that were tested with an older one go
- * on. */
+/* Up to 2.37 glibc has memalign()'s rule here, and from 2.38 on C17's. Programs go on with that of
+ * the libc that they run on. */
+MM_COLD static void *aligned_oddly(size_t alignment, size_t size)
+{
+    bool rounds_up = strverscmp(gnu_get_libc_version(), "2.38") < 0;
+    return rounds_up ? memalign(alignment, size) : refuse(EINVAL);
+}
+
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return memalign(alignment, size);
+    return mm_likely(is_power_of_two(alignment)) ? memalign(alignment, size)
+                                                 : aligned_oddly(alignment, size);
 }
 
 EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
@@ -120,11 +128,22 @@ EXPORT size_t malloc_usable_size(void *ptr)
     return mm_usable_size(ptr);
 }
 
-/* What these and delete are told besides the pointer is of no use: the registers that hold it are
- * left alone. */
 ALIAS(free) void cfree(void *ptr);
-ALIAS(free) void free_sized(void *ptr);
-ALIAS(free) void free_aligned_sized(void *ptr);
+
+/* In glibc from 2.43 on. As reallocarray(), they must end in the free() of a program that has its
+ * own, and by a jump. What they are told besides the pointer is of no use. */
+EXPORT void free_sized(void *ptr, size_t size)
+{
+    (void)size;
+    free(ptr);
+}
+
+EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    free(ptr);
+}
 
 /* For operators.c: names that no program can replace. */
 #define OWN(name) __attribute__((alias(#name), visibility("hidden")))

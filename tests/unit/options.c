@@ -79,7 +79,7 @@ static void sets_number(const struct option *option, int64_t value)
 
 static void refuses(const struct option *option, const char *value, const char *expected)
 {
-    char line[CAPACITY];
+    char line[2 * CAPACITY];
     *value_of(option) = -2;
     read_option(option, value);
     CHECK_EQUAL(complaints, 1);

@@ -89,7 +89,7 @@ static void of_one_block(size_t size, size_t inside)
 
 static void of_each_kind(void)
 {
-    int local;
+    int local = 0;
     static const size_t sizes[] = {1, 16, 40, 1000, 1025, 20000, 32768, LARGE, 10 * LARGE};
     start(FRAMES, 1);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)

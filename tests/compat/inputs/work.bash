@@ -13,7 +13,7 @@ for i in {1..3000}; do
     text+=${words[-1]:5}
 done
 echo "words: ${#words[@]}, text: ${#text}, ${words[2999]//-/=}"
-echo "sorted: $(printf '%s\n' "${words[@]}" | sort -t- -k2n | head -n 3 | tr '\n' ' ')"
+echo "sorted: $(printf '%s\n' "${words[@]}" | sort -t- -k2n | sed -n 1,3p | tr '\n' ' ')"
 
 # An associative array, counted into.
 declare -A count

@@ -73,14 +73,26 @@ static void *read_for_ever(void *unused)
     return unused;
 }
 
-static void exit_beside_a_reader(void)
+static void exit_beside_a_reader(void (*end)(int))
 {
     pthread_t thread;
     int ends[2];
     CHECK(pipe(ends) == 0 && dup2(ends[0], STDIN_FILENO) == STDIN_FILENO);
     CHECK(pthread_create(&thread, NULL, read_for_ever, NULL) == 0);
     usleep(100000); /* until it waits in there; a test that comes too early passes */
-    free(freed_block());
+    if (interposed())
+        free(freed_block());
+    end(0);
+}
+
+/* From 2.41 on glibc's exit() waits for that lock, with or without a bad free. */
+static void test_exit_beside_a_reader(void)
+{
+    static char err[1 << 16];
+    CHECK(setenv("MM_EXITCODE", "77", 1) == 0);
+    if (exited_with(run_self_alone("reader", err, sizeof err), 0))
+        CHECK(exited_with(run_self("reader", err, sizeof err), interposed() ? 77 : 0));
+    CHECK(exited_with(run_self("quick-reader", err, sizeof err), interposed() ? 77 : 0));
 }
 
 int main(int argc, char **argv)
@@ -92,7 +104,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[1], "long-name") == 0)
             long_name();
         else
-            exit_beside_a_reader();
+            exit_beside_a_reader(strcmp(argv[1], "quick-reader") == 0 ? quick_exit : exit);
         return 0;
     }
     CHECK(exited_with(run_self("cancelled", err, sizeof err), 0));
@@ -100,7 +112,6 @@ int main(int argc, char **argv)
     CHECK(exited_with(run_self("long-name", err, sizeof err), 0));
     CHECK(!interposed() || occurrences(err, "SUMMARY: mmshim: double-free in ") == 1);
     CHECK(!interposed() || occurrences(err, "\n==") >= 1); /* each line ends */
-    CHECK(setenv("MM_EXITCODE", "77", 1) == 0);
-    CHECK(exited_with(run_self("reader", err, sizeof err), interposed() ? 77 : 0));
+    test_exit_beside_a_reader();
     return 0;
 }

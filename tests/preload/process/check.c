@@ -48,7 +48,10 @@ static size_t read_all(int fd, char *text, size_t size)
     return used;
 }
 
-int run_self(const char *argument, char *err, size_t size)
+#define SECONDS       200 /* less than CTest's limit, so that the test itself tells where it hung */
+#define SECONDS_ALONE 5
+
+static int run(bool alone, const char *argument, char *err, size_t size)
 {
     int ends[2];
     int status;
@@ -61,6 +64,8 @@ int run_self(const char *argument, char *err, size_t size)
         CHECK(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
         close(ends[0]);
         close(ends[1]);
+        CHECK(!alone || unsetenv("LD_PRELOAD") == 0);
+        alarm(alone ? SECONDS_ALONE : SECONDS);
         execl("/proc/self/exe", "self", argument, (char *)NULL);
         check_failed(__FILE__, __LINE__, "execl");
     }
@@ -69,6 +74,16 @@ int run_self(const char *argument, char *err, size_t size)
     close(ends[0]);
     CHECK(waitpid(child, &status, 0) == child);
     return status;
+}
+
+int run_self(const char *argument, char *err, size_t size)
+{
+    return run(false, argument, err, size);
+}
+
+int run_self_alone(const char *argument, char *err, size_t size)
+{
+    return run(true, argument, err, size);
 }
 
 bool exited_with(int wait_status, int exit_status)

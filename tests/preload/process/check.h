@@ -34,8 +34,10 @@ static inline void *hide(const void *pointer)
 bool interposed(void);
 
 /* Runs this program again with one argument; reads its stderr, as text, into err. Returns its
- * status as waitpid() gives it. */
+ * status as waitpid() gives it; a run that hangs ends by SIGALRM. */
 int run_self(const char *argument, char *err, size_t size);
+/* The same without any preload, for what libc does by itself. A hang there ends soon. */
+int run_self_alone(const char *argument, char *err, size_t size);
 
 bool exited_with(int wait_status, int exit_status);
 size_t occurrences(const char *text, const char *part);

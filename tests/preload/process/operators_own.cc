@@ -15,8 +15,9 @@ namespace
 {
 
 constexpr size_t Header = 32;
-long live;
-long allocated;
+// A compiler may take it that operators new and delete change nothing that is read here.
+volatile long live;
+volatile long allocated;
 
 } // namespace
 
@@ -26,9 +27,9 @@ void *operator new(size_t size)
 
     if (block == nullptr)
         throw std::bad_alloc();
-    live++;
-    allocated++;
-    return block + Header;
+    live = live + 1;
+    allocated = allocated + 1;
+    return hide(block + Header); // a compiler that sees both takes the delete for a wrong one
 }
 
 // That the sized form is left out is the point.
@@ -40,7 +41,7 @@ void operator delete(void *block) noexcept
 {
     if (block == nullptr)
         return;
-    live--;
+    live = live - 1;
     free(static_cast<char *>(hide(block)) - Header);
 }
 
