@@ -69,6 +69,7 @@ memory_manager
 snapshot route
 process
 report
+room
 owner report_text report_json symbolize
 finding
 heap
@@ -77,12 +78,12 @@ batch registry
 size_class arena module seen sink suppress unwinder next_libc
 options next cfi
 bitmap out
-os
+os os_run
 kernel
 include/memory_manager
 '
 # Files that implement a header of another name.
-implements='next_libc:next preload/next:next'
+implements='next_libc:next preload/next:next os_run:os'
 
 check_layers() {
     cd -- "$root"
