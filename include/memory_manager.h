@@ -38,7 +38,9 @@ struct mem_mngr_misuse {
 };
 
 /* Called instead of writing the report to stderr, in the thread of the bad call, with no lock
- * held. It may call any function of this header except mem_mngr_leave(). */
+ * held. It may call any function of this header except mem_mngr_leave(), misuse in turn, take its
+ * time, and leave by longjmp() or pthread_exit(); cancellation is disabled meanwhile, and stays so
+ * after a longjmp(). The report takes up to 4 KiB of the thread's stack. */
 typedef void mem_mngr_misuse_fn(const struct mem_mngr_misuse *misuse, void *user);
 
 struct mem_mngr_config {

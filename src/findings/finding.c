@@ -1,8 +1,11 @@
+/* finding.c - what a frame shows, with names that outlive their modules. All is the caller's. */
 #include "findings/finding.h"
 
 #include <string.h>
 
 #define ROOM_FOR_MODULES 16384u /* in the names of a finding, which symbols leave */
+#define ROOM_FOR_WHOLE   24576u /* for symbols that are not cut, for suppressions to match */
+#define SYMBOL_KEPT      1040u  /* of the others: more than any report shows */
 
 /* A copy that ends in a zero; the same one for the same bytes, so that a module is known by its
  * name's address. NULL when less than `left` would be left. */
@@ -22,16 +25,24 @@ static const char *keep(struct mm_names *names, const void *bytes, size_t size, 
     return copy;
 }
 
-static const char *keep_text(struct mm_names *names, const char *text, size_t left)
+static const char *keep_text(struct mm_names *names, const char *text)
 {
-    return text != NULL ? keep(names, text, strlen(text), left) : NULL;
+    return text != NULL ? keep(names, text, strlen(text), 0) : NULL;
+}
+
+static const char *keep_symbol(struct mm_names *names, const char *symbol)
+{
+    size_t size = symbol != NULL ? strlen(symbol) : 0;
+    if (size > SYMBOL_KEPT && names->used + size >= ROOM_FOR_WHOLE)
+        size = SYMBOL_KEPT;
+    return symbol != NULL ? keep(names, symbol, size, ROOM_FOR_MODULES) : NULL;
 }
 
 /* Without room a frame has no symbol, but still its module. */
 static void keep_names(struct mm_names *names, struct mm_place *place)
 {
-    place->module = keep_text(names, place->module, 0);
-    place->symbol = keep_text(names, place->symbol, ROOM_FOR_MODULES);
+    place->module = keep_text(names, place->module);
+    place->symbol = keep_symbol(names, place->symbol);
     if (place->build_id_size > 0)
         place->build_id = (const void *)keep(names, place->build_id, place->build_id_size, 0);
     if (place->build_id == NULL)

@@ -41,10 +41,11 @@ struct mm_finding {
 };
 
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module
- * while a report is put together or a tool looks up sources. */
+ * while a report is put together or a tool looks up sources. Symbols of many KiB, which templates
+ * make, are cut where there are many of them. */
 struct mm_names {
     size_t used; /* 0 at first */
-    char text[65536];
+    char text[98304];
 };
 
 /* Fills a trace's frames with what the modules tell. */

@@ -1,3 +1,8 @@
+/* report.c - which findings are told, to whom, and what follows from one.
+ *
+ * Nothing locks. A report is put together in a room of its own (room.h), with signals blocked;
+ * counts and what was seen are atomics, of the memory rather than of the process: what a vfork()'s
+ * child frees badly there counts for its parent. */
 #include "findings/report.h"
 
 #include "blocks/stacks.h"
@@ -6,23 +11,22 @@
 #include "findings/owner.h"
 #include "findings/report_json.h"
 #include "findings/report_text.h"
+#include "findings/room.h"
 #include "findings/seen.h"
 #include "findings/sink.h"
 #include "findings/suppress.h"
-#include "findings/symbolize.h"
 #include "stacks/unwinder.h"
-#include "system/bitmap.h"
 #include "system/os.h"
 #include "system/out.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define FRAMES       16u    /* of a bad call */
-#define EXIT_STATUS  1      /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
-#define ROOMS        4u     /* reports that are put together at the same time */
-#define ROOM_WAIT_MS 10000u /* longer than it takes to symbolize one */
+#define FRAMES      16u   /* of a bad call */
+#define EXIT_STATUS 1     /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
+#define STACK_TAKEN 4096u /* for a report that is passed to a callback */
 
 static struct mm_report_settings settings;
 static const char *suppressions;
@@ -30,34 +34,20 @@ static size_t suppressions_size;
 static _Atomic uint64_t counts[MM_KINDS], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
-/* Where a report is put together. Kept during a callback, which may misuse in turn. */
-static struct room {
-    struct mm_turn turn;
-    struct mm_finding finding;
-    struct mm_names names;
-    struct mm_symbolize_room symbolize;
-    char program[1024];
-    char text[32768];
-} rooms[ROOMS] MM_SELDOM;
+/* What is not shown any more because of MM_MAX_REPORTS. */
+static struct mm_pace unshown;
 
-/* NULL when all are taken for long. */
-static struct room *take_room(void)
+/* Writes a room's text, however long that takes, and gives the room back. */
+static bool write_and_leave(struct mm_room *room, size_t length)
 {
-    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
-    unsigned round = 0;
-    do {
-        for (unsigned i = 0; i < ROOMS; i++) {
-            if (mm_turn_try(&rooms[i].turn))
-                return &rooms[i];
-        }
-        mm_os_wait(round++);
-    } while (mm_os_milliseconds() <= give_up);
-    return NULL;
+    bool written = mm_sink_write(room->text, length);
+    mm_room_give_back(room);
+    return written;
 }
 
 void mm_report_note(const char *line)
 {
-    struct room *room = take_room();
+    struct mm_room *room = mm_room_take();
     struct mm_out out;
     if (room == NULL)
         return;
@@ -66,8 +56,7 @@ void mm_report_note(const char *line)
         mm_report_json_note(&out, line);
     else
         mm_report_text_note(&out, line);
-    mm_sink_write(room->text, out.length);
-    mm_turn_end(&room->turn);
+    write_and_leave(room, out.length);
 }
 
 /* --- start --- */
@@ -130,14 +119,14 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-static void take_history(struct mm_trace *trace, const struct mm_stack *stack, struct room *room)
+static void take_history(struct mm_trace *trace, const struct mm_stack *stack, struct mm_room *room)
 {
     trace->thread = stack->thread;
     copy_name(trace->thread_name, stack->name);
     mm_trace_take(trace, stack->frames, stack->count, room->program, &room->names);
 }
 
-static void describe(struct room *room)
+static void describe(struct mm_room *room)
 {
     struct mm_finding *finding = &room->finding;
     struct mm_stack_history history = {0};
@@ -162,10 +151,12 @@ struct call {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
     struct mm_frames stack;
+    uint64_t hash; /* of kind and stack */
+    bool is_again; /* not the first of its finding, or none is shown any more */
 };
 
 /* The bad call's part; describe() does the rest, which takes longer. */
-static void begin_finding(struct room *room, const struct call *call)
+static void begin_finding(struct mm_room *room, const struct call *call)
 {
     struct mm_finding *finding = &room->finding;
     mm_os_program_path(room->program, sizeof room->program);
@@ -179,10 +170,11 @@ static void begin_finding(struct room *room, const struct call *call)
                   &room->names);
 }
 
-static void symbolize(struct room *room)
+static void symbolize(struct mm_room *room)
 {
-    if (mm_options.symbolize && !mm_os_is_guest() &&
-        !mm_symbolize(&room->finding, &room->symbolize))
+    if (mm_options.symbolize && !mm_os_is_guest())
+        room->sources = mm_symbolize_take();
+    if (room->sources != NULL && !mm_symbolize(&room->finding, room->sources))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
                        "it is not run again");
 }
@@ -211,25 +203,6 @@ static bool is_elsewhere(const struct mm_finding *finding)
     return mm_options.only != NULL && module != NULL && !mm_suppress_is_in(mm_options.only, module);
 }
 
-static void tell(struct room *room, const struct mm_signals *signals)
-{
-    const struct mm_finding *finding = &room->finding;
-    struct mm_out out;
-    mm_out_start(&out, room->text, sizeof room->text);
-    if (settings.on_misuse == NULL && mm_options.format == MM_FORMAT_JSON)
-        mm_report_json_finding(&out, finding);
-    else
-        mm_report_text_finding(&out, finding);
-    mm_os_restore_signals(signals);
-    if (settings.on_misuse != NULL) {
-        struct mem_mngr_misuse misuse = {finding->kind, (void *)(uintptr_t)finding->ptr, room->text,
-                                         out.length};
-        settings.on_misuse(&misuse, settings.user);
-    } else {
-        mm_sink_write(room->text, out.length);
-    }
-}
-
 /* --- which are shown --- */
 
 /* Whether there is still room for one more; takes it. */
@@ -244,10 +217,9 @@ static bool can_suppress(void)
     return suppressions != NULL || mm_options.only != NULL;
 }
 
-/* Decides on a stack that was not seen before, and shows it. Symbolized, which takes longest, is
- * what is shown; and before that what may be suppressed by the names that it finds. */
-static enum mm_fate judge(struct room *room, const struct call *call, uint64_t stack,
-                          const struct mm_signals *signals)
+/* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
+ * and before that what may be suppressed by the names that it finds. */
+static enum mm_fate judge(struct mm_room *room, struct call *call)
 {
     begin_finding(room, call);
     describe(room);
@@ -256,72 +228,60 @@ static enum mm_fate judge(struct room *room, const struct call *call, uint64_t s
     bool is_unwanted =
         can_suppress() && (is_elsewhere(&room->finding) || is_suppressed(&room->finding));
     enum mm_fate fate = is_unwanted ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
-    enum mm_fate before = settings.once ? mm_seen_note_stack(stack, fate) : MM_FATE_UNKNOWN;
+    enum mm_fate before = settings.once ? mm_seen_note_stack(call->hash, fate) : MM_FATE_UNKNOWN;
+    call->is_again = before == MM_FATE_TOLD; /* another thread was first */
     if (before != MM_FATE_UNKNOWN)
-        return before; /* another thread was first */
-    if (is_unwanted || !may_show())
+        return before;
+    if (is_unwanted)
         return fate;
+    call->is_again = !may_show();
+    return call->is_again ? MM_FATE_TOLD : MM_FATE_SHOWN;
+}
+
+static size_t write_finding(struct mm_room *room)
+{
+    struct mm_out out;
     if (!can_suppress())
         symbolize(room);
-    tell(room, signals);
-    return MM_FATE_SHOWN;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (settings.on_misuse == NULL && mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_finding(&out, &room->finding);
+    else
+        mm_report_text_finding(&out, &room->finding);
+    mm_room_leave_sources(room);
+    return out.length;
 }
 
-static enum mm_fate judge_in_room(const struct call *call, uint64_t stack)
+/* The stack is the one place that is given back however a callback ends, by longjmp() among them.
+ */
+static __attribute__((noinline)) void call_back_from_stack(struct mm_room *room,
+                                                           struct mem_mngr_misuse *misuse,
+                                                           const struct mm_signals *signals)
 {
-    struct mm_signals signals = mm_os_block_signals();
-    struct room *room = take_room();
-    enum mm_fate fate = MM_FATE_TOLD;
-    if (room != NULL) {
-        fate = judge(room, call, stack, &signals);
-        mm_turn_end(&room->turn);
+    char text[STACK_TAKEN];
+    memcpy(text, misuse->report, misuse->report_size + 1);
+    misuse->report = text;
+    mm_room_give_back(room);
+    mm_os_restore_signals(signals);
+    settings.on_misuse(misuse, settings.user);
+}
+
+/* False when nobody took it. Gives the room back. */
+static bool tell(struct mm_room *room, const struct mm_signals *signals)
+{
+    size_t length = write_finding(room);
+    struct mem_mngr_misuse misuse = {room->finding.kind, (void *)(uintptr_t)room->finding.ptr,
+                                     room->text, length};
+    if (settings.on_misuse != NULL && length < STACK_TAKEN) {
+        call_back_from_stack(room, &misuse, signals);
+        return true;
     }
-    mm_os_restore_signals(&signals);
-    return fate;
-}
-
-static uint64_t hash_of_stack(const struct call *call)
-{
-    uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
-    for (unsigned i = 0; i < call->stack.count; i++)
-        hash = mm_seen_hash(hash, call->stack.frames[i]);
-    return hash;
-}
-
-/* No stack need be looked at when none will be shown, and all count alike. */
-static bool is_full(void)
-{
-    return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most && !can_suppress();
-}
-
-static enum mm_fate recognise(struct call *call, const void *caller, bool exactly, uint64_t *stack)
-{
-    mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
-    *stack = hash_of_stack(call);
-    return settings.once ? mm_seen_stack(*stack) : MM_FATE_UNKNOWN;
-}
-
-/* The fate of a finding; MM_FATE_SHOWN for one that was shown just now. */
-static enum mm_fate judge_call(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
-{
-    struct call call = {.kind = kind, .ptr = ptr};
-    uint64_t stack;
-    if (is_full())
-        return MM_FATE_TOLD;
-    enum mm_fate fate = recognise(&call, caller, false, &stack);
-    if (fate == MM_FATE_UNKNOWN)
-        fate = recognise(&call, caller, true, &stack);
-    return fate != MM_FATE_UNKNOWN ? fate : judge_in_room(&call, stack);
-}
-
-/* --- what follows --- */
-
-static void obey_on_error(void)
-{
-    if (mm_options.on_error == MM_ON_ERROR_ABORT)
-        abort();
-    if (mm_options.on_error == MM_ON_ERROR_EXIT)
-        mm_os_exit_now(mm_options.exitcode >= 0 ? (int)mm_options.exitcode : EXIT_STATUS);
+    mm_os_restore_signals(signals);
+    if (settings.on_misuse == NULL)
+        return write_and_leave(room, length);
+    settings.on_misuse(&misuse, settings.user);
+    mm_room_give_back(room);
+    return true;
 }
 
 static void add_one(_Atomic uint64_t *count)
@@ -340,53 +300,74 @@ static void count(enum mem_mngr_misuse_kind kind, enum mm_fate fate)
         add_one(&hidden);
 }
 
-void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
+/* Counted is what is known, before it is told: a callback may leave, the process end meanwhile. */
+static enum mm_fate judge_in_room(struct call *call)
 {
-    int saved_errno = errno;
-    int cancel_state; /* free() is no cancellation point */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    atomic_store_explicit(&misused, true, memory_order_relaxed);
-    enum mm_fate fate = judge_call(kind, ptr, caller);
-    count(kind, fate);
-    if (fate != MM_FATE_SUPPRESSED)
-        obey_on_error();
-    pthread_setcancelstate(cancel_state, &cancel_state);
-    errno = saved_errno;
+    struct mm_signals signals = mm_os_block_signals();
+    struct mm_room *room = mm_room_take();
+    enum mm_fate fate = room != NULL ? judge(room, call) : MM_FATE_TOLD;
+    count(call->kind, fate);
+    if (fate == MM_FATE_SHOWN) {
+        if (!tell(room, &signals))
+            add_one(&hidden);
+        return fate;
+    }
+    if (room != NULL)
+        mm_room_give_back(room);
+    mm_os_restore_signals(&signals);
+    return fate;
 }
 
-void mm_report_uncertain(void)
+static uint64_t hash_of_stack(const struct call *call)
 {
-    add_one(&uncertain);
+    uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
+    for (unsigned i = 0; i < call->stack.count; i++)
+        hash = mm_seen_hash(hash, call->stack.frames[i]);
+    return hash;
+}
+
+static bool are_most_shown(void)
+{
+    return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most;
+}
+
+static enum mm_fate recognise(struct call *call, const void *caller, bool exactly)
+{
+    mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
+    call->hash = hash_of_stack(call);
+    return settings.once ? mm_seen_stack(call->hash) : MM_FATE_UNKNOWN;
+}
+
+/* Counts a finding. Its fate is MM_FATE_SHOWN when it was shown just now. No stack need be looked
+ * at when none will be shown, and all count alike. */
+static enum mm_fate judge_call(struct call *call, const void *caller)
+{
+    enum mm_fate fate = MM_FATE_TOLD;
+    if (!are_most_shown() || can_suppress()) {
+        fate = recognise(call, caller, false);
+        if (fate == MM_FATE_UNKNOWN)
+            fate = recognise(call, caller, true);
+    }
+    if (fate == MM_FATE_UNKNOWN)
+        return judge_in_room(call);
+    count(call->kind, fate);
+    call->is_again = fate == MM_FATE_TOLD;
+    return fate;
+}
+
+/* --- what follows --- */
+
+static void obey_on_error(void)
+{
+    if (mm_options.on_error == MM_ON_ERROR_ABORT)
+        abort();
+    if (mm_options.on_error == MM_ON_ERROR_EXIT)
+        mm_os_exit_now(mm_options.exitcode >= 0 ? (int)mm_options.exitcode : EXIT_STATUS);
 }
 
 static uint64_t value_of(const _Atomic uint64_t *count_of)
 {
     return atomic_load_explicit(count_of, memory_order_relaxed);
-}
-
-void mm_report_forget(void)
-{
-    for (unsigned i = 0; i < ROOMS; i++)
-        mm_turn_renew(&rooms[i].turn);
-    mm_sink_renew();
-    atomic_store_explicit(&uncertain, 0, memory_order_relaxed);
-    if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
-        return;
-    for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);
-    mm_seen_forget();
-    atomic_store_explicit(&hidden, 0, memory_order_relaxed);
-    atomic_store_explicit(&shown, 0, memory_order_relaxed);
-    atomic_store_explicit(&suppressed, 0, memory_order_relaxed);
-    atomic_store_explicit(&summary_told, false, memory_order_relaxed);
-}
-
-size_t mm_report_count(void)
-{
-    size_t sum = 0;
-    for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        sum += value_of(&counts[kind]);
-    return sum;
 }
 
 static struct mm_totals take_totals(void)
@@ -401,6 +382,91 @@ static struct mm_totals take_totals(void)
     return totals;
 }
 
+static void write_totals(struct mm_room *room, bool at_end)
+{
+    struct mm_totals totals = take_totals();
+    struct mm_out out;
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_totals(&out, &totals, at_end);
+    else
+        mm_report_text_totals(&out, &totals, at_end);
+    write_and_leave(room, out.length);
+}
+
+static void write_again(struct mm_room *room, const struct call *call, uint64_t times)
+{
+    struct mm_out out;
+    begin_finding(room, call);
+    mm_out_start(&out, room->text, sizeof room->text);
+    if (mm_options.format == MM_FORMAT_JSON)
+        mm_report_json_again(&out, &room->finding, times);
+    else
+        mm_report_text_again(&out, &room->finding, times);
+    write_and_leave(room, out.length);
+}
+
+/* What was counted only, as it comes: a process that a signal ends tells nothing at its end. */
+static void tell_again(const struct call *call)
+{
+    struct mm_pace *pace = are_most_shown() ? NULL : mm_seen_pace(call->hash);
+    uint64_t times = mm_pace_step(pace != NULL ? pace : &unshown);
+    struct mm_room *room = times > 0 ? mm_room_take() : NULL;
+    if (room == NULL)
+        return;
+    if (pace != NULL)
+        write_again(room, call, times);
+    else
+        write_totals(room, false);
+}
+
+void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
+{
+    struct call call = {.kind = kind, .ptr = ptr};
+    int saved_errno = errno;
+    int cancel_state; /* free() is no cancellation point */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    atomic_store_explicit(&misused, true, memory_order_relaxed);
+    enum mm_fate fate = judge_call(&call, caller);
+    if (call.is_again && settings.once)
+        tell_again(&call);
+    if (fate != MM_FATE_SUPPRESSED)
+        obey_on_error();
+    pthread_setcancelstate(cancel_state, &cancel_state);
+    errno = saved_errno;
+}
+
+void mm_report_uncertain(void)
+{
+    add_one(&uncertain);
+}
+
+void mm_report_forget(void)
+{
+    mm_room_renew();
+    mm_symbolize_renew();
+    mm_sink_renew();
+    atomic_store_explicit(&uncertain, 0, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&misused, false, memory_order_relaxed))
+        return;
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        atomic_store_explicit(&counts[kind], 0, memory_order_relaxed);
+    mm_seen_forget();
+    unshown = (struct mm_pace){0};
+    atomic_store_explicit(&hidden, 0, memory_order_relaxed);
+    atomic_store_explicit(&shown, 0, memory_order_relaxed);
+    atomic_store_explicit(&suppressed, 0, memory_order_relaxed);
+    atomic_store_explicit(&summary_told, false, memory_order_relaxed);
+}
+
+size_t mm_report_count(void)
+{
+    size_t sum = 0;
+    for (unsigned kind = 0; kind < MM_KINDS; kind++)
+        sum += value_of(&counts[kind]);
+    return sum;
+}
+
 /* Whoever is first. */
 static bool may_tell_summary(void)
 {
@@ -410,18 +476,9 @@ static bool may_tell_summary(void)
 
 void mm_report_summary(void)
 {
-    struct mm_totals totals = take_totals();
-    struct room *room = may_tell_summary() ? take_room() : NULL;
-    struct mm_out out;
-    if (room == NULL)
-        return;
-    mm_out_start(&out, room->text, sizeof room->text);
-    if (mm_options.format == MM_FORMAT_JSON)
-        mm_report_json_summary(&out, &totals);
-    else
-        mm_report_text_summary(&out, &totals);
-    mm_sink_write(room->text, out.length);
-    mm_turn_end(&room->turn);
+    struct mm_room *room = may_tell_summary() ? mm_room_take() : NULL;
+    if (room != NULL)
+        write_totals(room, true);
 }
 
 int mm_report_exit_status(int status)

@@ -1,46 +1,12 @@
+/* report_json.c - lines for programs. All is the caller's; nothing is kept. */
 #include "findings/report_json.h"
 
 #define VERSION       1u    /* of this format */
 #define TEXT_SHOWN    1024u /* bytes: in C++ one name may be longer than a report */
+#define TEXT_LEAST    64u   /* what is left of it, rather than that frames are left out */
 #define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
 
 /* --- texts --- */
-
-/* Bytes of the character that starts here, as its first byte says; 0 for none that starts one. */
-static size_t claimed_length(unsigned char first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first >= 0xc2 && first < 0xe0)
-        return 2;
-    if (first >= 0xe0 && first < 0xf0)
-        return 3;
-    return first >= 0xf0 && first < 0xf5 ? 4 : 0;
-}
-
-/* The second byte has less room after some first ones: no longer form than needed, no surrogates,
- * nothing beyond U+10FFFF. */
-static bool is_second(unsigned char first, unsigned char second)
-{
-    unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    return second >= least && second <= most;
-}
-
-/* Bytes of the valid character at `text`; 0 when there is none. Ends at a NUL at the latest. */
-static size_t character_length(const unsigned char *text)
-{
-    size_t length = claimed_length(text[0]);
-    if (length < 2)
-        return length;
-    if (!is_second(text[0], text[1]))
-        return 0;
-    for (size_t i = 2; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return length;
-}
 
 static void write_escaped(struct mm_out *out, unsigned char c)
 {
@@ -54,20 +20,20 @@ static void write_character(struct mm_out *out, const unsigned char *text, size_
         mm_out_format(out, "\\ufffd");
     else if (*text == '"' || *text == '\\')
         mm_out_format(out, "\\%c", *text);
-    else if (*text < ' ' || *text == 0x7f)
-        write_escaped(out, *text);
+    else if (mm_out_is_control((const char *)text))
+        write_escaped(out, text[length - 1]);
     else
         for (size_t i = 0; i < length; i++)
             mm_out_format(out, "%c", text[i]);
 }
 
 /* Cut between two characters, with an ellipsis. */
-static void write_text(struct mm_out *out, const char *text)
+static void write_text(struct mm_out *out, const char *text, size_t most)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + TEXT_SHOWN;
+    const unsigned char *at = (const unsigned char *)text, *end = at + most;
     mm_out_format(out, "\"");
     for (size_t length; *at != '\0'; at += length > 0 ? length : 1) {
-        length = character_length(at);
+        length = mm_out_character((const char *)at);
         if (at + length > end || at == end) {
             mm_out_format(out, "...");
             break;
@@ -79,12 +45,17 @@ static void write_text(struct mm_out *out, const char *text)
 
 /* --- members --- */
 
-static void write_text_member(struct mm_out *out, const char *name, const char *text)
+static void write_cut_member(struct mm_out *out, const char *name, const char *text, size_t most)
 {
     if (text == NULL)
         return;
     mm_out_format(out, ",\"%s\":", name);
-    write_text(out, text);
+    write_text(out, text, most);
+}
+
+static void write_text_member(struct mm_out *out, const char *name, const char *text)
+{
+    write_cut_member(out, name, text, TEXT_SHOWN);
 }
 
 static void write_number(struct mm_out *out, const char *name, uint64_t number)
@@ -168,10 +139,10 @@ static void end(struct mm_out *out)
     mm_out_format(out, "}\n");
 }
 
-static void write_place(struct mm_out *out, const struct mm_place *place)
+static void write_place(struct mm_out *out, const struct mm_place *place, size_t most)
 {
     if (place->module != NULL) {
-        write_text_member(out, "module", place->module);
+        write_cut_member(out, "module", place->module, most);
         write_address(out, "offset", place->module_offset);
     }
     if (place->build_id_size > 0) {
@@ -180,35 +151,38 @@ static void write_place(struct mm_out *out, const struct mm_place *place)
         mm_out_format(out, "\"");
     }
     if (place->symbol != NULL) {
-        write_text_member(out, "symbol", place->symbol);
+        write_cut_member(out, "symbol", place->symbol, most);
         write_address(out, "symbol_offset", place->symbol_offset);
     }
 }
 
-static void write_frame(struct mm_out *out, const struct mm_frame *frame)
+static void write_frame(struct mm_out *out, const struct mm_frame *frame, size_t most)
 {
     mm_out_format(out, "{\"address\":\"%x\"", (uint64_t)(uintptr_t)frame->address);
-    write_place(out, &frame->place);
-    write_text_member(out, "function", frame->function);
-    write_text_member(out, "file", frame->file);
+    write_place(out, &frame->place, most);
+    write_cut_member(out, "function", frame->function, most);
+    write_cut_member(out, "file", frame->file, most);
     if (frame->line > 0)
         write_number(out, "line", frame->line);
     mm_out_format(out, "}");
 }
 
-static void write_frames(struct mm_out *out, const struct mm_trace *trace)
+/* As many as find room, with texts of up to `most` bytes. */
+static unsigned write_frames(struct mm_out *out, const struct mm_trace *trace, size_t most)
 {
+    unsigned i = 0;
     mm_out_format(out, "\"frames\":[");
-    for (unsigned i = 0; i < trace->count; i++) {
+    for (; i < trace->count; i++) {
         size_t before = out->length;
         mm_out_format(out, i > 0 ? "," : "");
-        write_frame(out, &trace->frames[i]);
+        write_frame(out, &trace->frames[i], most);
         if (mm_out_room(out) < ROOM_FOR_REST) {
             mm_out_back_to(out, before);
             break;
         }
     }
     mm_out_format(out, "]");
+    return i;
 }
 
 static void write_thread(struct mm_out *out, const struct mm_trace *trace)
@@ -218,35 +192,69 @@ static void write_thread(struct mm_out *out, const struct mm_trace *trace)
     mm_out_format(out, "}");
 }
 
-static void begin_history(struct mm_out *out, const char *name, const struct mm_trace *trace)
+static unsigned write_history(struct mm_out *out, const char *name, const struct mm_trace *trace,
+                              size_t most)
 {
     mm_out_format(out, ",\"%s\":{", name);
     write_thread(out, trace);
     mm_out_format(out, ",");
-    write_frames(out, trace);
+    return write_frames(out, trace, most);
 }
 
-void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
+/* Returns how many frames found room. */
+static unsigned write_traces(struct mm_out *out, const struct mm_finding *finding, size_t most)
 {
-    begin(out, "finding");
-    write_text_member(out, "kind", mm_kinds[finding->kind].name);
-    write_address(out, "address", (uint64_t)(uintptr_t)finding->ptr);
-    write_text_member(out, "description", finding->description);
     mm_out_format(out, ",");
     if (finding->bad.count > 0) {
         write_thread(out, &finding->bad);
         mm_out_format(out, ",");
     }
-    write_frames(out, &finding->bad);
+    unsigned written = write_frames(out, &finding->bad, most);
     if (finding->has_freed) {
-        begin_history(out, "freed", &finding->freed);
+        written += write_history(out, "freed", &finding->freed, most);
         mm_out_format(out, "}");
     }
     if (finding->has_allocated) {
-        begin_history(out, "allocated", &finding->allocated);
+        written += write_history(out, "allocated", &finding->allocated, most);
         write_number(out, "size", finding->asked);
         mm_out_format(out, "}");
     }
+    return written;
+}
+
+static unsigned count_frames(const struct mm_finding *finding)
+{
+    return finding->bad.count + (finding->has_freed ? finding->freed.count : 0) +
+           (finding->has_allocated ? finding->allocated.count : 0);
+}
+
+static void write_kind(struct mm_out *out, const struct mm_finding *finding)
+{
+    write_text_member(out, "kind", mm_kinds[finding->kind].name);
+    write_address(out, "address", (uint64_t)(uintptr_t)finding->ptr);
+}
+
+/* Where long names leave no room for all frames, they are written shorter. */
+void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
+{
+    begin(out, "finding");
+    write_kind(out, finding);
+    write_text_member(out, "description", finding->description);
+    size_t before = out->length, most = TEXT_SHOWN;
+    while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
+        mm_out_back_to(out, before);
+        most /= 2;
+    }
+    end(out);
+}
+
+void mm_report_json_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times)
+{
+    begin(out, "again");
+    write_kind(out, finding);
+    write_number(out, "times", times);
+    mm_out_format(out, ",");
+    write_frames(out, &finding->bad, TEXT_SHOWN);
     end(out);
 }
 
@@ -257,9 +265,9 @@ void mm_report_json_note(struct mm_out *out, const char *line)
     end(out);
 }
 
-void mm_report_json_summary(struct mm_out *out, const struct mm_totals *totals)
+void mm_report_json_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end)
 {
-    begin(out, "summary");
+    begin(out, at_end ? "summary" : "so_far");
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
         write_count(out, mm_kinds[kind].name, totals->kinds[kind]);
     write_number(out, "hidden", totals->hidden);

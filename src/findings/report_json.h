@@ -10,9 +10,12 @@
 #include "findings/finding.h"
 #include "system/out.h"
 
-/* Frames that find no room are left out. */
+/* Names are cut shorter where frames find no room, then frames are left out. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding);
+/* A finding that was told before, and came `times` times by now. */
+void mm_report_json_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times);
 void mm_report_json_note(struct mm_out *out, const char *line);
-void mm_report_json_summary(struct mm_out *out, const struct mm_totals *totals);
+/* At the process's end, or so far. */
+void mm_report_json_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end);
 
 #endif

@@ -1,3 +1,4 @@
+/* report_text.c - lines for people. All is the caller's; nothing is kept. */
 #include "findings/report_text.h"
 
 #define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
@@ -60,17 +61,26 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
     }
 }
 
+static void write_thread(struct mm_out *out, const struct mm_trace *trace)
+{
+    mm_out_format(out, "thread %u (", (uint64_t)trace->thread);
+    mm_out_cut(out, trace->thread_name, MM_THREAD_NAME);
+    mm_out_format(out, ")");
+}
+
 static void write_history(struct mm_out *out, const char *what, const struct mm_trace *trace)
 {
-    mm_out_format(out, "%s by thread %u (%s):\n", what, (uint64_t)trace->thread,
-                  trace->thread_name);
+    mm_out_format(out, "%s by ", what);
+    write_thread(out, trace);
+    mm_out_format(out, ":\n");
     write_frames(out, trace);
 }
 
-static void write_summary(struct mm_out *out, const struct mm_finding *finding)
+/* Kind and innermost place. */
+static void write_in_short(struct mm_out *out, const struct mm_finding *finding)
 {
     const struct mm_frame *frame = &finding->bad.frames[0];
-    mm_out_format(out, "SUMMARY: mmshim: %s", mm_kinds[finding->kind].name);
+    mm_out_format(out, "%s", mm_kinds[finding->kind].name);
     if (finding->bad.count > 0 && has_line(frame)) {
         write_line(out, frame);
         write_function(out, frame);
@@ -86,11 +96,13 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
     write_head(out);
     mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_kinds[finding->kind].name,
                   (uint64_t)(uintptr_t)finding->ptr, finding->description);
-    if (finding->bad.count > 0)
-        mm_out_format(out, " in thread %u (%s)\n", (uint64_t)finding->bad.thread,
-                      finding->bad.thread_name);
-    else
+    if (finding->bad.count > 0) {
+        mm_out_format(out, " in ");
+        write_thread(out, &finding->bad);
+        mm_out_format(out, "\n");
+    } else {
         mm_out_format(out, ", by two threads at the same time\n");
+    }
     write_frames(out, &finding->bad);
     if (finding->has_freed)
         write_history(out, "first freed", &finding->freed);
@@ -98,22 +110,32 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
         write_history(out, "allocated", &finding->allocated);
     if (finding->say_how)
         mm_out_format(out, "    (run with MM_STACKS=16 to see who allocated and first freed it)\n");
-    write_summary(out, finding);
+    mm_out_format(out, "SUMMARY: mmshim: ");
+    write_in_short(out, finding);
+}
+
+void mm_report_text_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times)
+{
+    write_head(out);
+    mm_out_format(out, " mmshim: again, %u times so far: ", times);
+    write_in_short(out, finding);
 }
 
 void mm_report_text_note(struct mm_out *out, const char *line)
 {
     write_head(out);
-    mm_out_format(out, " mmshim: %s\n", line);
+    mm_out_format(out, " mmshim: ");
+    mm_out_cut(out, line, mm_out_room(out));
+    mm_out_format(out, "\n");
 }
 
-void mm_report_text_summary(struct mm_out *out, const struct mm_totals *totals)
+void mm_report_text_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end)
 {
     uint64_t sum = 0;
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
         sum += totals->kinds[kind];
     write_head(out);
-    mm_out_format(out, " mmshim: %u bad frees", sum);
+    mm_out_format(out, " mmshim: %s%u bad frees", at_end ? "" : "so far ", sum);
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
         mm_out_format(out, "%s %u %s", kind == 0 ? ":" : ",", totals->kinds[kind],
                       mm_kinds[kind].word);
@@ -122,7 +144,7 @@ void mm_report_text_summary(struct mm_out *out, const struct mm_totals *totals)
     if (totals->suppressed > 0)
         mm_out_format(out, "; %u more suppressed", totals->suppressed);
     mm_out_format(out, "\n");
-    if (totals->uncertain == 0)
+    if (totals->uncertain == 0 || !at_end)
         return;
     write_head(out);
     mm_out_format(out,

@@ -1,4 +1,4 @@
-/* seen.h - which findings were told before, so that each is told once.
+/* seen.h - which findings were told before, so that each is told once, and how often each came.
  *
  * A finding is one kind of misuse at one stack. The table of stacks is fixed in size and lock-free.
  * They stay; when there is no room for more, further ones are not told. */
@@ -22,6 +22,17 @@ enum mm_fate mm_seen_stack(uint64_t stack);
 /* MM_FATE_UNKNOWN when it was not there before: of several at once, one gets this. Otherwise the
  * fate that it has. */
 enum mm_fate mm_seen_note_stack(uint64_t stack, enum mm_fate fate);
+
+/* How often something came, and when that was last told. */
+struct mm_pace {
+    _Atomic uint64_t count, told; /* told: on the clock of mm_os_milliseconds(); 0: not yet */
+};
+
+/* Of a stack that was noted, which counts as its first time; NULL when it found no room. */
+struct mm_pace *mm_seen_pace(uint64_t stack);
+/* Counts one more: how often it came so far if that is to be told now, at the 2nd, 4th, 8th ...
+ * time and at most once a second, else 0. */
+uint64_t mm_pace_step(struct mm_pace *pace);
 
 /* In a fork()'s child. */
 void mm_seen_forget(void);

@@ -1,3 +1,7 @@
+/* sink.c - the record's way: MM_LOG's file, opened when need be, or stderr.
+ *
+ * Whoever has the turn opens the log and writes. A vfork()'s child keeps nothing here: files,
+ * limits and rights are its own, the memory is its parent's. */
 #include "findings/sink.h"
 
 #include "entry/options.h"
@@ -20,7 +24,7 @@ static struct mm_turn turn = {0};
 static struct log_file {
     int fd;
     struct mm_os_file_id id; /* not open: no file of ours is */
-    pid_t process;           /* that opened it */
+    bool inherited;          /* by fork() */
 } log_file;
 static _Atomic bool log_failed;
 
@@ -111,14 +115,14 @@ static const char *open_log(struct log_file *file)
     int fd = mm_os_open_append(path);
     if (fd < 0)
         return mm_os_error_text(errno);
-    *file = (struct log_file){fd, mm_os_file_id(fd), mm_os_process_id()};
+    *file = (struct log_file){.fd = fd, .id = mm_os_file_id(fd)};
     return NULL;
 }
 
 /* A fork()'s child goes on with its parent's file, unless each process has its own. */
 static bool is_parents(void)
 {
-    return log_file.process != mm_os_process_id() && strstr(mm_options.log, "%p") != NULL;
+    return (log_file.inherited || mm_os_is_guest()) && strstr(mm_options.log, "%p") != NULL;
 }
 
 /* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
@@ -174,33 +178,34 @@ static const char *write_in_turn(const char *(*write_it)(const void *text, size_
 
 static const char *write_to_stderr(const void *text, size_t size)
 {
-    if (mm_sink_has_stderr())
-        mm_os_write(STDERR_FILENO, text, size);
-    return NULL;
+    bool written = mm_sink_has_stderr() && mm_os_write(STDERR_FILENO, text, size);
+    return written ? NULL : "not written";
 }
 
-static void write_record(const void *text, size_t size)
+static bool write_record(const void *text, size_t size)
 {
     if (mm_options.log != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
         const char *problem = write_in_turn(write_to_log, text, size);
         if (problem == NULL)
-            return;
+            return true;
         /* A vfork()'s child may have given up rights already, which its parent still has. */
         if (!mm_os_is_guest())
             give_up_log(problem);
     }
-    write_in_turn(write_to_stderr, text, size);
+    return write_in_turn(write_to_stderr, text, size) == NULL;
 }
 
-void mm_sink_write(const void *text, size_t size)
+bool mm_sink_write(const void *text, size_t size)
 {
     int cancel_state; /* no end of a process is a cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    write_record(text, size);
+    bool written = write_record(text, size);
     pthread_setcancelstate(cancel_state, &cancel_state);
+    return written;
 }
 
 void mm_sink_renew(void)
 {
     mm_turn_renew(&turn);
+    log_file.inherited = true;
 }

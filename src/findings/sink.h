@@ -18,8 +18,8 @@ void mm_sink_start(void (*complain)(const char *line));
 bool mm_sink_has_stderr(void);
 
 /* Writes a whole record, which no other thread's mixes with; into a file, no other process's
- * either. */
-void mm_sink_write(const void *text, size_t size);
+ * either. False when nobody took it. */
+bool mm_sink_write(const void *text, size_t size);
 
 /* In a fork()'s child. */
 void mm_sink_renew(void);

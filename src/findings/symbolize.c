@@ -1,9 +1,16 @@
+/* symbolize.c - runs a tool for each module of a report, and reads what it writes.
+ *
+ * A room is its holder's alone; all else is set once at the start, but for the flag that no tool is
+ * run any more. */
 #include "findings/symbolize.h"
 
+#include "system/bitmap.h"
 #include <stdatomic.h>
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#define ROOMS        4u
+#define ROOM_WAIT_MS 30000u /* when very many wait; one that hangs makes all go on */
 
 /* Names as in execve(): what makes the first one write as the others do is an argument more. */
 static const struct tool {
@@ -14,6 +21,34 @@ static const struct tool {
 static const struct tool *tool; /* NULL: there is none */
 static char tool_path[512];
 static _Atomic bool given_up;
+static struct mm_symbolize_room rooms[ROOMS] MM_SELDOM;
+
+struct mm_symbolize_room *mm_symbolize_take(void)
+{
+    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
+    for (unsigned round = 0; tool != NULL; mm_os_wait(round++)) {
+        if (atomic_load_explicit(&given_up, memory_order_relaxed))
+            break;
+        for (unsigned i = 0; i < ROOMS; i++) {
+            if (mm_turn_try(&rooms[i].turn))
+                return &rooms[i];
+        }
+        if (mm_os_milliseconds() > give_up)
+            break;
+    }
+    return NULL;
+}
+
+void mm_symbolize_end(struct mm_symbolize_room *room)
+{
+    mm_turn_end(&room->turn);
+}
+
+void mm_symbolize_renew(void)
+{
+    for (unsigned i = 0; i < ROOMS; i++)
+        mm_turn_renew(&rooms[i].turn);
+}
 
 /* --- finding a tool --- */
 
@@ -286,8 +321,6 @@ static void fill_in(struct mm_trace *trace, struct mm_symbolize_room *room)
 bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room)
 {
     struct mm_trace *const traces[] = {&finding->bad, &finding->freed, &finding->allocated};
-    if (tool == NULL || atomic_load_explicit(&given_up, memory_order_relaxed))
-        return true;
     if (!ask_all((const struct mm_trace *const *)traces, room))
         return atomic_exchange_explicit(&given_up, true, memory_order_relaxed);
     for (unsigned t = 0; t < 3; t++)

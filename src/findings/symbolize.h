@@ -25,15 +25,23 @@ struct mm_source {
 
 /* What symbolizing one report takes; what frames then refer to lies here. */
 struct mm_symbolize_room {
+    struct mm_turn turn;
     struct mm_source sources[MM_SYMBOLIZE_SOURCES_MAX];
     unsigned source_count;
     char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
     const char *arguments[MM_SYMBOLIZE_FRAMES_MAX + 10];
     struct mm_frame frames[MM_TRACE_MAX];
-    char text[32768];
+    char text[65536];
     size_t text_length;
     char stack[16384];
 };
+
+/* One of a few, which is also how many tools run at once: each may take much memory. NULL when no
+ * tool is to be run any more, or the others take long. */
+struct mm_symbolize_room *mm_symbolize_take(void);
+void mm_symbolize_end(struct mm_symbolize_room *room);
+/* In a fork()'s child. */
+void mm_symbolize_renew(void);
 
 /* Looks for the tools in the folders of a PATH; false when there is none. */
 bool mm_symbolize_start(const char *search_path);

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -147,6 +149,16 @@ pid_t mm_kernel_waitpid(pid_t child, int *status, int options)
 int mm_kernel_uname(struct utsname *names)
 {
     return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
+}
+
+void mm_kernel_kill(pid_t process)
+{
+    call(SYS_kill, (long[6]){process, SIGKILL});
+}
+
+void mm_kernel_die_with_parent(void)
+{
+    call(SYS_prctl, (long[6]){PR_SET_PDEATHSIG, SIGKILL});
 }
 
 /* Newer machines have only the later form of these. Where there is the older one libc makes it, and

@@ -25,6 +25,9 @@ bool mm_kernel_munmap(void *start, size_t size);
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
+void mm_kernel_kill(pid_t process);
+/* The process is killed when the thread that made it ends. */
+void mm_kernel_die_with_parent(void);
 /* Waits while the word is `value`; may return before. */
 void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value);
 /* Lets one thread that waits go on. */

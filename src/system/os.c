@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,13 +122,25 @@ bool mm_turn_try(struct mm_turn *turn)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
+static bool take_from(struct mm_turn *turn, pthread_t holder)
+{
+    return atomic_compare_exchange_strong_explicit(&turn->holder, &holder, pthread_self(),
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
 bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
 {
-    uint64_t give_up = mm_os_milliseconds() + milliseconds;
+    pthread_t waited_for = 0;
+    uint64_t give_up = 0;
     for (unsigned round = 0; !mm_turn_try(turn); round++) {
-        if (atomic_load_explicit(&turn->holder, memory_order_relaxed) == pthread_self() ||
-            mm_os_milliseconds() > give_up)
+        pthread_t holder = atomic_load_explicit(&turn->holder, memory_order_relaxed);
+        if (holder == pthread_self())
             return false;
+        if (holder != waited_for)
+            give_up = mm_os_milliseconds() + milliseconds;
+        waited_for = holder;
+        if (mm_os_milliseconds() > give_up && take_from(turn, holder))
+            return true;
         mm_os_wait(round);
     }
     return true;
@@ -137,7 +148,9 @@ bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
 
 void mm_turn_end(struct mm_turn *turn)
 {
-    atomic_store_explicit(&turn->holder, 0, memory_order_release);
+    pthread_t self = pthread_self();
+    atomic_compare_exchange_strong_explicit(&turn->holder, &self, 0, memory_order_release,
+                                            memory_order_relaxed);
 }
 
 void mm_turn_renew(struct mm_turn *turn)
@@ -376,8 +389,7 @@ void mm_os_restore_signals(const struct mm_signals *signals)
     pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
-/* False when the time is over, or on an error. */
-static bool wait_for(int fd, short events, uint64_t give_up)
+bool mm_os_wait_for(int fd, short events, uint64_t give_up)
 {
     for (;;) {
         uint64_t now = mm_os_milliseconds();
@@ -390,18 +402,27 @@ static bool wait_for(int fd, short events, uint64_t give_up)
     }
 }
 
+/* One that was waited for in vain is not waited for again until it took something. */
+static _Atomic bool reader_gone;
+
 static bool write_all(int fd, const char *next, size_t size)
 {
-    uint64_t give_up = mm_os_milliseconds() + WRITE_WAIT_MS;
+    bool is_gone = atomic_load_explicit(&reader_gone, memory_order_relaxed);
+    uint64_t give_up = mm_os_milliseconds() + (is_gone ? 0 : WRITE_WAIT_MS);
     while (size > 0) {
         ssize_t written = mm_kernel_write(fd, next, size);
-        if (written < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLOUT, give_up))))
+        bool is_full = written < 0 && errno == EAGAIN;
+        if ((written < 0 && errno == EINTR) || (is_full && mm_os_wait_for(fd, POLLOUT, give_up)))
             continue;
+        if (is_full)
+            atomic_store_explicit(&reader_gone, true, memory_order_relaxed);
         if (written <= 0)
             return false;
         next += written;
         size -= (size_t)written;
     }
+    if (is_gone)
+        atomic_store_explicit(&reader_gone, false, memory_order_relaxed);
     return true;
 }
 
@@ -570,129 +591,6 @@ void mm_os_host_name(char name[static MM_HOST_NAME])
 bool mm_os_is_privileged(void)
 {
     return getauxval(AT_SECURE) != 0;
-}
-
-/* --- running a program --- */
-
-/* libc's clone(), by a name that no program has. No header has it. */
-extern int __clone(int (*body)(void *), void *stack, int flags, void *argument, ...);
-
-/* What the two steps share with us; we stand still meanwhile. */
-struct start {
-    const struct mm_os_command *command;
-    int output;
-    pid_t program; /* at most 0: not started */
-    bool failed;   /* to become it */
-};
-
-/* A timer outlives exec, as do blocked signals. What it writes when nobody reads on ends it too. */
-static void end_after(uint64_t milliseconds)
-{
-    struct sigaction by_default = {.sa_handler = SIG_DFL};
-    sigset_t ends;
-    sigaction(SIGALRM, &by_default, NULL);
-    sigaction(SIGPIPE, &by_default, NULL);
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGALRM);
-    sigaddset(&ends, SIGPIPE);
-    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
-    mm_kernel_alarm((unsigned)(milliseconds / 1000) + 1);
-}
-
-/* Any of these three may have been closed, and be a number of the pipe now. */
-static bool set_standard_files(int output)
-{
-    int nothing = mm_kernel_fcntl(mm_kernel_open("/dev/null", O_RDWR), F_DUPFD, STDERR_FILENO + 1);
-    output = mm_kernel_fcntl(output, F_DUPFD, STDERR_FILENO + 1);
-    return nothing >= 0 && output >= 0 && mm_kernel_dup2(nothing, STDIN_FILENO) >= 0 &&
-           mm_kernel_dup2(output, STDOUT_FILENO) >= 0 &&
-           mm_kernel_dup2(nothing, STDERR_FILENO) >= 0;
-}
-
-/* Nothing but system calls: the memory is ours, and so are the handlers of signals. */
-static void exec_program(const struct start *start)
-{
-    uint64_t now = mm_os_milliseconds();
-    if (now >= start->command->give_up || !set_standard_files(start->output))
-        return;
-    /* Files that the program left open for an exec of its own. */
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
-    end_after(start->command->give_up - now);
-    mm_kernel_execve(start->command->path, start->command->arguments, start->command->environment);
-}
-
-static int become_program(void *argument)
-{
-    struct start *start = argument;
-    exec_program(start);
-    start->failed = true;
-    return 1;
-}
-
-static void *stack_top(const struct mm_os_command *command, size_t size)
-{
-    uintptr_t top = (uintptr_t)command->stack + size;
-    return (void *)(top - top % 16);
-}
-
-/* From here on a sandbox may end what it does not allow: its handler's memory is the parent's. */
-static int start_program(void *argument)
-{
-    struct start *start = argument;
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
-    void *stack = stack_top(start->command, start->command->stack_size / 2);
-    start->program = __clone(become_program, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
-    return 0;
-}
-
-static void reap(pid_t child, int options)
-{
-    while (child > 0 && mm_kernel_waitpid(child, NULL, options) < 0 && errno == EINTR)
-        ;
-}
-
-/* In two steps: a child of ours that did an exec would raise SIGCHLD and end in the program's own
- * waits. The one in between ends at once, without a signal, and only we know of it. */
-static pid_t start_detached(const struct mm_os_command *command, int output)
-{
-    struct start start = {.command = command, .output = output};
-    void *stack = stack_top(command, command->stack_size);
-    pid_t between = __clone(start_program, stack, CLONE_VM | CLONE_VFORK, &start);
-    reap(between, (int)__WCLONE);
-    if (start.failed)
-        reap(start.program, (int)__WALL);
-    return start.failed ? 0 : start.program;
-}
-
-/* True at the end of the output, or of the room for it; false when it takes too long. */
-static bool read_output(int fd, const struct mm_os_command *command, size_t *length)
-{
-    for (*length = 0; *length < command->output_size;) {
-        if (!wait_for(fd, POLLIN, command->give_up))
-            return false;
-        size_t got = mm_os_read(fd, command->output + *length, command->output_size - *length);
-        if (got == 0)
-            return true;
-        *length += got;
-    }
-    return true;
-}
-
-bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
-{
-    int ends[2];
-    if (mm_kernel_pipe2(ends, O_CLOEXEC) != 0)
-        return false;
-    pid_t program = start_detached(command, ends[1]);
-    mm_kernel_close(ends[1]);
-    bool read = program > 0 && read_output(ends[0], command, output_length);
-    mm_kernel_close(ends[0]);
-    /* It ends up with init; when that, or a subreaper, is us, it is our child after all. */
-    if (read)
-        reap(program, (int)__WALL);
-    return read;
 }
 
 _Noreturn void mm_os_exit_now(int status)

@@ -52,13 +52,15 @@ void mm_os_unlock_streams(void);
 void mm_os_renew_streams(void);
 
 /* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
- * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
- * up by mm_turn_renew(). */
+ * known, and waiting ends after a while. A handler may leave the middle of a turn for good, so who
+ * waited long enough takes it over. In a fork()'s child, threads that are not there give it up by
+ * mm_turn_renew(). */
 struct mm_turn {
     _Atomic pthread_t holder; /* 0: nobody */
 };
 bool mm_turn_try(struct mm_turn *turn);
-/* False after so many milliseconds, and at once when the thread itself has it. */
+/* After so many milliseconds it is taken from its holder; at once false when the thread itself has
+ * it. */
 bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds);
 void mm_turn_end(struct mm_turn *turn);
 void mm_turn_renew(struct mm_turn *turn);
@@ -119,10 +121,13 @@ struct mm_signals mm_os_block_signals(void);
 void mm_os_restore_signals(const struct mm_signals *signals);
 
 /* Writes all of it; false, with errno, when it could not. Waits up to 10 s for the reader of what
- * was opened not to block. Raises no signal, be it a pipe that nobody reads (SIGPIPE), a file at
- * its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program does not expect one from a
- * call of free. */
+ * was opened not to block, and not again until it reads. Raises no signal, be it a pipe that nobody
+ * reads (SIGPIPE), a file at its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program
+ * does not expect one from a call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
+/* Until poll(2) finds one of `events`; false when the time is over, on the clock of
+ * mm_os_milliseconds(), or on an error. */
+bool mm_os_wait_for(int fd, short events, uint64_t give_up);
 int mm_os_open_read(const char *path);
 /* Opens a file to append to, made if need be, under a number that programs don't choose for
  * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
@@ -158,10 +163,9 @@ struct mm_os_command {
     size_t output_size;
     uint64_t give_up; /* on the clock of mm_os_milliseconds(); it is killed soon after */
 };
-/* Runs it to its end; what it writes is cut where `output` is full. Takes no lock, allocates
- * nothing and runs no fork handler. The program's own waits and SIGCHLD handler see nothing of it,
- * but for a subreaper's and process 1's handler. False when it could not be started or did not end
- * in time; signals must be blocked. */
+/* Runs it to the end of its output, which is cut where `output` is full. Takes no lock, allocates
+ * nothing and runs no fork handler. The program's own waits and SIGCHLD handler see nothing of it.
+ * False when it could not be started or did not end in time; signals must be blocked. */
 bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
 
 /* What a file descriptor refers to, to recognise it later. The inode of a file that was deleted is

@@ -1,3 +1,4 @@
+/* out.c - text put together byte by byte; the caller's buffer is all that there is. */
 #include "system/out.h"
 
 #include "system/os.h"
@@ -39,11 +40,74 @@ static void put_text(struct mm_out *out, const char *text)
         put(out, *text++);
 }
 
+/* Bytes of the character that starts here, as its first byte says; 0 for none that starts one. */
+static size_t claimed_length(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first < 0xe0)
+        return 2;
+    if (first >= 0xe0 && first < 0xf0)
+        return 3;
+    return first >= 0xf0 && first < 0xf5 ? 4 : 0;
+}
+
+/* The second byte has less room after some first ones: no longer form than needed, no surrogates,
+ * nothing beyond U+10FFFF. */
+static bool is_second(unsigned char first, unsigned char second)
+{
+    unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    return second >= least && second <= most;
+}
+
+/* Looks no further than a NUL. */
+size_t mm_out_character(const char *text)
+{
+    size_t length = claimed_length((unsigned char)text[0]);
+    if (length < 2)
+        return length;
+    if (!is_second((unsigned char)text[0], (unsigned char)text[1]))
+        return 0;
+    for (size_t i = 2; i < length; i++) {
+        if (((unsigned char)text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return length;
+}
+
+/* Those of ASCII, and U+0080 to U+009F: ESC [ and the like in one character. */
+bool mm_out_is_control(const char *text)
+{
+    unsigned char first = (unsigned char)text[0];
+    return first < ' ' || first == 0x7f || (first == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+/* The longest start of a text that ends between two characters. */
+static size_t cut_to(const char *text, size_t most)
+{
+    size_t length = 0;
+    while (text[length] != '\0') {
+        size_t bytes = mm_out_character(text + length);
+        if (length + (bytes > 0 ? bytes : 1) > most)
+            break;
+        length += bytes > 0 ? bytes : 1;
+    }
+    return length;
+}
+
 void mm_out_cut(struct mm_out *out, const char *text, size_t most)
 {
-    for (size_t i = 0; i < most && text[i] != '\0'; i++)
-        put(out, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
-    if (strlen(text) > most)
+    size_t end = cut_to(text, most);
+    for (size_t at = 0, bytes; at<end; at += bytes> 0 ? bytes : 1) {
+        bytes = mm_out_character(text + at);
+        if (bytes == 0 || mm_out_is_control(text + at))
+            put(out, '?');
+        else
+            for (size_t i = 0; i < bytes; i++)
+                put(out, text[at + i]);
+    }
+    if (text[end] != '\0')
         put_text(out, "...");
 }
 

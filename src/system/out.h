@@ -3,6 +3,7 @@
 #define MM_OUT_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Text being put together in a buffer of the caller's. What does not fit is cut off; with
@@ -19,7 +20,13 @@ void mm_out_to_file(struct mm_out *out, char *buffer, size_t capacity, int fd);
 /* Writes out what is left (only after mm_out_to_file). */
 void mm_out_flush(struct mm_out *out);
 
-/* A text, cut to `most` characters with an ellipsis, with a ? for each control character. */
+/* Bytes of the valid UTF-8 character at `text`, 0 when there is none. A NUL is one. */
+size_t mm_out_character(const char *text);
+/* Whether the character at `text` is one that a terminal obeys. */
+bool mm_out_is_control(const char *text);
+
+/* A text from outside, cut to `most` bytes with an ellipsis, with a ? for each control character
+ * and each byte that is part of none. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 
 /* Bytes, two hexadecimal digits each. */

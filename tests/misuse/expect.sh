@@ -111,6 +111,7 @@ s/ 0x[0-9a-f]*/ ADDR/
 s/+0x[0-9a-f]*/+OFF/g
 }
 /^SUMMARY/s/+0x[0-9a-f]*/+OFF/g
+/^==[0-9]*== mmshim: again, /s/+0x[0-9a-f]*/+OFF/g
 s/(${comm:0:15})/(COMM)/
 END
     printf 'PID=%s\n' "$pid" | cat - "$work/stdout" | sed -n \

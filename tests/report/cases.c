@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,6 +130,18 @@ static void million(void)
     CHECK(resident_pages() <= before + 256);
 }
 
+/* Ended by a signal, it tells no more than it did. */
+static void again(void)
+{
+    void *old = freed(SMALL);
+    for (int i = 0; i < 8; i++) {
+        release(old);
+        if (i == 4)
+            usleep(1100000);
+    }
+    raise(SIGKILL);
+}
+
 /* --- stacks --- */
 
 void by_way_b(unsigned bits, unsigned left, void *ptr);
@@ -162,6 +175,37 @@ static void stacks(void)
             by_way_a(bits, 4, a_global);
 }
 
+/* Exported functions with names of four KiB and a number. */
+#define FOUR(text) text text text text
+#define LONG_NAME  FOUR(FOUR(FOUR(FOUR("long_name_of_16_"))))
+#define LONG(number, next)                                                                         \
+    void long_##number(void *ptr) __asm__(LONG_NAME #number);                                      \
+    __attribute__((noinline, used)) void long_##number(void *ptr)                                  \
+    {                                                                                              \
+        next(ptr);                                                                                 \
+        __asm__ volatile("");                                                                      \
+    }
+LONG(1, release)
+LONG(2, long_1)
+LONG(3, long_2)
+LONG(4, long_3)
+LONG(5, long_4)
+LONG(6, long_5)
+LONG(7, long_6)
+LONG(8, long_7)
+LONG(9, long_8)
+LONG(10, long_9)
+LONG(11, long_10)
+LONG(12, long_11)
+LONG(13, long_12)
+LONG(14, long_13)
+
+static void long_names(void)
+{
+    void *old = freed(SMALL);
+    long_14(old);
+}
+
 static pthread_barrier_t ready;
 
 static void *misuse_at_own_stacks(void *number)
@@ -185,6 +229,18 @@ static void in_threads(void *(*body)(void *))
 static void threads(void)
 {
     in_threads(misuse_at_own_stacks);
+}
+
+static void *misuse_once(void *number)
+{
+    pthread_barrier_wait(&ready);
+    by_way_a((unsigned)(uintptr_t)number, 10, a_global);
+    return NULL;
+}
+
+static void threads_once(void)
+{
+    in_threads(misuse_once);
 }
 
 static void *misuse_at_one_stack(void *unused)
@@ -284,10 +340,12 @@ static void own_stack(void)
 
 /* --- files --- */
 
-/* Under a name that a terminal takes for orders. */
+/* Under a name that a terminal takes for orders, in one byte of Latin-1 and one character, too. */
 static void mapped_file(void)
 {
-    int file = open("red\033[31m", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int file = open("red\033[31m\xc2\x9b"
+                    "31m\x9b\xc3\xa9",
+                    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK(file >= 0 && ftruncate(file, 4096) == 0);
     void *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     CHECK(mapped != MAP_FAILED);
@@ -426,6 +484,7 @@ static void note_child(int signal_number)
 static void no_child(void)
 {
     int inherited = open("/dev/null", O_RDONLY);
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     signal(SIGCHLD, note_child);
     release(a_global);
     CHECK(children_ended == 0 && waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
@@ -440,9 +499,12 @@ static const struct {
     {"inlined", inlined},
     {"kinds", kinds},
     {"thousands", thousands},
+    {"again", again},
+    {"long-names", long_names},
     {"million", million},
     {"stacks", stacks},
     {"threads", threads},
+    {"threads-once", threads_once},
     {"threads-at-one-stack", threads_at_one_stack},
     {"thread-name", thread_name},
     {"in-dlopen", in_dlopen},

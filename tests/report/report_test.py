@@ -67,13 +67,29 @@ def of_type(lines, name):
     return [line for line in lines if line["type"] == name]
 
 
+AGAIN = re.compile(r"==\d+== mmshim: again, (\d+) times so far: ((?:double|interior|foreign)-free.*)$")
+
+
+def told_again(text):
+    """How often each finding came, as far as that was told: each time twice as often at least."""
+    times = {}
+    for line in text.splitlines():
+        if (match := AGAIN.match(line)) is not None:
+            count = int(match[1])
+            assert count & (count - 1) == 0, line
+            times.setdefault(match[2], []).append(count)
+    return times
+
+
 def split_reports(text):
-    """The reports of a text, as lists of lines; each whole, and nothing between but notes."""
+    """The reports of a text, as lists of lines; each whole, and nothing between but notes. What came
+    again is for told_again(): when it is told is a matter of time."""
     frame = re.compile(r"    #(\d+) 0x[0-9a-f]+( in .+)?( \(.+\+0x[0-9a-f]+\))( \(BuildId: [0-9a-f]+\))?$")
     reports, notes, lines = [], [], iter(text.splitlines())
     for line in lines:
         if re.match(r"==\d+== mmshim: ", line):
-            notes.append(line)
+            if AGAIN.match(line) is None:
+                notes.append(line)
             continue
         assert re.match(r"==\d+==ERROR: mmshim: (double|interior|foreign)-free of 0x[0-9a-f]+ \(.*\)"
                         r" in thread \d+ \(.*\)$", line), line
@@ -179,14 +195,30 @@ def escapes():
 
 def controls():
     """What a terminal would obey is in none of the names."""
-    strange = path("bold\033[1m")
+    strange = path("bold\033[1m\u009b1m\udc9b\u00e9")
     shutil.copy(args.cases, strange)
     run = Run(strange, "mapped-file", **{"\033[5m": 1})
     reports, notes = split_reports(run.err)
-    assert f"({here.name}/red?[31m, a mapped file)" in reports[0][0], reports
-    assert f"({here.name}/bold?[1m+0x" in reports[0][1], reports
+    assert f"({here.name}/red?[31m?31m?\u00e9, a mapped file)" in reports[0][0], reports
+    assert f"({here.name}/bold?[1m?1m?\u00e9+0x" in reports[0][1], reports
     assert "MM_?[5m: no such option" in notes[0], notes
-    assert not re.search("[^ -~\n]", run.err), run.err
+    assert not re.search("[^ -~\n\u00e9]", run.err), run.err
+    run = Run(strange, "thread-name")
+    assert '(q"\\??\u00e9??)\n' in run.err, run.err
+    assert not re.search("[^ -~\n\u00e9]", run.err), run.err
+
+
+def long_names():
+    """Symbols of many KiB are cut, none is left out."""
+    [report], _ = split_reports(cases("long-names").err)
+    name = "long_name_of_16_" * 256
+    for i in range(1, 15):
+        assert f" in {name[:256]}...+0x" in report[1 + i], report[1 + i]
+    finding, _ = json_lines(cases("long-names", FORMAT="json", STACKS=16).err)
+    assert len(finding["frames"]) == 16 and finding["freed"]["frames"] and finding["allocated"]["frames"]
+    for frame in finding["frames"][1:15]:
+        shown = frame["symbol"].removesuffix("...")
+        assert shown != frame["symbol"] and len(shown) >= 256 and name.startswith(shown), frame
 
 
 # --- told once ---
@@ -196,9 +228,40 @@ def identical():
     """More than a million: one report a stack and kind, exact counts, and no more memory (see cases.c)."""
     run = cases("million")
     reports, notes = split_reports(run.err)
+    summaries = [report[-1].removeprefix("SUMMARY: mmshim: ") for report in reports]
+    assert set(told_again(run.err)) == set(summaries), run.err
     assert len(reports) == 6, run.err
     assert notes == [f"=={run.pid}== mmshim: 1200006 bad frees: 200001 double, 400002 interior, "
                      "600003 foreign; 1200000 not shown"], notes
+
+
+def again():
+    """What came often is told as it comes, at powers of two and once a second: a signal ends it all."""
+    run = cases("again", status=-9)
+    reports, notes = split_reports(run.err)
+    assert len(reports) == 1 and not notes, run.err
+    place = reports[0][-1].removeprefix("SUMMARY: mmshim: ")
+    assert " in release+0x" in place and told_again(run.err) == {place: [2, 8]}, run.err
+    first, *rest = json_lines(cases("again", FORMAT="json", status=-9).err)
+    assert [(line["type"], line["times"]) for line in rest] == [("again", 2), ("again", 8)], rest
+    for line in rest:
+        assert all(line[name] == first[name] for name in ("kind", "address", "frames")), line
+    run = cases("again", SUPPRESSIONS=with_rules("double-free:release"), status=-9)
+    assert run.err == "", run.err
+
+
+def so_far():
+    """What MM_MAX_REPORTS leaves no room for is told in the same way, all together."""
+    run = cases("again", MAX_REPORTS=0, status=-9)
+    head = f"=={run.pid}== mmshim: so far "
+    assert split_reports(run.err) == ([], [
+        head + f"{n} bad frees: {n} double, 0 interior, 0 foreign; {n} not shown" for n in (2, 8)]), run.err
+    lines = json_lines(cases("again", MAX_REPORTS=0, FORMAT="json", status=-9).err)
+    assert [line["type"] for line in lines] == ["so_far"] * 2
+    assert [totals(line) for line in lines] == [(n, 0, 0, n, 0, 0) for n in (2, 8)]
+    run = cases("stacks", MAX_REPORTS=1)
+    assert split_reports(run.err)[1][0] == (f"=={run.pid}== mmshim: so far 3 bad frees: 0 double, "
+                                            "0 interior, 3 foreign; 2 not shown"), run.err
 
 
 def stacks():
@@ -247,6 +310,32 @@ def threads_symbolized():
 def threads_log():
     cases("threads", MAX_REPORTS=1000, FORMAT="json", LOG=path("threads"))
     check_threads(json_lines(read("threads")))
+
+
+def slow_reader():
+    """Nobody reads for longer than anybody waits, then all is there: whole, with its sources."""
+    ends = os.pipe()
+    os.set_blocking(ends[1], False)
+    try:
+        while os.write(ends[1], b"\n" * 4096):
+            pass
+    except BlockingIOError:
+        os.set_blocking(ends[1], True)
+    environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": args.shim, "MM_FORMAT": "json"}
+    if any(shutil.which(tool) for tool in TOOLS):
+        environment["MM_SYMBOLIZE"] = "1"
+    with subprocess.Popen([args.cases, "threads-once"], env=environment, stdout=subprocess.DEVNULL,
+                          stderr=ends[1]) as process:
+        os.close(ends[1])
+        time.sleep(12)
+        with open(ends[0], encoding="utf-8") as file:
+            lines = json_lines(file.read().lstrip("\n"))
+        assert process.wait() == 0
+    findings = of_type(lines, "finding")
+    assert len(findings) == 64 and len({str(line["frames"]) for line in findings}) == 64
+    assert totals(of_type(lines, "summary")[0]) == (0, 0, 64, 0, 0, 0)
+    if "MM_SYMBOLIZE" in environment:
+        assert all(line["frames"][0].get("function") == "release" for line in findings), findings
 
 
 def unusual_places():
@@ -306,7 +395,8 @@ def log_unwritable():
         assert notes[0] == f"=={run.pid}== mmshim: MM_LOG={pattern}: {why}; reports go to stderr", notes
         assert len(reports) == 4 and len(notes) == 2
         lines = json_lines(cases("kinds", LOG=pattern, FORMAT="json").err)
-        assert [line["type"] for line in lines] == ["note"] + ["finding"] * 4 + ["summary"]
+        assert [line["type"] for line in lines if line["type"] != "again"] == (
+            ["note"] + ["finding"] * 4 + ["summary"])
 
 
 def log_full():

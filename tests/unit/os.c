@@ -3,7 +3,11 @@
 
 #include "check.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool run(const char *path, char *output, size_t size, size_t *length)
+static bool run_for(uint64_t milliseconds, const char *path, const char *argument, char *output,
+                    size_t size, size_t *length)
 {
     static char stack[32 << 10];
-    static const char *const arguments[] = {"echo", "a word", NULL}, *const environment[] = {NULL};
+    const char *const arguments[] = {path, argument, NULL};
+    static const char *const environment[] = {NULL};
     struct mm_os_command command = {
         .path = path,
         .arguments = arguments,
@@ -24,12 +30,25 @@ static bool run(const char *path, char *output, size_t size, size_t *length)
         .stack_size = sizeof stack,
         .output = output,
         .output_size = size,
-        .give_up = mm_os_milliseconds() + 5000,
+        .give_up = mm_os_milliseconds() + milliseconds,
     };
     struct mm_signals signals = mm_os_block_signals();
     bool ran = mm_os_run(&command, length);
     mm_os_restore_signals(&signals);
     return ran;
+}
+
+static bool run(const char *path, char *output, size_t size, size_t *length)
+{
+    return run_for(5000, path, "a word", output, size, length);
+}
+
+static volatile sig_atomic_t children_ended;
+
+static void note_child(int number)
+{
+    (void)number;
+    children_ended++;
 }
 
 /* A subreaper gets what the program of a report leaves behind. */
@@ -38,6 +57,7 @@ static void leaves_no_child(void)
     char output[64];
     size_t length;
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    CHECK(signal(SIGCHLD, note_child) != SIG_ERR);
     CHECK(run("/bin/echo", output, sizeof output, &length));
     CHECK(length == 7 && memcmp(output, "a word\n", 7) == 0);
     CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
@@ -57,6 +77,65 @@ static void cuts_output(void)
     CHECK(mm_os_milliseconds() - start < 4000);
     CHECK(run("/bin/echo", output, 7, &length) && length == 7);
     CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+static void ends_what_hangs(void)
+{
+    char output[10];
+    size_t length;
+    uint64_t start = mm_os_milliseconds();
+    CHECK(!run_for(200, "/bin/sleep", "100", output, sizeof output, &length));
+    CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+    CHECK(mm_os_milliseconds() - start < 4000);
+    CHECK_EQUAL(children_ended, 0);
+}
+
+/* The program's own files stay its own, and closed ones closed. */
+static void keeps_files(void)
+{
+    char output[64];
+    size_t length;
+    int saved[3];
+    for (int fd = 0; fd < 3; fd++)
+        CHECK((saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10)) >= 10 && close(fd) == 0);
+    CHECK(run("/bin/echo", output, sizeof output, &length) && length == 7);
+    for (int fd = 0; fd < 3; fd++)
+        CHECK(fcntl(fd, F_GETFD) == -1 && dup2(saved[fd], fd) == fd && close(saved[fd]) == 0);
+}
+
+static struct mm_turn turn;
+static _Atomic unsigned held;
+
+static void take_turn(unsigned number, void *unused)
+{
+    (void)unused;
+    uint64_t start = mm_os_milliseconds();
+    if (number == 0) {
+        CHECK(mm_turn_take(&turn, 0) && !mm_turn_take(&turn, 10000));
+        CHECK(mm_os_milliseconds() - start < 5000);
+        held = 1;
+        while (held != 2)
+            check_yield();
+        mm_turn_end(&turn); /* which is no longer its own */
+        held = 3;
+        return;
+    }
+    while (held != 1)
+        check_yield();
+    CHECK(mm_turn_take(&turn, 100));
+    held = 2;
+    while (held != 3)
+        check_yield();
+    CHECK(!mm_turn_try(&turn));
+    mm_turn_end(&turn);
+    CHECK(mm_turn_try(&turn));
+    mm_turn_end(&turn);
+}
+
+/* A turn whose holder never comes back costs one wait. */
+static void takes_turns_over(void)
+{
+    check_in_threads(2, take_turn, NULL);
 }
 
 static void reads_no_pipe(void)
@@ -111,6 +190,9 @@ int main(void)
     marks_mappings();
     leaves_no_child();
     cuts_output();
+    ends_what_hangs();
+    keeps_files();
+    takes_turns_over();
     reads_no_pipe();
     return 0;
 }

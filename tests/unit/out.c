@@ -82,6 +82,12 @@ static void cut_short(void)
     check_cut("abcd", 3, "abc...");
     check_cut("abcd", 0, "...");
     check_cut("\033[1m\n\x7f", 9, "?[1m??");
+    check_cut("\xc2\x9b"
+              "1m\x9b \xc3\xa9 \xc2\xa0",
+              20, "?1m? \xc3\xa9 \xc2\xa0");
+    check_cut("\xff\xc3", 9, "??");
+    check_cut("a\xe2\x82\xac", 3, "a...");
+    check_cut("a\xe2\x82\xac", 4, "a\xe2\x82\xac");
 }
 
 static void to_a_file(void)

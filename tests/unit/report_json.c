@@ -48,6 +48,7 @@ static void texts(void)
     note("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"}\n"); /* half of a pair */
     note("\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"}\n");
     note("\xf5\x80\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"}\n");
+    note("\xc2\x80\xc2\x9f\xc2\xa0", "\"\\u0080\\u009f\xc2\xa0\"}\n");
     note("\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"}\n");
 }
 
@@ -120,6 +121,14 @@ static void long_texts(void)
     check_cut(1022, "\u20ac\u20ac", "...");
 }
 
+static size_t count(const char *what)
+{
+    size_t found = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
+        found++;
+    return found;
+}
+
 /* Names as long as compilers make them: no frame is left out for one. */
 static void long_names(void)
 {
@@ -131,10 +140,15 @@ static void long_names(void)
         finding.bad.frames[i].place = (struct mm_place){.module = "/m", .symbol = name};
     }
     write_finding(32768);
-    size_t frames = 0;
-    for (const char *at = text; (at = strstr(at, "\"address\":\"0x1234\"")) != NULL; at++)
-        frames++;
-    CHECK_EQUAL(frames, finding.bad.count);
+    CHECK_EQUAL(count("\"address\":\"0x1234\""), finding.bad.count);
+    finding.bad.count = 40;
+    for (unsigned i = 0; i < finding.bad.count; i++)
+        finding.bad.frames[i] = finding.bad.frames[0];
+    finding.freed = finding.allocated = finding.bad;
+    finding.has_freed = finding.has_allocated = true;
+    write_finding(65536);
+    CHECK_EQUAL(count("\"address\":\"0x1234\""), 3 * finding.bad.count);
+    CHECK_EQUAL(count("nnnn...\""), 6 * finding.bad.count);
 }
 
 int main(void)

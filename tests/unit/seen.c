@@ -1,7 +1,8 @@
-/* seen.c - each stack is told once, in one thread of several. */
+/* seen.c - each stack is told once, in one thread of several; and how often it came. */
 #include "findings/seen.h"
 
 #include "check.h"
+#include "system/os.h"
 #include <stdatomic.h>
 
 enum { STACKS = 3000, ALL = 4096, THREADS = 4 };
@@ -66,9 +67,39 @@ static void racing(void)
     mm_seen_forget();
 }
 
+/* At powers of two, at most once a second. */
+static void paces(void)
+{
+    struct mm_pace pace = {0};
+    uint64_t start = mm_os_milliseconds(), times = 0;
+    CHECK_EQUAL(mm_pace_step(&pace), 0);
+    CHECK_EQUAL(mm_pace_step(&pace), 2);
+    for (unsigned i = 3; i < 1000; i++)
+        times += mm_pace_step(&pace);
+    CHECK(times == 0 || mm_os_milliseconds() - start > 900);
+    while (mm_os_milliseconds() - start < 1100)
+        check_yield();
+    for (unsigned i = 1000; i < 1024; i++)
+        CHECK_EQUAL(mm_pace_step(&pace), 0);
+    CHECK_EQUAL(mm_pace_step(&pace), 1024);
+}
+
+static void paces_of_stacks(void)
+{
+    CHECK_EQUAL(mm_seen_note_stack(stack(1), MM_FATE_TOLD), MM_FATE_UNKNOWN);
+    CHECK_EQUAL(mm_seen_note_stack(stack(2), MM_FATE_TOLD), MM_FATE_UNKNOWN);
+    CHECK(mm_seen_pace(stack(1)) != mm_seen_pace(stack(2)));
+    CHECK_EQUAL(mm_pace_step(mm_seen_pace(stack(1))), 2);
+    CHECK_EQUAL(mm_seen_pace(stack(2))->count, 1);
+    mm_seen_forget();
+    CHECK_EQUAL(mm_seen_pace(stack(1))->count, 0);
+}
+
 int main(void)
 {
     hashes();
+    paces();
+    paces_of_stacks();
     stacks();
     full();
     racing();
