@@ -229,7 +229,7 @@ static bool run_what_starts(const char *module, unsigned addresses, uint64_t giv
 {
     const struct choice *choice = &choices[atomic_load_explicit(&chosen, memory_order_relaxed)];
     bool done = run(choice, module, addresses, give_up, room, length);
-    if (!done || *length > 0 || choice->tool != &own)
+    if ((done && *length > 0) || choice->tool != &own)
         return done;
     if (choices[1].tool == NULL)
         return false;
