@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,15 +103,18 @@ const char *launcher_base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* Where /proc isn't, as in many a chroot, by the name that it was started by. */
 const char *launcher_home(void)
 {
-    static char home[PATH_MAX];
-    if (home[0] != '\0')
+    static char *home;
+    if (home != NULL)
         return home;
-    ssize_t length = readlink("/proc/self/exe", home, sizeof home - 1);
-    if (length <= 0)
-        launcher_die("can't tell where I am: /proc/self/exe: %s", strerror(errno));
-    home[length] = '\0';
+    const char *name = (const char *)getauxval(AT_EXECFN);
+    home = realpath("/proc/self/exe", NULL);
+    if (home == NULL && name != NULL)
+        home = realpath(name, NULL);
+    if (home == NULL)
+        launcher_die("can't tell where I am: %s", strerror(errno));
     *strrchr(home, '/') = '\0';
     return home;
 }
