@@ -418,6 +418,14 @@ static bool judge_library(struct judgement *judgement, const char *path)
     return true;
 }
 
+/* With a libc older than the shim's, or what else is wrong with it, the program would not start, or
+ * complain at each start. */
+static bool is_about_shim(const struct judgement *judgement, const char *line)
+{
+    return strstr(line, judgement->shim) != NULL &&
+           (strstr(line, "cannot be preloaded") != NULL || strstr(line, "required by") != NULL);
+}
+
 /* "\tNAME => PATH (0xADDRESS)", "\tPATH (0xADDRESS)", "\tNAME => not found" or a complaint. */
 static bool judge_line(struct judgement *judgement, char *line, bool *has_shim)
 {
@@ -426,7 +434,7 @@ static bool judge_line(struct judgement *judgement, char *line, bool *has_shim)
     char *library = line + strspn(line, "\t");
     if (strstr(line, "=> not found") != NULL)
         return unsure(judgement, launcher_text("it can't start: %s", library));
-    if (strstr(line, judgement->shim) != NULL && strstr(line, "cannot be preloaded") != NULL)
+    if (is_about_shim(judgement, line))
         return no(judgement, launcher_text("its dynamic linker says: %s", line));
     char *arrow = strstr(library, "=> "), *address = strstr(library, " (0x");
     if (address == NULL)
@@ -465,7 +473,8 @@ static bool judge_libraries(struct judgement *judgement)
     char *list = launcher_read_all(question.output, &size);
     if (!launcher_answered(&question)) {
         list[strcspn(list, "\n")] = '\0';
-        return unsure(judgement, launcher_text("its dynamic linker says: %s", list));
+        const char *reason = launcher_text("its dynamic linker says: %s", list);
+        return is_about_shim(judgement, list) ? no(judgement, reason) : unsure(judgement, reason);
     }
     FILE *lines = fmemopen(list, size + 1, "r");
     bool fine = lines == NULL || judge_list(judgement, lines);

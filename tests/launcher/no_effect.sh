@@ -102,6 +102,20 @@ if built undefined "$CC" -fsanitize=undefined <<<"$hello"; then
     runs_with ./undefined
 fi
 
+# ---- a shim that this libc is too old for: here by a library that lost a version ----
+
+mkdir newer
+cp "$mmshim" newer
+echo 'NEW { global: versioned; };' >new.map
+built newer/libversioned.so "$CC" -shared -fPIC -Wl,--version-script=new.map <<<'void versioned(void) {}'
+built newer/libmmshim.so "$CC" -shared -fPIC -Lnewer -lversioned -Wl,-rpath,"$PWD/newer" \
+    <<<'extern void versioned(void); void calls(void) { versioned(); }'
+echo 'OLD { global: versioned; };' >new.map
+built newer/libversioned.so "$CC" -shared -fPIC -Wl,--version-script=new.map <<<'void versioned(void) {}'
+runs 7 newer/mmshim ./plain
+says stdout '^hello alone$'
+says stderr "no effect: its dynamic linker says: .*version .NEW. not found \(required by $PWD/newer/libmmshim.so\)"
+
 # ---- scripts, and another machine ----
 
 script() {
