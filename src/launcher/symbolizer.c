@@ -26,7 +26,7 @@ struct span {
     uint64_t start, end;
     size_t order; /* as read: the first of two of the same start is taken */
     union {
-        Dwarf_Die function;
+        Dwarf_Die die;
         const char *name;
     };
 };
@@ -44,8 +44,10 @@ struct unit {
 
 static Dwfl *dwfl;
 static Dwfl_Module *module;
-static uint64_t bias; /* from the file's addresses to libdwfl's */
-static struct spans symbols;
+static uint64_t bias;          /* from the file's addresses to libdwfl's */
+static Dwarf_Addr dwarf_bias;  /* from the debugging information's */
+static struct spans symbols;   /* of libdwfl's addresses */
+static struct spans unit_dies; /* of the debugging information's */
 static struct unit *units;
 static size_t unit_count;
 
@@ -135,12 +137,12 @@ static void read_symbols(void)
 
 /* --- functions of a compile unit --- */
 
-static void add_function(struct unit *unit, Dwarf_Die *function)
+static void add_ranges(struct spans *spans, Dwarf_Die *die)
 {
     Dwarf_Addr base, start, end;
-    for (ptrdiff_t at = 0; (at = dwarf_ranges(function, at, &base, &start, &end)) > 0;) {
+    for (ptrdiff_t at = 0; (at = dwarf_ranges(die, at, &base, &start, &end)) > 0;) {
         if (end > start)
-            add_span(&unit->functions, start, end)->function = *function;
+            add_span(spans, start, end)->die = *die;
     }
 }
 
@@ -160,7 +162,7 @@ static void add_functions(struct unit *unit, Dwarf_Die *parent)
     do {
         int tag = dwarf_tag(&die);
         if (tag == DW_TAG_subprogram)
-            add_function(unit, &die);
+            add_ranges(&unit->functions, &die);
         if (may_hold_functions(tag))
             add_functions(unit, &die);
     } while (dwarf_siblingof(&die, &die) == 0);
@@ -184,6 +186,14 @@ static struct unit *unit_of(Dwarf_Die *top)
     add_functions(unit, half);
     sort(&unit->functions);
     return unit;
+}
+
+/* Of libdw's own way to a unit, .debug_aranges, clang writes nothing. */
+static void read_units(void)
+{
+    for (Dwarf_Die *top = NULL; (top = dwfl_module_nextcu(module, top, &dwarf_bias)) != NULL;)
+        add_ranges(&unit_dies, top);
+    sort(&unit_dies);
 }
 
 /* --- names --- */
@@ -258,46 +268,51 @@ static void write_call(Dwarf_Die *inlined, Dwarf_Die *top)
     write_place(file, number_of(inlined, DW_AT_call_line));
 }
 
-static void write_line_of(uint64_t address)
+static void write_line(uint64_t address, Dwarf_Die *top)
 {
-    Dwfl_Line *found = dwfl_module_getsrc(module, address);
+    Dwarf_Line *found = dwarf_getsrc_die(top, address);
     int line = 0;
-    const char *file = found != NULL ? dwfl_lineinfo(found, NULL, &line, NULL, NULL, NULL) : NULL;
-    write_place(file, line > 0 ? (uint64_t)line : 0);
+    if (found != NULL)
+        dwarf_lineno(found, &line);
+    write_place(found != NULL ? dwarf_linesrc(found, NULL, NULL) : NULL, (uint64_t)line);
 }
 
-/* False when the debugging information knows no function there. */
-static bool write_functions(uint64_t address)
+static void write_functions(uint64_t address, Dwarf_Die *function, Dwarf_Die *top)
 {
-    Dwarf_Addr dwarf_bias;
-    Dwarf_Die *top = dwfl_module_addrdie(module, address, &dwarf_bias), chain[DEEPEST];
-    const struct span *span =
-        top != NULL ? find(&unit_of(top)->functions, address - dwarf_bias) : NULL;
-    if (span == NULL)
-        return false;
-    chain[0] = span->function;
-    size_t count = inlined_at(address - dwarf_bias, &chain[0], chain, 1);
+    Dwarf_Die chain[DEEPEST] = {*function};
+    size_t count = inlined_at(address, function, chain, 1);
     write_name(name_of(&chain[count - 1]));
-    write_line_of(address);
+    write_line(address, top);
     while (--count > 0) {
         write_name(name_of(&chain[count - 1]));
         write_call(&chain[count], top);
     }
-    return true;
+}
+
+/* Without a function of the debugging information, what the symbol table says. */
+static void write_symbol(uint64_t address, Dwarf_Die *top)
+{
+    const struct span *symbol = find(&symbols, address + bias);
+    write_name(symbol != NULL ? symbol->name : NULL);
+    if (top != NULL)
+        write_line(address + bias - dwarf_bias, top);
+    else
+        write_place(NULL, 0);
 }
 
 static void answer(const char *text)
 {
-    uint64_t address = strtoull(text, NULL, 16);
+    uint64_t address = strtoull(text, NULL, 16), inside = address + bias - dwarf_bias;
+    const struct span *unit = find(&unit_dies, inside);
+    Dwarf_Die top = unit != NULL ? unit->die : (Dwarf_Die){0};
+    const struct span *function = unit != NULL ? find(&unit_of(&top)->functions, inside) : NULL;
     printf("0x%" PRIx64 "\n", address);
-    if (module != NULL && write_functions(address + bias))
-        return;
-    const struct span *symbol = module != NULL ? find(&symbols, address + bias) : NULL;
-    write_name(symbol != NULL ? symbol->name : NULL);
-    if (module != NULL)
-        write_line_of(address + bias);
-    else
-        puts("??:0");
+    if (function == NULL) {
+        write_symbol(address, unit != NULL ? &top : NULL);
+    } else {
+        Dwarf_Die die = function->die;
+        write_functions(inside, &die, &top);
+    }
 }
 
 /* --- the module --- */
@@ -320,6 +335,7 @@ static void open_module(const char *path)
         return;
     }
     read_symbols();
+    read_units();
 }
 
 static void answer_stdin(void)
