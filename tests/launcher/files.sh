@@ -96,7 +96,7 @@ truncate -s 1G far
 symbolized far "$id" far_away
 # Tables that reach through all of it: of segments, sections, the dynamic table, notes.
 for lie in 56:ffff 60:ffff 54:ffff 58:ffff 32:ffffffffffffffff 40:ffffffffffffff7f 32:0000001000000000 40:0000001000000000; do
-    cp --sparse=always large lying
+    cp whole lying && truncate -s 1G lying
     bytes=$(sed 's/../\\x&/g' <<<"${lie#*:}")
     printf '%b' "$bytes" | dd of=lying bs=1 seek="${lie%%:*}" conv=notrunc status=none
     status=0

@@ -60,6 +60,22 @@ mkdir 'a space'
 cp "$mmshim" "$shim" 'a space'
 runs 125 'a space/mmshim' true
 says stderr "can't hold a path with a space"
+# By a link without one, it can.
+mkdir plain
+cp "$mmshim" plain
+ln -s "$PWD/a space/libmmshim.so" plain
+runs 0 plain/mmshim env
+says stdout "^LD_PRELOAD=$PWD/plain/libmmshim.so\$"
+# shellcheck disable=SC2016 # of the dynamic linker
+for folder in 'co:lon' '$ORIGIN'; do
+    mkdir "$folder"
+    cp "$mmshim" "$shim" "$folder"
+    runs 125 "$folder/mmshim" true
+    says stderr "can't hold a path"
+done
+# What is preloaded besides keeps its order.
+runs 0 env LD_PRELOAD="libm.so.6 libc.so.6:libpthread.so.0" "$mmshim" env
+says stdout "^LD_PRELOAD=$shim:libm.so.6 libc.so.6:libpthread.so.0\$"
 
 # ---- children ----
 
@@ -106,5 +122,11 @@ while read -r name; do
     says stdout "^  ${flag//_/-}="
 done < <(sed -n 's/^OPTION(\([A-Z_]*\),.*/\1/p' "$table")
 says stdout '--no-children' '--check' 'symbolize' 'sarif'
+for command in '-h' '--check --help' 'symbolize --help' 'sarif --help' 'symbolize -h' 'sarif -h'; do
+    # shellcheck disable=SC2086 # two words
+    runs 0 "$mmshim" $command
+    says stdout '^Usage: mmshim'
+    silent stderr
+done
 runs 0 "$mmshim" --version
 says stdout '^mmshim [0-9]+\.[0-9]+\.[0-9]+$'

@@ -83,5 +83,7 @@ valid
 runs 1 "$mmshim" sarif <mixed
 valid
 says stderr '^mmshim: left out, being no reports of mmshim in JSON: line 6, 11$'
+runs 0 "$mmshim" sarif --help
+says stdout '--source-root=DIR'
 runs 125 "$mmshim" sarif log.jsonl
 says stderr 'from stdin'

@@ -40,7 +40,7 @@ unchanged() {
 tools=()
 mkdir tools alone
 cp "$mmshim" alone # where mmshim-symbolize isn't
-alone=$PWD/alone/mmshim
+alone=$PWD/alone/mmshim own=$(dirname "$mmshim")/../mmshim-symbolize
 PATH=$PWD/tools runs 125 "$alone" symbolize <log
 says stderr 'needs llvm-symbolizer, eu-addr2line or addr2line'
 for tool in llvm-symbolizer eu-addr2line addr2line; do
@@ -55,6 +55,69 @@ for tool in llvm-symbolizer eu-addr2line addr2line; do
     rm "tools/$tool"
 done
 [ ${#tools[@]} -gt 0 ] || exit 77
+
+# ---- mmshim-symbolize, which is asked first: what it finds by itself, and where it doesn't start ----
+
+no_tools=$PWD/no-tools
+mkdir no-tools
+if [ -x "$own" ]; then
+    for log in plain.log log; do
+        PATH=$no_tools runs 0 "$mmshim" symbolize <"$log"
+        lines_are_there
+        unchanged "$log"
+    done
+    cp program whole
+    if type -P objcopy >/dev/null; then
+        mkdir .debug
+        objcopy --only-keep-debug program .debug/program.debug
+        objcopy --strip-all --add-gnu-debuglink=.debug/program.debug program
+        PATH=$no_tools runs 0 "$mmshim" symbolize <log
+        lines_are_there
+        rm -r .debug
+        PATH=$no_tools runs 0 "$mmshim" symbolize <log
+        ! grep -q "$source" stdout || fail "lines without debugging information: $(cat stdout)"
+    fi
+    # In what clang writes there is no .debug_aranges.
+    if type -P clang >/dev/null; then
+        clang -O2 -g -o program "$source"
+        runs 3 env LD_PRELOAD="$shim" ./program
+        sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' stderr >clang.log
+        PATH=$no_tools runs 0 "$mmshim" symbolize <clang.log
+        says stdout " in drop $source:$at_fault \(" " in close_handle $source:[0-9]+ \(" " in main $source:$caller \("
+    fi
+    mv whole program
+else
+    echo 'skipped: mmshim-symbolize (needs libdw)'
+fi
+printf '#!/bin/sh\nexit 127\n' >alone/mmshim-symbolize
+chmod +x alone/mmshim-symbolize
+runs 0 "$alone" symbolize <log
+lines_are_there
+PATH=$no_tools runs 125 "$alone" symbolize <log
+says stderr 'needs llvm-symbolizer'
+
+# ---- ten thousand frames are one question a module, each address in it once ----
+
+cat >alone/mmshim-symbolize <<'END'
+#!/bin/sh
+echo "$*" >>"$ASKED"
+while read -r address; do
+    echo "$address" >>"$ASKED.addresses"
+    printf '%s\nat_%s\n/file:7\n' "$address" "$address"
+done
+END
+cp program other
+awk -v folder="$PWD" 'BEGIN {
+    for (i = 0; i < 10000; i++)
+        printf "    #%d 0x7f00%05x (%s/%s+0x%x)\n", i % 20, i, folder, i % 3 ? "program" : "other", 4096 + i % 4000
+}' >many.log
+ASKED=$PWD/asked runs 0 "$alone" symbolize <many.log
+[ "$(wc -l <asked)" -eq 2 ] || fail "more than one question a module: $(head asked)"
+[[ $(wc -l <asked.addresses) -eq $(grep -o '(.*)' many.log | sort -u | wc -l) ]] ||
+    fail "$(wc -l <asked.addresses) addresses asked about"
+[ "$(grep -Ec '^    #[0-9]+ 0x7f00[0-9a-f]+ in at_(0x[0-9a-f]+) /file:7 \(/.*\+\1\)$' stdout)" -eq 10000 ] ||
+    fail "frames without their answers: $(head -n 3 stdout)"
+rm alone/mmshim-symbolize
 
 # ---- what has its lines already stays as it is ----
 
@@ -110,5 +173,12 @@ if type -P jq >/dev/null; then
 else
     echo 'skipped: JSON (needs jq)'
 fi
+# What is no line of a report, a NUL or no end of line, passes byte by byte.
+printf 'a\0b\n    #0 0x12\0\nlast' >bytes
+runs 0 "$mmshim" symbolize <bytes
+cmp bytes stdout || fail 'other bytes'
+
+runs 0 "$mmshim" symbolize --help
+says stdout '--debug-dir=DIR'
 runs 125 "$mmshim" symbolize log
 says stderr 'from stdin'
