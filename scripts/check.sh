@@ -7,7 +7,7 @@
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
 #   tidy        clang-tidy finds nothing
-#   deb         `cpack -G DEB` makes a package that lintian likes, and that installs, runs and goes away
+#   deb         `cpack -G DEB` makes packages that lintian likes, and that install, run and go away
 #   aarch64     a cross build passes its tests under qemu-user
 #   sanitize    the core's tests under sanitizers        (or: sanitize-address, sanitize-thread)
 #
@@ -194,9 +194,10 @@ check_tidy() {
         sed -E '/^[0-9]+ warnings? (generated|treated)/d'
 }
 
-# Into a root folder of its own, which afterwards must hold what it held before.
+# install_and_remove TARGET DEB... - into a root folder of its own, which afterwards must hold what it held before.
 install_and_remove() {
-    local deb=$1 target=$2 before told
+    local target=$1 before told shim
+    shift
     if [ "$(id -u)" -ne 0 ]; then
         echo "skipped: installing the package (needs root)"
         return
@@ -206,25 +207,28 @@ install_and_remove() {
     : >"$target/var/lib/dpkg/status"
     before=$(cd -- "$target" && find . -path ./var -prune -o -print)
     # libc6 is not there; nothing is to be run there either.
-    dpkg --root="$target" --force-depends -i "$deb" >/dev/null 2>&1
+    dpkg --root="$target" --force-depends -i "$@" >/dev/null 2>&1
     (cd -- "$target" && md5sum --quiet -c var/lib/dpkg/info/*.md5sums)
-    told=$(LD_LIBRARY_PATH=$(dirname -- "$(find "$target" -name libmmshim.so -type l)") \
-        LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
+    shim=$(find "$target" -name libmmshim.so -type l)
+    told=$(LD_LIBRARY_PATH=$(dirname -- "$shim") LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
     grep -q 'mmshim: double-free' <<<"$told"
-    dpkg --root="$target" -P mmshim >/dev/null 2>&1
+    told=$("$target/usr/bin/mmshim" --exitcode=0 --symbolize=0 "$work/deb/demo" malloc 2>&1 |
+        PATH=/nowhere "$target/usr/bin/mmshim" symbolize)
+    grep -q 'SUMMARY: mmshim: double-free .*/tests/demo.c:[0-9]* in ' <<<"$told"
+    dpkg --root="$target" -P mmshim mmshim-symbolize >/dev/null 2>&1
     diff <(printf '%s\n' "$before") <(cd -- "$target" && find . -path ./var -prune -o -print)
 }
 
 check_deb() {
-    local deb
+    local debs
     found dpkg-shlibdeps || { skipped "needs dpkg-dev"; return; }
     found lintian || { skipped "needs lintian"; return; }
     configured_build "$work/deb" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
     rm -f -- "$work/deb"/*.deb
     (cd -- "$work/deb" && quietly cpack.log cpack -G DEB)
-    deb=$(echo "$work/deb"/mmshim_*.deb)
-    lintian --allow-root --fail-on error,warning "$deb"
-    install_and_remove "$deb" "$work/deb/root"
+    debs=("$work/deb"/*.deb)
+    lintian --allow-root --fail-on error,warning "${debs[@]}"
+    install_and_remove "$work/deb/root" "${debs[@]}"
 }
 
 # Left out: what runs its own program again, which takes a kernel that knows the emulator, or looks at the
