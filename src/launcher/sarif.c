@@ -351,20 +351,25 @@ static json_t *rules_of_tool(void)
     return list;
 }
 
-/* Without links where it is there; else only made absolute. The working directory, NULL, is as the
- * shell knows it. */
+/* Without links where it is there; else only made absolute. */
+static char *absolute(const char *folder, const char *here)
+{
+    char *real = realpath(folder, NULL);
+    if (real != NULL)
+        return real;
+    return *folder == '/' ? launcher_text("%s", folder) : launcher_text("%s/%s", here, folder);
+}
+
+/* The working directory, NULL, is as the shell knows it. */
 static const char *root_of(const char *folder)
 {
     char *here = get_current_dir_name();
     if (here == NULL)
         launcher_die("no working directory: %s", strerror(errno));
-    char *real = folder != NULL ? realpath(folder, NULL) : launcher_text("%s", here);
-    if (real == NULL)
-        real = *folder == '/' ? launcher_text("%s", folder) : launcher_text("%s/%s", here, folder);
-    for (size_t length = strlen(real); length > 0 && real[length - 1] == '/'; length--)
-        real[length - 1] = '\0';
-    free(here);
-    return launcher_text("%s/", real);
+    char *path = folder != NULL ? absolute(folder, here) : here;
+    for (size_t length = strlen(path); length > 0 && path[length - 1] == '/'; length--)
+        path[length - 1] = '\0';
+    return launcher_text("%s/", path);
 }
 
 int launcher_sarif(char *const *arguments, const char *version)

@@ -108,6 +108,25 @@ static void remember(const struct launcher_place *place)
     told[told_count++] = *place;
 }
 
+/* What an answer adds stands before the module; a symbol tells more than a name without a line. */
+static void write_rest(const char *rest, const struct behind *behind,
+                       const struct launcher_source *source)
+{
+    if (source->file != NULL)
+        printf(" in %s %s:%lu%s\n", source->function, source->file, source->line,
+               rest + strlen(behind->symbol));
+    else if (*behind->symbol == '\0')
+        printf(" in %s%s\n", source->function, rest);
+    else
+        puts(rest);
+}
+
+static void write_start(const char *line, const struct frame *frame, unsigned long number)
+{
+    printf("%.*s%lu %.*s", (int)frame->indent, line, number, (int)(frame->rest - frame->address),
+           frame->address);
+}
+
 /* A frame gets its place as "function file:line (module...)", and one frame more for each function
  * that it is inlined in: `added` is by how many the numbers of this trace are higher. */
 static void write_frame(const char *line, const struct frame *frame, unsigned long *added)
@@ -120,21 +139,17 @@ static void write_frame(const char *line, const struct frame *frame, unsigned lo
         remember(&behind.place);
         answer = launcher_sources_find(&behind.place);
     }
-    for (size_t i = 0; i < (answer != NULL ? answer->count : 1); i++) {
-        printf("%.*s%lu %.*s", (int)frame->indent, line, frame->number + *added + i,
-               (int)(frame->rest - frame->address), frame->address);
-        const struct launcher_source *source = answer != NULL ? &answer->sources[i] : NULL;
-        if (source == NULL)
-            puts(frame->rest);
-        else if (source->file != NULL)
-            printf(" in %s %s:%lu%s\n", source->function, source->file, source->line,
-                   frame->rest + strlen(behind.symbol));
-        else if (*behind.symbol != '\0')
-            puts(frame->rest);
-        else
-            printf(" in %s%s\n", source->function, frame->rest);
+    unsigned long number = frame->number + *added;
+    if (answer == NULL) {
+        write_start(line, frame, number);
+        puts(frame->rest);
+        return;
     }
-    *added += answer != NULL ? answer->count - 1 : 0;
+    for (size_t i = 0; i < answer->count; i++) {
+        write_start(line, frame, number + i);
+        write_rest(frame->rest, &behind, &answer->sources[i]);
+    }
+    *added += answer->count - 1;
 }
 
 /* A summary has no build-id: a frame above it had. */
