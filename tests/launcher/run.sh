@@ -15,6 +15,11 @@ silent stderr
 printf 'in' | runs 0 "$mmshim" cat
 [ "$(cat stdout)" = in ] || fail 'stdin did not arrive'
 runs 17 "$mmshim" sh -c 'exit 17'
+runs 3 "$mmshim" -- "$planted" without
+runs 0 env -i "$mmshim" true # without PATH
+cp "$(type -P true)" only-here
+runs 0 env PATH=/nowhere: "$mmshim" only-here
+runs 127 env PATH=/nowhere "$mmshim" only-here
 runs 143 "$mmshim" sh -c 'kill -TERM $$'
 
 # The program is the process that was started, so that a signal to it arrives.
@@ -96,6 +101,11 @@ says stdout '^LD_PRELOAD=libm.so.6:libc.so.6$'
 
 runs 125 "$mmshim"
 says stderr 'no program'
+runs 125 "$mmshim" --check
+says stderr 'takes a program'
+mkdir empty
+cp "$mmshim" empty
+[ -e /usr/lib/libmmshim.so ] || runs 125 empty/mmshim true
 for bad in --nonsense --no-such=1 --Max-Reports=1 --snapshot -x; do
     runs 125 "$mmshim" "$bad" touch ran
     says stderr "$bad|${bad%%=*}"

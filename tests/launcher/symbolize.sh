@@ -17,7 +17,7 @@ caller=$(grep -n 'line at fault' "$source" | cut -d : -f 1)
 # The report of this very machine, but for libc's frames, once without build-ids and once with; with something else
 # before and behind.
 runs 3 env LD_PRELOAD="$shim" ./program
-sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' stderr >plain.log
+without_shim stderr | sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' >plain.log
 { echo 'Jan 02 host: {'; sed "/^    #.*program+0x/s/\$/ (BuildId: $build_id)/" plain.log; echo 'and more'; } >log
 awk -f "$here/sample.awk" log >log.jsonl
 
@@ -81,10 +81,28 @@ if [ -x "$own" ]; then
     if type -P clang >/dev/null; then
         clang -O2 -g -o program "$source"
         runs 3 env LD_PRELOAD="$shim" ./program
-        sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' stderr >clang.log
+        without_shim stderr | sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' >clang.log
         PATH=$no_tools runs 0 "$mmshim" symbolize <clang.log
         says stdout " in drop $source:$at_fault \(" " in close_handle $source:[0-9]+ \(" " in main $source:$caller \("
     fi
+    # C++ by its whole names, split debugging information, and the symbol table alone.
+    if type -P c++ nm >/dev/null; then
+        echo 'namespace ns { template <class T> __attribute__((noinline)) T twice(T x) { return x + x; } }
+            int main(int argc, char **) { return ns::twice(argc) - 2 * argc; }' >twice.cc
+        for options in -g "-g -gsplit-dwarf" -g0; do
+            # shellcheck disable=SC2086 # words
+            c++ -O1 $options -o twice twice.cc
+            printf '    #0 0x1 (%s/twice+0x%s)\n' "$PWD" "$(nm twice | sed -n 's/^0*\(.*\) [tTwW] _ZN2ns5twice.*/\1/p')" >twice.log
+            PATH=$no_tools runs 0 "$mmshim" symbolize <twice.log
+            place=" $PWD/twice.cc:[0-9]+"
+            [ "$options" != -g0 ] || place=
+            says stdout "^    #0 0x1 in int ns::twice<int>\(int\)$place \(/"
+        done
+    fi
+    runs 1 "$own" --nonsense
+    says stderr '^usage: '
+    runs 0 "$own" -a -e /nowhere 0x1 0x2
+    [ "$(tr '\n' ' ' <stdout)" = '0x1 ?? ??:0 0x2 ?? ??:0 ' ] || fail "of a file that is not there: $(cat stdout)"
     mv whole program
 else
     echo 'skipped: mmshim-symbolize (needs libdw)'
