@@ -13,6 +13,10 @@
 static struct launcher_answer *wanted;
 static size_t wanted_count;
 
+/* One for each module: frames are many, modules few. */
+static struct launcher_place *modules;
+static size_t module_count;
+
 /* --- what is wanted --- */
 
 static int compare(const void *left, const void *right)
@@ -24,10 +28,26 @@ static int compare(const void *left, const void *right)
     return order != 0 ? order : (a->offset > b->offset) - (a->offset < b->offset);
 }
 
+static const struct launcher_place *module_of(const struct launcher_place *place)
+{
+    for (size_t i = 0; i < module_count; i++) {
+        if (strcmp(modules[i].module, place->module) == 0 &&
+            strcmp(modules[i].build_id, place->build_id) == 0)
+            return &modules[i];
+    }
+    modules = launcher_grow(modules, module_count, sizeof *modules);
+    modules[module_count] = (struct launcher_place){
+        .module = launcher_text("%s", place->module),
+        .build_id = launcher_text("%s", place->build_id),
+    };
+    return &modules[module_count++];
+}
+
 void launcher_sources_want(const struct launcher_place *place)
 {
     wanted = launcher_grow(wanted, wanted_count, sizeof *wanted);
-    wanted[wanted_count++] = (struct launcher_answer){.place = *place};
+    wanted[wanted_count] = (struct launcher_answer){.place = *module_of(place)};
+    wanted[wanted_count++].place.offset = place->offset;
 }
 
 static void sort_wanted(void)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An address in a module. Texts are kept as they are given. */
+/* An address in a module. */
 struct launcher_place {
     const char *module, *build_id; /* "": the log has none */
     uint64_t offset;
@@ -30,6 +30,7 @@ struct launcher_answer {
     size_t count;
 };
 
+/* Copies what it keeps. */
 void launcher_sources_want(const struct launcher_place *place);
 
 /* Folders to look for debugging information in, NULL at the end. */

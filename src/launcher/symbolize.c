@@ -31,7 +31,7 @@ struct frame {
 /* What stands behind an address. */
 struct behind {
     struct launcher_place place;
-    char *symbol; /* "" if there is none; begins with a space */
+    char *symbol; /* "" if there is none; begins with a space; what all texts here are parts of */
     bool has_line;
 };
 
@@ -79,33 +79,42 @@ static bool ends_in_line_number(const char *text)
     return colon != NULL && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0';
 }
 
-/* Works on a copy, which the place goes on to use. */
-static bool read_behind(const char *text, struct behind *behind)
+/* Splits a text in place. */
+static bool split_behind(char *text, struct behind *behind)
 {
-    char *copy = launcher_copy(text, strlen(text));
-    behind->place.build_id = take_build_id(copy);
-    char *module = strstr(copy, " (/"), *plus = strrchr(copy, '+');
+    behind->symbol = text;
+    behind->place.build_id = take_build_id(text);
+    char *module = strstr(text, " (/"), *plus = strrchr(text, '+');
     if (module == NULL || plus == NULL || plus < module || launcher_behind(plus, "+0x") == NULL ||
         hex_digits(plus + 3) == 0 || strcmp(plus + 3 + hex_digits(plus + 3), ")") != 0)
         return false;
     behind->place.module = module + 2;
     behind->place.offset = strtoull(plus + 3, NULL, 16);
     *module = *plus = '\0';
-    behind->symbol = copy;
-    behind->has_line = ends_in_line_number(copy);
+    behind->has_line = ends_in_line_number(text);
     return true;
+}
+
+/* In a copy, which is the caller's to free, by `symbol`, when it is a place that lacks its line. */
+static bool read_behind(const char *text, struct behind *behind)
+{
+    char *copy = launcher_copy(text, strlen(text));
+    if (split_behind(copy, behind) && !behind->has_line)
+        return true;
+    free(copy);
+    return false;
 }
 
 /* --- text with answers --- */
 
-/* The places of all frames that were written. */
-static struct launcher_place *told;
+/* Those of all frames that were written. */
+static const struct launcher_answer **told;
 static size_t told_count;
 
-static void remember(const struct launcher_place *place)
+static void remember(const struct launcher_answer *answer)
 {
     told = launcher_grow(told, told_count, sizeof *told);
-    told[told_count++] = *place;
+    told[told_count++] = answer;
 }
 
 /* What an answer adds stands before the module; a symbol tells more than a name without a line. */
@@ -132,32 +141,32 @@ static void write_start(const char *line, const struct frame *frame, unsigned lo
 static void write_frame(const char *line, const struct frame *frame, unsigned long *added)
 {
     struct behind behind;
-    const struct launcher_answer *answer = NULL;
-    if (frame->number == 0)
-        *added = 0;
-    if (read_behind(frame->rest, &behind) && !behind.has_line) {
-        remember(&behind.place);
-        answer = launcher_sources_find(&behind.place);
-    }
-    unsigned long number = frame->number + *added;
+    bool lacks_line = read_behind(frame->rest, &behind);
+    const struct launcher_answer *answer = lacks_line ? launcher_sources_find(&behind.place) : NULL;
+    unsigned long number = frame->number + (frame->number > 0 ? *added : 0);
+    *added = number - frame->number;
     if (answer == NULL) {
         write_start(line, frame, number);
         puts(frame->rest);
-        return;
+    } else {
+        for (size_t i = 0; i < answer->count; i++) {
+            write_start(line, frame, number + i);
+            write_rest(frame->rest, &behind, &answer->sources[i]);
+        }
+        remember(answer);
+        *added += answer->count - 1;
     }
-    for (size_t i = 0; i < answer->count; i++) {
-        write_start(line, frame, number + i);
-        write_rest(frame->rest, &behind, &answer->sources[i]);
-    }
-    *added += answer->count - 1;
+    if (lacks_line)
+        free(behind.symbol);
 }
 
 /* A summary has no build-id: a frame above it had. */
 static const struct launcher_answer *answer_of_frame(const struct launcher_place *place)
 {
     for (size_t i = told_count; i > 0; i--) {
-        if (told[i - 1].offset == place->offset && strcmp(told[i - 1].module, place->module) == 0)
-            return launcher_sources_find(&told[i - 1]);
+        const struct launcher_place *other = &told[i - 1]->place;
+        if (other->offset == place->offset && strcmp(other->module, place->module) == 0)
+            return told[i - 1];
     }
     return NULL;
 }
@@ -172,9 +181,10 @@ static bool write_summary(const char *line)
         return false;
     const char *rest = kind + strlen(start);
     rest += strspn(rest, "abcdefghijklmnopqrstuvwxyz-");
-    if (!read_behind(rest, &behind) || behind.has_line)
+    if (!read_behind(rest, &behind))
         return false;
     const struct launcher_answer *answer = answer_of_frame(&behind.place);
+    free(behind.symbol);
     if (answer == NULL || answer->sources[0].file == NULL)
         return false;
     printf("%.*s %s:%lu in %s\n", (int)(rest - line), line, answer->sources[0].file,
@@ -301,16 +311,18 @@ static bool next_line(struct line *line, const char *end)
     return true;
 }
 
-/* Reports are kept: what is wanted refers to their texts. */
 static void want_line(const struct line *line)
 {
     struct frame frame;
     struct behind behind;
     json_t *report = read_report(line->text);
-    if (report != NULL)
+    if (report != NULL) {
         for_each_trace(report, want_trace);
-    else if (read_frame(line->text, &frame) && read_behind(frame.rest, &behind) && !behind.has_line)
+        json_decref(report);
+    } else if (read_frame(line->text, &frame) && read_behind(frame.rest, &behind)) {
         launcher_sources_want(&behind.place);
+        free(behind.symbol);
+    }
 }
 
 static void write_line(const struct line *line, unsigned long *added)
