@@ -270,10 +270,19 @@ static FILE *addresses_of(const struct launcher_answer *first, size_t count)
     return file;
 }
 
+/* `path` NULL: by the build-id. */
 static bool ask_tool(const char *path, const struct launcher_answer *first, size_t count)
 {
     struct launcher_question question;
-    const char *arguments[9] = {tool->name, "-a", "-f", "-i", "-C", "-e", path, tool->format};
+    const char *arguments[] = {tool->name,
+                               "-a",
+                               "-f",
+                               "-i",
+                               "-C",
+                               path != NULL ? "-e" : "-b",
+                               path != NULL ? path : first->place.build_id,
+                               tool->format,
+                               NULL};
     FILE *addresses = addresses_of(first, count);
     bool any = false;
     if (launcher_ask(&question, tool_path, (char *const *)arguments, NULL, fileno(addresses),
@@ -285,11 +294,29 @@ static bool ask_tool(const char *path, const struct launcher_answer *first, size
     return any;
 }
 
+/* Our own tool gets it from a server, if the user has named one. */
+static bool may_be_fetched(const struct launcher_place *place)
+{
+    const char *servers = getenv("DEBUGINFOD_URLS");
+    return tool == tools && servers != NULL && *servers != '\0' && *place->build_id != '\0';
+}
+
+static bool is_known(const struct launcher_answer *first, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (first[i].count > 0)
+            return true;
+    }
+    return false;
+}
+
 static void ask_about(const struct launcher_answer *first, size_t count, const char *const *folders)
 {
     const struct launcher_place *place = &first->place;
     char *path = file_of(place, folders);
     if (path == NULL) {
+        if (may_be_fetched(place) && ask_tool(NULL, first, count) && is_known(first, count))
+            return;
         launcher_say("%s: no such file here%s%s", place->module,
                      *place->build_id != '\0' ? " with build-id " : "", place->build_id);
         return;

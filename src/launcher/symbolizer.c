@@ -2,8 +2,9 @@
  * by elfutils' libdwfl, which also finds separate debugging information: by build-id, by
  * .gnu_debuglink, by debuginfod where its library and DEBUGINFOD_URLS are there.
  *
- *   mmshim-symbolize [-a] [-f] [-i] [-C] -e FILE [ADDRESS...]      addresses from stdin if none
+ *   mmshim-symbolize [-a] [-f] [-i] [-C] {-e FILE | -b BUILD-ID} [ADDRESS...]
  *
+ * Without addresses they come from stdin, one a line. With -b the file is one that debuginfod has.
  * It is asked as addr2line is and answers as that does with these four flags, which are taken for
  * granted: for each address a line with it, then pairs of lines, function and FILE:LINE, the
  * innermost of inlined functions first; ?? and 0 for what is not known. Addresses may come by
@@ -317,7 +318,30 @@ static void answer(const char *text)
 
 /* --- the module --- */
 
-static void open_module(const char *path)
+/* A file, or, without a path, whatever has this build-id. */
+struct wanted {
+    const char *path, *build_id;
+};
+
+static size_t bytes_of(const char *digits, unsigned char *bytes, size_t most)
+{
+    size_t count = 0;
+    while (count < most && sscanf(digits + 2 * count, "%2hhx", &bytes[count]) == 1)
+        count++;
+    return count;
+}
+
+/* Where a module lies doesn't matter, nor how long it is. */
+static Dwfl_Module *report_by_build_id(const char *digits)
+{
+    unsigned char bytes[64];
+    Dwfl_Module *reported = dwfl_report_module(dwfl, digits, 0, INT64_MAX);
+    if (reported != NULL)
+        dwfl_module_report_build_id(reported, bytes, bytes_of(digits, bytes, sizeof bytes), 0);
+    return reported;
+}
+
+static void open_module(const struct wanted *wanted)
 {
     static char *no_path;
     static const Dwfl_Callbacks callbacks = {
@@ -327,11 +351,14 @@ static void open_module(const char *path)
         .debuginfo_path = &no_path,
     };
     dwfl = dwfl_begin(&callbacks);
-    module = dwfl != NULL ? dwfl_report_offline(dwfl, path, path, -1) : NULL;
-    if (dwfl == NULL || dwfl_report_end(dwfl, NULL, NULL) != 0 || module == NULL ||
-        dwfl_module_getelf(module, &bias) == NULL) {
-        fprintf(stderr, "mmshim-symbolize: %s: %s\n", path, dwfl_errmsg(-1));
-        module = NULL;
+    if (dwfl == NULL)
+        return;
+    module = wanted->path != NULL ? dwfl_report_offline(dwfl, wanted->path, wanted->path, -1)
+                                  : report_by_build_id(wanted->build_id);
+    dwfl_report_end(dwfl, NULL, NULL);
+    if (module == NULL || dwfl_module_getelf(module, &bias) == NULL) {
+        fprintf(stderr, "mmshim-symbolize: %s: %s\n",
+                wanted->path != NULL ? wanted->path : wanted->build_id, dwfl_errmsg(-1));
         return;
     }
     read_symbols();
@@ -347,32 +374,31 @@ static void answer_stdin(void)
     free(line);
 }
 
-/* The path behind -e; NULL: there is none. Sets `rest` to the first of the addresses. */
-static const char *read_arguments(char **arguments, char ***rest)
+/* False when they are wrong. Sets `rest` to the first of the addresses. */
+static bool read_arguments(char **arguments, struct wanted *wanted, char ***rest)
 {
-    const char *path = NULL;
     for (arguments++; *arguments != NULL && **arguments == '-'; arguments++) {
         if (strcmp(*arguments, "-e") == 0 && arguments[1] != NULL)
-            path = *++arguments;
+            wanted->path = *++arguments;
+        else if (strcmp(*arguments, "-b") == 0 && arguments[1] != NULL)
+            wanted->build_id = *++arguments;
         else if (strlen(*arguments) != 2 || strchr("afiC", (*arguments)[1]) == NULL)
-            return NULL;
+            return false;
     }
     *rest = arguments;
-    return path;
+    return wanted->path != NULL || wanted->build_id != NULL;
 }
 
 int main(int count, char **arguments)
 {
     char **address;
-    const char *path = read_arguments(arguments, &address);
+    struct wanted wanted = {NULL, NULL};
     (void)count;
-    if (path == NULL) {
-        fputs("usage: mmshim-symbolize -a -f -i -C -e FILE [ADDRESS...]; addresses from stdin if "
-              "none\n",
-              stderr);
+    if (!read_arguments(arguments, &wanted, &address)) {
+        fputs("usage: mmshim-symbolize -a -f -i -C {-e FILE | -b BUILD-ID} [ADDRESS...]\n", stderr);
         return 1;
     }
-    open_module(path);
+    open_module(&wanted);
     if (*address == NULL)
         answer_stdin();
     for (; *address != NULL; address++)

@@ -99,6 +99,28 @@ if [ -x "$own" ]; then
             says stdout "^    #0 0x1 in int ns::twice<int>\(int\)$place \(/"
         done
     fi
+    # By debuginfod, of a program that was stripped, or that isn't here.
+    if type -P python3 objcopy >/dev/null && [ -e "$(dirname "$(ldd "$own" | sed -n 's/.*libdw.* => \(.*\) (.*/\1/p')")/libdebuginfod.so.1" ]; then
+        mkdir -p "served/buildid/$build_id"
+        cp whole "served/buildid/$build_id/executable"
+        objcopy --only-keep-debug whole "served/buildid/$build_id/debuginfo"
+        objcopy --strip-all whole program
+        python3 -u -m http.server --bind 127.0.0.1 --directory served 0 >server.log 2>&1 &
+        server=$!
+        trap 'kill $server; rm -rf -- "$work"' EXIT
+        until grep -q ' port [0-9]' server.log; do sleep 0.1; done
+        urls=$(sed -n 's|.*(\(http://[^ ]*\)).*|\1|p' server.log)
+        for round in 1 2; do
+            PATH=$no_tools DEBUGINFOD_URLS=$urls DEBUGINFOD_CACHE_PATH=$PWD/cache$round runs 0 "$mmshim" symbolize <log
+            lines_are_there
+            silent stderr
+            rm -f program
+        done
+        PATH=$no_tools DEBUGINFOD_URLS=$urls DEBUGINFOD_CACHE_PATH=$PWD/cache runs 0 "$mmshim" symbolize <<<"    #0 0x1 ($PWD/gone+0x1) (BuildId: 0123)"
+        says stderr "$PWD/gone: no such file here with build-id 0123\$"
+    else
+        echo 'skipped: debuginfod (needs its library, python3 and objcopy)'
+    fi
     runs 1 "$own" --nonsense
     says stderr '^usage: '
     runs 0 "$own" -a -e /nowhere 0x1 0x2
