@@ -165,10 +165,9 @@ static int command(char **arguments)
                         : launcher_sarif(arguments + 1, MM_VERSION);
 }
 
-int main(int count, char **arguments)
+static int obey(char **arguments)
 {
-    (void)count;
-    for (arguments++; *arguments != NULL; arguments++) {
+    for (; *arguments != NULL; arguments++) {
         const char *argument = *arguments;
         if (is_help(argument))
             return help();
@@ -188,4 +187,12 @@ int main(int count, char **arguments)
             return command(arguments);
     }
     launcher_die("no program (mmshim --help says more)");
+}
+
+int main(int count, char **arguments)
+{
+    int status = obey(arguments + (count > 0));
+    if (fflush(stdout) != 0 || ferror(stdout))
+        launcher_die("can't write: %s", strerror(errno));
+    return status;
 }

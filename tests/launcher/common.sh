@@ -5,7 +5,8 @@
 mmshim=$1
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-unset LD_PRELOAD "${!MM_@}"
+# Debugging information is to come from this machine.
+unset LD_PRELOAD DEBUGINFOD_URLS "${!MM_@}"
 
 fail() {
     printf 'FAILED: %s\n' "$*"

@@ -125,6 +125,7 @@ script() {
 script by_own_malloc "#!$PWD/own_malloc"
 runs_without ./by_own_malloc 'it defines malloc itself'
 # Without #!, by /bin/sh.
+# shellcheck disable=SC2016 # of sh
 script by_sh 'echo "hello $LD_PRELOAD"; exit 7; #'
 runs_with ./by_sh
 # What is no program at all runs in nothing's place.

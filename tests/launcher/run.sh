@@ -137,6 +137,9 @@ for command in '-h' '--check --help' 'symbolize --help' 'sarif --help' 'symboliz
     runs 0 "$mmshim" $command
     says stdout '^Usage: mmshim'
     silent stderr
+    # shellcheck disable=SC2016,SC2086 # of sh; two words
+    runs 125 sh -c '"$@" >/dev/full' sh "$mmshim" $command
+    says stderr "can't write: No space left on device"
 done
 runs 0 "$mmshim" --version
 says stdout '^mmshim [0-9]+\.[0-9]+\.[0-9]+$'

@@ -19,7 +19,9 @@ grep -q '(FLAGS_1).*PIE' dynamic || fail "lies at a fixed address: $(cat dynamic
 runs 0 env -i "$mmshim" --version
 runs 0 env -i "$mmshim" --check /bin/true
 says stdout 'takes effect'
+# shellcheck disable=SC2016 # of sh
 runs 0 sh -c '"$1" true <&- >&- 2>&-' sh "$mmshim"
+# shellcheck disable=SC2016
 runs 0 sh -c '"$1" --check true <&- 2>&-' sh "$mmshim"
 says stdout 'takes effect'
 # A whole old system, where there is one: LAUNCHER_ROOTS are its root folders, which take root to enter.
