@@ -7,7 +7,7 @@
 #   exports     libmmshim.so exports what it promises, libmemory_manager.a defines nothing of libc's
 #   warnings    gcc and clang build everything with -Werror      (or: warnings-gcc, warnings-clang)
 #   tidy        clang-tidy finds nothing
-#   deb         `cpack -G DEB` makes a package that lintian likes, and that installs, runs and goes away
+#   deb         `cpack -G DEB` makes packages that lintian likes, and that install, run and go away
 #   aarch64     a cross build passes its tests under qemu-user
 #   sanitize    the core's tests under sanitizers        (or: sanitize-address, sanitize-thread)
 #
@@ -61,7 +61,7 @@ check_options() {
 
 # The rooms, the highest first: a file includes files of its own room and of rooms below it, by their
 # path from src/ on. The public header is the lowest: it only declares. The launcher is a program of
-# its own, and knows the table of options and nothing else.
+# its own, and knows the tables of options and kinds and nothing else.
 rooms='preload src/entry src/view src/findings src/blocks src/forwarded src/slots src/stacks src/system include'
 
 check_layers() {
@@ -100,8 +100,10 @@ check_layers() {
                 bad(where "not a path from src/ on: " $3)
             else if (target ~ /\.c$/)
                 bad(where "includes a .c file: " $3)
-            else if (from ~ /^src\/launcher/)
-                { if (target != "src/entry/options.def" && to != from) bad(where "not the launcher\047s: " $3) }
+            else if (from == "src/launcher") {
+                if (to != from && target !~ /\.def$/)
+                    bad(where "not the launcher\047s: " $3)
+            }
             else if (!(from in rank) || !(to in rank))
                 bad(where "a room that scripts/check.sh does not know")
             else if (rank[from] > rank[to])
@@ -152,9 +154,10 @@ check_tidy() {
         sed -E '/^[0-9]+ warnings? (generated|treated)/d'
 }
 
-# Into a root folder of its own, which afterwards must hold what it held before.
+# install_and_remove TARGET DEB... - into a root folder of its own, which afterwards must hold what it held before.
 install_and_remove() {
-    local deb=$1 target=$2 before told
+    local target=$1 before told shim
+    shift
     if [ "$(id -u)" -ne 0 ]; then
         echo "skipped: installing the package (needs root)"
         return
@@ -164,25 +167,28 @@ install_and_remove() {
     : >"$target/var/lib/dpkg/status"
     before=$(cd -- "$target" && find . -path ./var -prune -o -print)
     # libc6 is not there; nothing is to be run there either.
-    dpkg --root="$target" --force-depends -i "$deb" >/dev/null 2>&1
+    dpkg --root="$target" --force-depends -i "$@" >/dev/null 2>&1
     (cd -- "$target" && md5sum --quiet -c var/lib/dpkg/info/*.md5sums)
-    told=$(LD_LIBRARY_PATH=$(dirname -- "$(find "$target" -name libmmshim.so -type l)") \
-        LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
+    shim=$(find "$target" -name libmmshim.so -type l)
+    told=$(LD_LIBRARY_PATH=$(dirname -- "$shim") LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
     grep -q 'mmshim: double-free' <<<"$told"
-    dpkg --root="$target" -P mmshim >/dev/null 2>&1
+    told=$("$target/usr/bin/mmshim" --exitcode=0 --symbolize=0 "$work/deb/demo" malloc 2>&1 |
+        PATH=/nowhere "$target/usr/bin/mmshim" symbolize)
+    grep -q 'SUMMARY: mmshim: double-free .*/tests/demo.c:[0-9]* in ' <<<"$told"
+    dpkg --root="$target" -P mmshim mmshim-symbolize >/dev/null 2>&1
     diff <(printf '%s\n' "$before") <(cd -- "$target" && find . -path ./var -prune -o -print)
 }
 
 check_deb() {
-    local deb
+    local debs
     found dpkg-shlibdeps || { skipped "needs dpkg-dev"; return; }
     found lintian || { skipped "needs lintian"; return; }
     configured_build "$work/deb" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
     rm -f -- "$work/deb"/*.deb
     (cd -- "$work/deb" && quietly cpack.log cpack -G DEB)
-    deb=$(echo "$work/deb"/mmshim_*.deb)
-    lintian --allow-root --fail-on error,warning "$deb"
-    install_and_remove "$deb" "$work/deb/root"
+    debs=("$work/deb"/*.deb)
+    lintian --allow-root --fail-on error,warning "${debs[@]}"
+    install_and_remove "$work/deb/root" "${debs[@]}"
 }
 
 # Left out: what runs its own program again, which takes a kernel that knows the emulator, or looks at the

@@ -122,6 +122,26 @@ need_build_tools() {
         die "can't build without: ${missing[*]}"
 }
 
+# can_include HEADER - does the compiler find it?
+can_include() {
+    echo "#include <$1>" | "${CC:-cc}" -E -x c - >/dev/null 2>&1
+}
+
+# want_libraries - those of the launcher, which is left out where they are missing.
+want_libraries() {
+    local missing=()
+    can_include jansson.h || missing+=(libjansson-dev)
+    can_include elfutils/libdwfl.h || missing+=(libdw-dev)
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if ! can_install "${missing[@]}"; then
+        say "going on without: no command mmshim, or none that finds names by itself"
+        return 0
+    fi
+    install_what_there_is "${missing[@]}"
+    # A build that is set up already has not found them.
+    [ ! -e "$build/CMakeCache.txt" ] || quietly "$build/build.log" cmake "$build"
+}
+
 # configured_build DIR CONFIGURE_ARGUMENTS... -- TARGET... - configures DIR the first time, then
 # builds the targets, under a lock, since a pipe may well hold two run.sh. Shows only errors.
 configured_build() {

@@ -15,7 +15,8 @@ case ${1-} in
 esac
 
 need_build_tools
-build_targets mmshim demo
+want_libraries
+build_targets mmshim demo launcher
 
 shim=$build/libmmshim.so
 case $shim in

@@ -1,10 +1,11 @@
-/* symbolize.c - runs a tool for each module of a report, and reads what it writes.
- *
- * A room is its holder's alone; all else is set once at the start, but for the flag that no tool is
- * run any more. */
+/* symbolize.c - runs a tool for each module of a report, reads what it writes, and fills the frames
+ * in. Which tool is found once, at the start, and changes at most once: to the second choice when
+ * the first does not start. All else lies in a room, which is its holder's alone, but for the flag
+ * that no tool is run any more. */
 #include "findings/symbolize.h"
 
-#include "system/bitmap.h"
+#include "stacks/module.h"
+#include "system/macros.h"
 #include <stdatomic.h>
 #include <string.h>
 
@@ -12,21 +13,27 @@
 #define ROOMS        4u
 #define ROOM_WAIT_MS 30000u /* when very many wait; one that hangs makes all go on */
 
-/* Names as in execve(): what makes the first one write as the others do is an argument more. */
-static const struct tool {
+/* Names as in execve(): what makes one write as the others do is an argument more. */
+struct tool {
     const char *name, *format;
-} tools[] = {
+};
+static const struct tool own = {"mmshim-symbolize", NULL};
+static const struct tool others[] = {
     {"llvm-symbolizer", "--output-style=GNU"}, {"eu-addr2line", NULL}, {"addr2line", NULL}};
 
-static const struct tool *tool; /* NULL: there is none */
-static char tool_path[512];
+/* The first is asked; the second takes its place. NULL: there is none. */
+static struct choice {
+    const struct tool *tool;
+    char path[512];
+} choices[2];
+static _Atomic unsigned chosen;
 static _Atomic bool given_up;
 static struct mm_symbolize_room rooms[ROOMS] MM_SELDOM;
 
 struct mm_symbolize_room *mm_symbolize_take(void)
 {
     uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
-    for (unsigned round = 0; tool != NULL; mm_os_wait(round++)) {
+    for (unsigned round = 0; choices[0].tool != NULL; mm_os_wait(round++)) {
         if (atomic_load_explicit(&given_up, memory_order_relaxed))
             break;
         for (unsigned i = 0; i < ROOMS; i++) {
@@ -53,35 +60,48 @@ void mm_symbolize_renew(void)
 /* --- finding a tool --- */
 
 /* A folder that is relative depends on where the program is by then. */
-static bool find_in_folder(const char *folder, size_t length, const char *name)
+static bool find_in_folder(const char *folder, size_t length, const struct tool *tool,
+                           struct choice *choice)
 {
     struct mm_out out;
-    mm_out_start(&out, tool_path, sizeof tool_path);
+    mm_out_start(&out, choice->path, sizeof choice->path);
     for (size_t i = 0; i < length; i++)
         mm_out_format(&out, "%c", folder[i]);
-    mm_out_format(&out, "/%s", name);
-    return folder[0] == '/' && mm_out_room(&out) > 0 && mm_os_may_execute(tool_path);
+    mm_out_format(&out, "/%s", tool->name);
+    bool found = folder[0] == '/' && mm_out_room(&out) > 0 && mm_os_may_execute(choice->path);
+    choice->tool = found ? tool : NULL;
+    return found;
 }
 
-static bool find_tool(const char *search_path, const char *name)
+static bool find_tool(const char *search_path, const struct tool *tool, struct choice *choice)
 {
     while (*search_path != '\0') {
         size_t length = strcspn(search_path, ":");
-        if (find_in_folder(search_path, length, name))
+        if (find_in_folder(search_path, length, tool, choice))
             return true;
         search_path += length + (search_path[length] == ':');
     }
     return false;
 }
 
+/* Beside this library, or where it is installed; never in PATH. */
+static bool find_own(struct choice *choice)
+{
+    struct mm_place place;
+    mm_module_place((const void *)mm_symbolize_start, NULL, &place);
+    const char *slash = place.module != NULL ? strrchr(place.module, '/') : NULL;
+    return (slash != NULL &&
+            find_in_folder(place.module, (size_t)(slash - place.module), &own, choice)) ||
+           find_in_folder(MM_SYMBOLIZE_FOLDER, strlen(MM_SYMBOLIZE_FOLDER), &own, choice);
+}
+
 bool mm_symbolize_start(const char *search_path)
 {
-    tool = NULL;
-    for (size_t i = 0; i < sizeof tools / sizeof tools[0] && tool == NULL; i++) {
-        if (find_tool(search_path != NULL ? search_path : DEFAULT_PATH, tools[i].name))
-            tool = &tools[i];
-    }
-    return tool != NULL;
+    struct choice *choice = &choices[find_own(&choices[0])];
+    bool found = false;
+    for (size_t i = 0; i < sizeof others / sizeof others[0] && !found; i++)
+        found = find_tool(search_path != NULL ? search_path : DEFAULT_PATH, &others[i], choice);
+    return choices[0].tool != NULL;
 }
 
 /* --- what a tool writes: for each address a line with it, then pairs of lines, function and place,
@@ -200,7 +220,8 @@ static unsigned list_addresses(const struct mm_trace *const *traces, const char 
     return count;
 }
 
-static void set_arguments(struct mm_symbolize_room *room, const char *module, unsigned addresses)
+static void set_arguments(struct mm_symbolize_room *room, const struct tool *tool,
+                          const char *module, unsigned addresses)
 {
     const char **next = room->arguments;
     *next++ = tool->name;
@@ -215,27 +236,48 @@ static void set_arguments(struct mm_symbolize_room *room, const char *module, un
     *next = NULL;
 }
 
-/* Without room for more, frames stay as they are. */
-static bool ask(const struct mm_trace *const *traces, const char *module, uint64_t give_up,
-                struct mm_symbolize_room *room)
+static bool run(const struct choice *choice, const char *module, unsigned addresses,
+                uint64_t give_up, struct mm_symbolize_room *room, size_t *length)
 {
     static const char *const environment[] = {"PATH=" DEFAULT_PATH, "LC_ALL=C", NULL};
-    size_t length, left = sizeof room->text - room->text_length;
-    if (left <= 1)
-        return true;
-    set_arguments(room, module, list_addresses(traces, module, room));
-    char *text = room->text + room->text_length;
+    set_arguments(room, choice->tool, module, addresses);
     struct mm_os_command command = {
-        .path = tool_path,
+        .path = choice->path,
         .arguments = room->arguments,
         .environment = environment,
         .stack = room->stack,
         .stack_size = sizeof room->stack,
-        .output = text,
-        .output_size = left - 1,
+        .output = room->text + room->text_length,
+        .output_size = sizeof room->text - room->text_length - 1,
         .give_up = give_up,
     };
-    if (!mm_os_run(&command, &length))
+    return mm_os_run(&command, length);
+}
+
+/* Our own tool repeats each address, whatever it knows: where it does not, its libraries are
+ * missing. */
+static bool run_what_starts(const char *module, unsigned addresses, uint64_t give_up,
+                            struct mm_symbolize_room *room, size_t *length)
+{
+    const struct choice *choice = &choices[atomic_load_explicit(&chosen, memory_order_relaxed)];
+    bool done = run(choice, module, addresses, give_up, room, length);
+    if ((done && *length > 0) || choice->tool != &own)
+        return done;
+    if (choices[1].tool == NULL)
+        return false;
+    atomic_store_explicit(&chosen, 1, memory_order_relaxed);
+    return run(&choices[1], module, addresses, give_up, room, length);
+}
+
+/* Without room for more, frames stay as they are. */
+static bool ask(const struct mm_trace *const *traces, const char *module, uint64_t give_up,
+                struct mm_symbolize_room *room)
+{
+    size_t length;
+    if (sizeof room->text - room->text_length <= 1)
+        return true;
+    char *text = room->text + room->text_length;
+    if (!run_what_starts(module, list_addresses(traces, module, room), give_up, room, &length))
         return false;
     text[length] = '\0';
     room->text_length += length + 1;

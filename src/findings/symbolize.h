@@ -1,4 +1,5 @@
-/* symbolize.h - function, file and line of frames, from llvm-symbolizer, eu-addr2line or addr2line.
+/* symbolize.h - function, file and line of frames, from mmshim-symbolize, which lies beside the
+ * shim or where it is installed, or llvm-symbolizer, eu-addr2line or addr2line, which PATH has.
  *
  * A tool is run once for each module of a report, with an environment of its own, and at most
  * MM_SYMBOLIZE_MS for all of them. Nothing here allocates, takes a lock, runs a fork handler or
@@ -43,7 +44,8 @@ void mm_symbolize_end(struct mm_symbolize_room *room);
 /* In a fork()'s child. */
 void mm_symbolize_renew(void);
 
-/* Looks for the tools in the folders of a PATH; false when there is none. */
+/* Looks for the tools, those that are not ours in the folders of a PATH; false when there is none.
+ */
 bool mm_symbolize_start(const char *search_path);
 
 /* Adds what is found to the frames, and frames of inlined functions. False, once, when the

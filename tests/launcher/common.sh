@@ -5,7 +5,8 @@
 mmshim=$1
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-unset LD_PRELOAD "${!MM_@}"
+# Debugging information is to come from this machine.
+unset LD_PRELOAD DEBUGINFOD_URLS "${!MM_@}"
 
 fail() {
     printf 'FAILED: %s\n' "$*"
@@ -40,4 +41,19 @@ says() {
 # silent stdout|stderr
 silent() {
     [ ! -s "$work/$1" ] || fail "unexpected on $1: $(cat "$work/$1")"
+}
+
+# without_shim FILE - a report without the frames of the shim, which are there where it is built without optimisation.
+without_shim() {
+    awk '
+        /^    #0 / { dropped = 0 }
+        /^    #.*libmmshim\.so\+/ { dropped++; next }
+        match($0, /^    #[0-9]+/) {
+            place = substr($0, RLENGTH + 1)
+            $0 = "    #" substr($0, 6, RLENGTH - 5) - dropped place
+            if (kept == "" && match(place, /( in [^ ]*)? \(.*\+0x[0-9a-f]+\)/))
+                kept = substr(place, RSTART, RLENGTH)
+        }
+        /^SUMMARY: / && /libmmshim\.so\+/ { sub(/-free .*/, "-free" kept) }
+        { print }' "$1"
 }

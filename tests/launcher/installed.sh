@@ -3,7 +3,7 @@
 set -euo pipefail
 prefix=$(mktemp -d)
 trap 'rm -rf -- "$prefix"' EXIT
-unset LD_PRELOAD DESTDIR "${!MM_@}"
+unset LD_PRELOAD DESTDIR DEBUGINFOD_URLS "${!MM_@}"
 
 "$1" --install "$2" --prefix "$prefix" >"$prefix/log"
 status=0

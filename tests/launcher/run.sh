@@ -15,6 +15,11 @@ silent stderr
 printf 'in' | runs 0 "$mmshim" cat
 [ "$(cat stdout)" = in ] || fail 'stdin did not arrive'
 runs 17 "$mmshim" sh -c 'exit 17'
+runs 3 "$mmshim" -- "$planted" without
+runs 0 env -i "$mmshim" true # without PATH
+cp "$(type -P true)" only-here
+runs 0 env PATH=/nowhere: "$mmshim" only-here
+runs 127 env PATH=/nowhere "$mmshim" only-here
 runs 143 "$mmshim" sh -c 'kill -TERM $$'
 
 # The program is the process that was started, so that a signal to it arrives.
@@ -60,6 +65,22 @@ mkdir 'a space'
 cp "$mmshim" "$shim" 'a space'
 runs 125 'a space/mmshim' true
 says stderr "can't hold a path with a space"
+# By a link without one, it can.
+mkdir plain
+cp "$mmshim" plain
+ln -s "$PWD/a space/libmmshim.so" plain
+runs 0 plain/mmshim env
+says stdout "^LD_PRELOAD=$PWD/plain/libmmshim.so\$"
+# shellcheck disable=SC2016 # of the dynamic linker
+for folder in 'co:lon' '$ORIGIN'; do
+    mkdir "$folder"
+    cp "$mmshim" "$shim" "$folder"
+    runs 125 "$folder/mmshim" true
+    says stderr "can't hold a path"
+done
+# What is preloaded besides keeps its order.
+runs 0 env LD_PRELOAD="libm.so.6 libc.so.6:libpthread.so.0" "$mmshim" env
+says stdout "^LD_PRELOAD=$shim:libm.so.6 libc.so.6:libpthread.so.0\$"
 
 # ---- children ----
 
@@ -80,6 +101,11 @@ says stdout '^LD_PRELOAD=libm.so.6:libc.so.6$'
 
 runs 125 "$mmshim"
 says stderr 'no program'
+runs 125 "$mmshim" --check
+says stderr 'takes a program'
+mkdir empty
+cp "$mmshim" empty
+[ -e /usr/lib/libmmshim.so ] || runs 125 empty/mmshim true
 for bad in --nonsense --no-such=1 --Max-Reports=1 --snapshot -x; do
     runs 125 "$mmshim" "$bad" touch ran
     says stderr "$bad|${bad%%=*}"
@@ -106,5 +132,14 @@ while read -r name; do
     says stdout "^  ${flag//_/-}="
 done < <(sed -n 's/^OPTION(\([A-Z_]*\),.*/\1/p' "$table")
 says stdout '--no-children' '--check' 'symbolize' 'sarif'
+for command in '-h' '--check --help' 'symbolize --help' 'sarif --help' 'symbolize -h' 'sarif -h'; do
+    # shellcheck disable=SC2086 # two words
+    runs 0 "$mmshim" $command
+    says stdout '^Usage: mmshim'
+    silent stderr
+    # shellcheck disable=SC2016,SC2086 # of sh; two words
+    runs 125 sh -c '"$@" >/dev/full' sh "$mmshim" $command
+    says stderr "can't write: No space left on device"
+done
 runs 0 "$mmshim" --version
 says stdout '^mmshim [0-9]+\.[0-9]+\.[0-9]+$'

@@ -7,7 +7,7 @@ here=$(realpath -- "$(dirname -- "$0")") planted=$2 shim=$3
 needs jq
 cd "$work"
 runs 3 env LD_PRELOAD="$shim" "$planted"
-awk -f "$here/sample.awk" stderr >bare.jsonl
+without_shim stderr | awk -f "$here/sample.awk" >bare.jsonl
 runs 0 "$mmshim" symbolize <bare.jsonl
 cp stdout log.jsonl
 
@@ -68,6 +68,15 @@ result ".ruleId == \"double-free\" and .occurrenceCount == 2
 runs 0 "$mmshim" sarif --source-root="/some where" <log.jsonl
 valid
 result ".locations[0].physicalLocation.artifactLocation == {uri: \"file://$here/planted.c\"}"
+# A root that is not there, told from here; and the whole machine.
+mkdir a-root
+runs 0 "$mmshim" sarif --source-root=a-root/none/ <log.jsonl
+valid
+jq -e --arg uri "file://$PWD/a-root/none/" '.runs[0].originalUriBaseIds."%SRCROOT%".uri == $uri' stdout >/dev/null ||
+    fail "another root: $(cat stdout)"
+runs 0 "$mmshim" sarif --source-root=/ <log.jsonl
+valid
+result ".locations[0].physicalLocation.artifactLocation.uri == \"${here#/}/planted.c\""
 # Without lines there is still the module.
 runs 0 "$mmshim" sarif <bare.jsonl
 valid
@@ -83,5 +92,7 @@ valid
 runs 1 "$mmshim" sarif <mixed
 valid
 says stderr '^mmshim: left out, being no reports of mmshim in JSON: line 6, 11$'
+runs 0 "$mmshim" sarif --help
+says stdout '--source-root=DIR'
 runs 125 "$mmshim" sarif log.jsonl
 says stderr 'from stdin'

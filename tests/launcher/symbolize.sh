@@ -17,7 +17,7 @@ caller=$(grep -n 'line at fault' "$source" | cut -d : -f 1)
 # The report of this very machine, but for libc's frames, once without build-ids and once with; with something else
 # before and behind.
 runs 3 env LD_PRELOAD="$shim" ./program
-sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' stderr >plain.log
+without_shim stderr | sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' >plain.log
 { echo 'Jan 02 host: {'; sed "/^    #.*program+0x/s/\$/ (BuildId: $build_id)/" plain.log; echo 'and more'; } >log
 awk -f "$here/sample.awk" log >log.jsonl
 
@@ -38,24 +38,126 @@ unchanged() {
 # ---- each tool by itself ----
 
 tools=()
-mkdir tools
-for tool in bash dirname readlink mktemp cat rm awk sort cut grep jq od head tail find env; do
-    ln -s "$(type -P "$tool")" "tools/$tool" 2>/dev/null || true
-done
-runs 125 env PATH="$PWD/tools" bash "$mmshim" symbolize <log
+mkdir tools alone
+cp "$mmshim" alone # where mmshim-symbolize isn't
+alone=$PWD/alone/mmshim own=$(dirname "$mmshim")/../mmshim-symbolize
+PATH=$PWD/tools runs 125 "$alone" symbolize <log
 says stderr 'needs llvm-symbolizer, eu-addr2line or addr2line'
 for tool in llvm-symbolizer eu-addr2line addr2line; do
     type -P "$tool" >/dev/null || { echo "skipped: no $tool here"; continue; }
     tools+=("$tool")
     ln -s "$(type -P "$tool")" "tools/$tool"
     for log in plain.log log; do
-        PATH=$PWD/tools runs 0 bash "$mmshim" symbolize <"$log"
+        PATH=$PWD/tools runs 0 "$alone" symbolize <"$log"
         lines_are_there
         unchanged "$log"
     done
     rm "tools/$tool"
 done
 [ ${#tools[@]} -gt 0 ] || exit 77
+
+# ---- mmshim-symbolize, which is asked first: what it finds by itself, and where it doesn't start ----
+
+no_tools=$PWD/no-tools
+mkdir no-tools
+if [ -x "$own" ]; then
+    for log in plain.log log; do
+        PATH=$no_tools runs 0 "$mmshim" symbolize <"$log"
+        lines_are_there
+        unchanged "$log"
+    done
+    cp program whole
+    if type -P objcopy >/dev/null; then
+        mkdir .debug
+        objcopy --only-keep-debug program .debug/program.debug
+        objcopy --strip-all --add-gnu-debuglink=.debug/program.debug program
+        PATH=$no_tools runs 0 "$mmshim" symbolize <log
+        lines_are_there
+        rm -r .debug
+        PATH=$no_tools runs 0 "$mmshim" symbolize <log
+        ! grep -q "$source" stdout || fail "lines without debugging information: $(cat stdout)"
+    fi
+    # In what clang writes there is no .debug_aranges.
+    if type -P clang >/dev/null; then
+        clang -O2 -g -o program "$source"
+        runs 3 env LD_PRELOAD="$shim" ./program
+        without_shim stderr | sed '/libc\.so/d; s/ (BuildId: [0-9a-f]*)$//' >clang.log
+        PATH=$no_tools runs 0 "$mmshim" symbolize <clang.log
+        says stdout " in drop $source:$at_fault \(" " in close_handle $source:[0-9]+ \(" " in main $source:$caller \("
+    fi
+    # C++ by its whole names, split debugging information, and the symbol table alone.
+    if type -P c++ nm >/dev/null; then
+        echo 'namespace ns { template <class T> __attribute__((noinline)) T twice(T x) { return x + x; } }
+            int main(int argc, char **) { return ns::twice(argc) - 2 * argc; }' >twice.cc
+        for options in -g "-g -gsplit-dwarf" -g0; do
+            # shellcheck disable=SC2086 # words
+            c++ -O1 $options -o twice twice.cc
+            printf '    #0 0x1 (%s/twice+0x%s)\n' "$PWD" "$(nm twice | sed -n 's/^0*\(.*\) [tTwW] _ZN2ns5twice.*/\1/p')" >twice.log
+            PATH=$no_tools runs 0 "$mmshim" symbolize <twice.log
+            place=" $PWD/twice.cc:[0-9]+"
+            [ "$options" != -g0 ] || place=
+            says stdout "^    #0 0x1 in int ns::twice<int>\(int\)$place \(/"
+        done
+    fi
+    # By debuginfod, of a program that was stripped, or that isn't here.
+    if type -P python3 objcopy >/dev/null && [ -e "$(dirname "$(ldd "$own" | sed -n 's/.*libdw.* => \(.*\) (.*/\1/p')")/libdebuginfod.so.1" ]; then
+        mkdir -p "served/buildid/$build_id"
+        cp whole "served/buildid/$build_id/executable"
+        objcopy --only-keep-debug whole "served/buildid/$build_id/debuginfo"
+        objcopy --strip-all whole program
+        python3 -u -m http.server --bind 127.0.0.1 --directory served 0 >server.log 2>&1 &
+        server=$!
+        trap 'kill $server; rm -rf -- "$work"' EXIT
+        until grep -q ' port [0-9]' server.log; do sleep 0.1; done
+        urls=$(sed -n 's|.*(\(http://[^ ]*\)).*|\1|p' server.log)
+        for round in 1 2; do
+            PATH=$no_tools DEBUGINFOD_URLS=$urls DEBUGINFOD_CACHE_PATH=$PWD/cache$round runs 0 "$mmshim" symbolize <log
+            lines_are_there
+            silent stderr
+            rm -f program
+        done
+        PATH=$no_tools DEBUGINFOD_URLS=$urls DEBUGINFOD_CACHE_PATH=$PWD/cache runs 0 "$mmshim" symbolize <<<"    #0 0x1 ($PWD/gone+0x1) (BuildId: 0123)"
+        says stderr "$PWD/gone: no such file here with build-id 0123\$"
+    else
+        echo 'skipped: debuginfod (needs its library, python3 and objcopy)'
+    fi
+    runs 1 "$own" --nonsense
+    says stderr '^usage: '
+    runs 0 "$own" -a -e /nowhere 0x1 0x2
+    [ "$(tr '\n' ' ' <stdout)" = '0x1 ?? ??:0 0x2 ?? ??:0 ' ] || fail "of a file that is not there: $(cat stdout)"
+    mv whole program
+else
+    echo 'skipped: mmshim-symbolize (needs libdw)'
+fi
+printf '#!/bin/sh\nexit 127\n' >alone/mmshim-symbolize
+chmod +x alone/mmshim-symbolize
+runs 0 "$alone" symbolize <log
+lines_are_there
+PATH=$no_tools runs 125 "$alone" symbolize <log
+says stderr 'needs llvm-symbolizer'
+
+# ---- ten thousand frames are one question a module, each address in it once ----
+
+cat >alone/mmshim-symbolize <<'END'
+#!/bin/sh
+echo "$*" >>"$ASKED"
+while read -r address; do
+    echo "$address" >>"$ASKED.addresses"
+    printf '%s\nat_%s\n/file:7\n' "$address" "$address"
+done
+END
+cp program other
+awk -v folder="$PWD" 'BEGIN {
+    for (i = 0; i < 10000; i++)
+        printf "    #%d 0x7f00%05x (%s/%s+0x%x)\n", i % 20, i, folder, i % 3 ? "program" : "other", 4096 + i % 4000
+}' >many.log
+ASKED=$PWD/asked runs 0 "$alone" symbolize <many.log
+[ "$(wc -l <asked)" -eq 2 ] || fail "more than one question a module: $(head asked)"
+[[ $(wc -l <asked.addresses) -eq $(grep -o '(.*)' many.log | sort -u | wc -l) ]] ||
+    fail "$(wc -l <asked.addresses) addresses asked about"
+[ "$(grep -Ec '^    #[0-9]+ 0x7f00[0-9a-f]+ in at_(0x[0-9a-f]+) /file:7 \(/.*\+\1\)$' stdout)" -eq 10000 ] ||
+    fail "frames without their answers: $(head -n 3 stdout)"
+rm alone/mmshim-symbolize
 
 # ---- what has its lines already stays as it is ----
 
@@ -108,12 +210,15 @@ if type -P jq >/dev/null; then
     lines_are_there
     [ "$(jq -R -s '[split("\n")[] | fromjson? | objects | select(.frames[0].line)] | length' stdout)" -eq 2 ] ||
         fail "text and JSON together: $(cat stdout)"
-    ln -s "$(type -P "${tools[0]}")" "tools/${tools[0]}"
-    rm tools/jq
-    PATH=$PWD/tools runs 125 bash "$mmshim" symbolize <log.jsonl
-    says stderr 'symbolize needs jq'
 else
     echo 'skipped: JSON (needs jq)'
 fi
+# What is no line of a report, a NUL or no end of line, passes byte by byte.
+printf 'a\0b\n    #0 0x12\0\nlast' >bytes
+runs 0 "$mmshim" symbolize <bytes
+cmp bytes stdout || fail 'other bytes'
+
+runs 0 "$mmshim" symbolize --help
+says stdout '--debug-dir=DIR'
 runs 125 "$mmshim" symbolize log
 says stderr 'from stdin'

@@ -1,24 +1,22 @@
 #!/usr/bin/env bash
 # verdicts.sh LAUNCHER - what --check says of programs that are made for it, with what is on the machine and with
-# nothing but bash and coreutils.
+# no other program to help.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 cd "$work"
 CC=${CC:-cc}
 
-# verdict STATUS PROGRAM PATTERN... - twice: as it is, and where there is little more than bash.
+# verdict STATUS PROGRAM PATTERN... - twice: as it is, and where there is nothing but bash, for scripts.
 mkdir poor
-for tool in bash od head tail tr wc stat id readlink dirname; do
-    ln -s "$(type -P "$tool")" "poor/$tool"
-done
+ln -s "$(type -P bash)" poor/bash
 verdict() {
     local status=$1 program=$2
     shift 2
     runs "$status" "$mmshim" --check "$program"
     says stdout "$@"
     silent stderr
-    PATH=$PWD/poor runs "$status" "$PWD/poor/bash" "$mmshim" --check "$program"
+    PATH=$PWD/poor runs "$status" "$mmshim" --check "$program"
     says stdout "$@"
     silent stderr
 }
@@ -32,6 +30,9 @@ built() {
 main='int main(void) { return 0; }'
 own='#include <stddef.h>
 void *malloc(size_t size) { (void)size; return NULL; }'
+
+{ printf '\0' && head -c 1000 /dev/urandom; } >noise
+chmod +x noise
 
 # ---- takes effect ----
 
@@ -71,11 +72,17 @@ done
 
 if built static -static <<<"$main"; then
     verdict 1 ./static 'no effect: statically linked'
+    # What an AppImage starts may well be another thing.
+    cp static appimage
+    printf 'AI\2' | dd of=appimage bs=1 seek=8 conv=notrunc status=none
+    verdict 2 ./appimage "can't tell: an AppImage"
 else
     echo 'skipped: no static libc here'
 fi
 built musl -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1 <<<"$main"
 verdict 1 ./musl 'no effect: its libc is musl'
+built uclibc -Wl,--dynamic-linker=/lib/ld-uClibc.so.0 <<<"$main"
+verdict 1 ./uclibc 'no effect: its libc is uClibc'
 built android -Wl,--dynamic-linker=/system/bin/linker64 <<<"$main"
 verdict 1 ./android "no effect: its libc is Android's"
 built absent -Wl,--dynamic-linker=/nowhere/ld-linux-x86-64.so.2 <<<"$main"
@@ -86,6 +93,28 @@ built libgone.so -shared -fPIC <<<'void gone(void) {}'
 built incomplete -L. -Wl,--no-as-needed -lgone <<<"$main"
 rm libgone.so
 verdict 2 ./incomplete "can't tell: .*libgone.so"
+
+# ---- the dynamic linker, run by name ----
+
+linker=$(readelf -lW plain 2>/dev/null | sed -n 's/.*program interpreter: \(.*\)\]/\1/p') || true
+if [ -n "$linker" ]; then
+    verdict 0 "$linker" 'takes effect' 'what it is to run is judged when it is named'
+    check_linker() {
+        local status=$1 pattern=$2
+        shift 2
+        runs "$status" "$mmshim" --check "$linker" "$@"
+        says stdout "^$linker: $pattern"
+    }
+    check_linker 0 'the shim takes effect$' ./plain an argument
+    check_linker 0 'the shim takes effect$' --inhibit-cache --argv0 x plain
+    check_linker 1 'the shim has no effect: it defines malloc itself' --library-path /nowhere ./own_malloc
+    check_linker 1 'the shim has no effect: ./nothing is not there' ./nothing
+    check_linker 2 "can't tell: ./noise is neither an ELF file nor a script" ./noise
+    cp "$linker" ld-renamed
+    verdict 0 ./ld-renamed 'takes effect'
+fi
+built ld-musl-x86_64.so.1 -shared -fPIC <<<'void nothing(void) {}'
+verdict 1 ./ld-musl-x86_64.so.1 'no effect: its libc is musl'
 
 # ---- another architecture: the field at 18 of the ELF header, and its class at 4 ----
 
@@ -159,6 +188,4 @@ for size in 4 16 52 63 64 100 500 1000; do
     chmod +x "cut$size"
     verdict 2 "./cut$size" "can't tell: .* is neither an ELF file nor a script"
 done
-{ printf '\0' && head -c 1000 /dev/urandom; } >noise
-chmod +x noise
 verdict 2 ./noise "can't tell: ./noise is neither an ELF file nor a script"

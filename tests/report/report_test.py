@@ -30,7 +30,10 @@ class Run:
     def __init__(self, program, *arguments, status=0, **options):
         environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": args.shim, "LIBRARY": args.library}
         environment.update({"MM_" + name: str(value) for name, value in options.items()})
-        environment["PATH"] = environment.pop("MM_PATH", environment["PATH"])
+        if "MM_PATH" in environment:  # for the tools there, by a shim that has no mmshim-symbolize beside it
+            environment["PATH"] = environment.pop("MM_PATH")
+            environment["LD_PRELOAD"] = options.get("SHIM", shim_beside())
+            environment.pop("MM_SHIM", None)
         done = subprocess.run([program, *arguments], env=environment, cwd=here.name, timeout=100,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
         self.err = done.stderr.decode("utf-8", "surrogateescape")
@@ -42,6 +45,13 @@ class Run:
 
 def cases(name, **options):
     return Run(args.cases, name, **options)
+
+
+def shim_beside(script=None):
+    """A path of the shim, with nothing or a mmshim-symbolize beside it."""
+    folder = folder_with(*["mmshim-symbolize"] if script else [], script=script)
+    os.symlink(args.shim, os.path.join(folder, "libmmshim.so"))
+    return os.path.join(folder, "libmmshim.so")
 
 
 def path(name):
@@ -515,8 +525,11 @@ def tools():
     if not there:
         print("skipped: needs one of", *TOOLS)
         sys.exit(SKIPPED)
-    for tool in there:
-        run = cases("inlined", SYMBOLIZE=1, PATH=folder_with(tool))
+    ways = [{"PATH": folder_with(tool)} for tool in there]
+    if os.path.exists(os.path.join(os.path.dirname(args.shim), "mmshim-symbolize")):
+        ways.append({"PATH": folder_with(), "SHIM": args.shim})
+    for way in ways:
+        run = cases("inlined", SYMBOLIZE=1, **way)
         [report], _ = split_reports(run.err)
         source = re.escape(os.path.join(HERE, "cases.c"))
         for i, (function, mark) in enumerate((("release_inlined", "INLINED"),
@@ -531,6 +544,22 @@ def tools():
     cases("without-standard-files", SYMBOLIZE=1, PATH=folder_with(there[0]), LOG=path("log"))
     reports, _ = split_reports(read("log"))
     assert len(reports) == 2 and all(" in release /" in report[1] for report in reports), reports
+
+
+def own_tool():
+    """The one beside the shim comes first, and where it doesn't start, PATH's."""
+    answer = "for a; do case $a in 0x*) echo $a; echo found; echo /%s:7;; esac; done\n"
+    other = folder_with("addr2line", script="#!/bin/sh\n" + answer % "other")
+    for script, file in (("#!/bin/sh\n" + answer % "own", "own"), ("#!/bin/sh\nexit 127\n", "other"),
+                         ("#!/nowhere/interpreter\n", "other")):
+        run = cases("kinds", SYMBOLIZE=1, PATH=other, SHIM=shim_beside(script))
+        reports, _ = split_reports(run.err)
+        assert len(reports) == 4, run.err
+        for report in reports:
+            assert f" in found /{file}:7 (" in report[1], report
+    run = cases("kinds", SYMBOLIZE=1, PATH=folder_with(), SHIM=shim_beside("#!/bin/sh\nexit 127\n"))
+    _, notes = split_reports(run.err)
+    assert "the tool could not be run" in notes[0], run.err
 
 
 def no_tool():
