@@ -27,8 +27,8 @@ void *operator new(size_t size)
 
     if (block == nullptr)
         throw std::bad_alloc();
-    live++;
-    allocated++;
+    live = live + 1;
+    allocated = allocated + 1;
     return hide(block + Header); // a compiler that sees both takes the delete for a wrong one
 }
 
@@ -41,7 +41,7 @@ void operator delete(void *block) noexcept
 {
     if (block == nullptr)
         return;
-    live--;
+    live = live - 1;
     free(static_cast<char *>(hide(block)) - Header);
 }
 

@@ -40,7 +40,7 @@ template <typename T> T *hide(T *block)
 extern "C" __attribute__((visibility("default"))) void *malloc(size_t size)
 {
     char *block = pool + used;
-    used += (size + 15) & ~size_t{15};
+    used = used + ((size + 15) & ~size_t{15});
     CHECK(used <= sizeof pool);
     return block;
 }
@@ -48,7 +48,7 @@ extern "C" __attribute__((visibility("default"))) void *malloc(size_t size)
 extern "C" __attribute__((visibility("default"))) void free(void *block)
 {
     if (block != nullptr)
-        frees++;
+        frees = frees + 1;
 }
 
 extern "C" __attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
