@@ -346,18 +346,20 @@ static void all_at_once(uint32_t every)
 
 /* --- no more room --- */
 
-/* Each way down this tree is another stack. */
+/* Each way down this tree is another stack: compilers join calls that begin or end alike. */
 __attribute__((noinline)) static void branch(unsigned way, unsigned depth)
 {
     struct place place;
     if (depth == 0) {
         give(take(16, &place), &place);
     } else if (way & 1) {
-        branch(way >> 1, depth - 1);
         __asm__ volatile("# one way");
-    } else {
         branch(way >> 1, depth - 1);
+        __asm__ volatile("# and back");
+    } else {
         __asm__ volatile("# the other");
+        branch(way >> 1, depth - 1);
+        __asm__ volatile("# and back from there");
     }
 }
 
