@@ -78,7 +78,8 @@ size_class arena module seen sink suppress unwinder next_libc
 options next cfi
 bitmap out
 os
-kernel
+libc
+symbols kernel
 include/memory_manager
 '
 # Files that implement a header of another name.

@@ -149,6 +149,12 @@ int mm_kernel_uname(struct utsname *names)
     return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
 }
 
+int mm_kernel_sigmask(int how, const sigset_t *set, sigset_t *before)
+{
+    return (int)with_errno(
+        call(SYS_rt_sigprocmask, (long[6]){how, (long)set, (long)before, sizeof(uint64_t)}));
+}
+
 /* Newer machines have only the later form of these. Where there is the older one libc makes it, and
  * so it is the one that sandboxes allow. */
 

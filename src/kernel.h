@@ -7,6 +7,7 @@
 #define MM_KERNEL_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,5 +49,7 @@ int mm_kernel_execve(const char *path, const char *const *arguments,
                      const char *const *environment);
 pid_t mm_kernel_waitpid(pid_t child, int *status, int options);
 int mm_kernel_uname(struct utsname *names);
+/* pthread_sigmask(), which was in libpthread before glibc 2.32; of sigset_t the kernel's part. */
+int mm_kernel_sigmask(int how, const sigset_t *set, sigset_t *before);
 
 #endif
