@@ -2,6 +2,7 @@
 #include "sink.h"
 
 #include "check.h"
+#include "libc.h"
 #include "options.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -180,6 +181,7 @@ static void from_threads(void)
 
 int main(void)
 {
+    mm_libc_start(); /* knows what errors are called */
     CHECK(mkdtemp(folder) != NULL);
     check_pipe_open(&caught, STDERR_FILENO);
     in_child(to_stderr);
