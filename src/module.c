@@ -13,9 +13,11 @@ struct module {
     const char *start;        /* where its file header is */
 };
 
+/* Between a module's segments there may be room, where something else lies. */
 static bool covers(const struct dl_phdr_info *info, uintptr_t address, struct module *module)
 {
-    uintptr_t start = UINTPTR_MAX, end = 0;
+    uintptr_t start = UINTPTR_MAX;
+    bool covered = false;
     *module = (struct module){info->dlpi_name, info->dlpi_addr, NULL, NULL};
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
@@ -24,11 +26,10 @@ static bool covers(const struct dl_phdr_info *info, uintptr_t address, struct mo
             module->dynamic = (const void *)at;
         if (part->p_type == PT_LOAD && at < start)
             start = at;
-        if (part->p_type == PT_LOAD && at + part->p_memsz > end)
-            end = at + part->p_memsz;
+        covered |= part->p_type == PT_LOAD && address - at < part->p_memsz;
     }
     module->start = (const char *)start;
-    return address - start < end - start;
+    return covered;
 }
 
 struct search {
