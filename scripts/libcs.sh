@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# libcs.sh [-B DIR] [--shim FILE] [RELEASE...] - the tests of misuse, reports and processes under the
+# libcs.sh [-B DIR] [--kept] [--shim FILE] [RELEASE...] - the tests of misuse, reports and processes under the
 # libc of other releases of Debian, each in a root folder of its own: bullseye (glibc 2.31) with the
 # shim as it was built here, and sid with one that its own compiler built.
 #
 # The root folders come from this machine's mirror, by debootstrap, and are kept below DIR,
-# ./build-libcs if not given, with the builds of the tests: the first run takes some minutes, a later
-# one three. FILE is ./build/libmmshim.so if not given, and built. Ends with 1 when a release failed,
-# with 77 when none could be had.
+# ./build-libcs if not given, with the builds of the tests: a first run takes a quarter of an hour, a
+# later one five minutes. --kept: only in folders that are there already. FILE is ./build/libmmshim.so
+# if not given, and built. Ends with 1 when a release failed, with 77 when none could be had.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
@@ -14,9 +14,11 @@ set -euo pipefail
 readonly skip=77
 work=$root/build-libcs
 shim=
+kept=
 while [ $# -gt 0 ]; do
     case $1 in
     -B) work=$2 && shift 2 ;;
+    --kept) kept=yes && shift ;;
     --shim) shim=$2 && shift 2 ;;
     -*) die "no such option: $1" ;;
     *) break ;;
@@ -34,6 +36,7 @@ for tool in debootstrap apt-get unshare chroot; do
     found $tool || skip_all "needs $tool"
 done
 unshare --mount true 2>/dev/null || skip_all "may not mount"
+# shellcheck disable=SC2016 # for apt-get
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -n 1)
 [ -n "$mirror" ] || skip_all "apt has no mirror; apt-get update may help"
 [ "$(uname -m)" = x86_64 ] || skip_all "needs x86-64"
@@ -45,6 +48,7 @@ packages=gcc,g++,make,cmake,libc6-dev,binutils,python3
 # make_root RELEASE FOLDER - the folder is there whole or not at all.
 make_root() {
     [ ! -d "$2" ] || return 0
+    [ -z "$kept" ] || return 1
     say "making a root folder of $1"
     rm -rf -- "$2.new"
     quietly "$2.log" debootstrap --variant=minbase --include="$packages" "$1" "$2.new" "$mirror" || return
@@ -65,6 +69,7 @@ inside() {
     ' - "$root" "$1" "$2"
 }
 
+# shellcheck disable=SC2016 # for the shell in there
 build_tests='
     [ -e /build/Makefile ] || cmake -S /source -B /build
     make -C /build -j "$(nproc)" mmshim memory_manager
@@ -76,7 +81,7 @@ run_tests="cd /build && ctest -j \$(nproc) -R '^(misuse|process|report)\\.' --ou
 
 run_release() {
     local folder=$work/$1
-    make_root "$1" "$folder" || { echo "skipped: $1 (no root folder could be made)"; return $skip; }
+    make_root "$1" "$folder" || { echo "skipped: libcs of $1 (no root folder; scripts/libcs.sh makes it)"; return $skip; }
     quietly "$folder.log" inside "$folder" "$build_tests" || return 1
     [ "$1" = sid ] || cp -- "$shim" "$folder/build/libmmshim.so"
     inside "$folder" "ldd --version | head -n 1; $run_tests"
