@@ -34,8 +34,8 @@ enum shim_function {
     SHIM_FUNCTIONS
 };
 
-/* Finds all of them, once. In the modules' own tables and not by dlsym(), which before glibc 2.34
- * asks for memory itself, need not be there, and forgets the text that dlerror() would have told. */
+/* Finds all of them, once. In the modules' own tables and not by dlsym(): that need not be there
+ * before glibc 2.34, asks for memory itself, and forgets what dlerror() would have told. */
 void shim_find_libc(void);
 /* The same for whose operators new and delete the program has. A delete that looked it up itself
  * would take the loader's lock, which a thread may hold that waits for this one. */

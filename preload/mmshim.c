@@ -243,8 +243,8 @@ EXPORT void *dlsym(void *handle, const char *name)
         came_back = true;
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
     shim_dlsym_fn *next = next_dlsym();
-    if (next == NULL)
-        return NULL; /* before glibc 2.34 a program without libdl cannot have called it in earnest */
+    if (next == NULL) /* before glibc 2.34, in a program without libdl */
+        return NULL;
     return own != NULL ? in_place_of(own, next, handle, name) : next(handle, name);
 }
 

@@ -1,5 +1,6 @@
 /* next.c - src/next.h for the shim: looked up when first needed, which may be before any
- * constructor ran. Several threads may look one up at once; they find the same. */
+ * constructor ran. Several threads may look one up at once; they find the same. No lock of ours is
+ * held then: a late look-up takes the dynamic linker's. */
 #include "next.h"
 
 #include "bitmap.h"

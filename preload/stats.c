@@ -16,14 +16,13 @@ EXPORT int mallopt(int parameter, int value)
     return next != NULL ? next(parameter, value) : 0;
 }
 
-/* Before glibc 2.33 there is only the old form, in int. */
 #if !__GLIBC_PREREQ(2, 33)
 struct mallinfo2 {
     size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
 };
 #endif
 
-
+/* Before glibc 2.33 there is only this form, in int. */
 static struct mallinfo2 old_libc_figures(void)
 {
     struct mallinfo (*next)(void) = shim_libc(SHIM_MALLINFO);

@@ -41,8 +41,8 @@ bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module)
         return dl_iterate_phdr(look_into, &search) != 0;
     if (mm_libc_find_object((void *)address, &found) != 0 || found.eh_frame_header == NULL)
         return false;
-    *module = (struct mm_cfi_module){(uintptr_t)found.start, (uintptr_t)found.end,
-                                     found.eh_frame_header};
+    *module =
+        (struct mm_cfi_module){(uintptr_t)found.start, (uintptr_t)found.end, found.eh_frame_header};
     return true;
 }
 

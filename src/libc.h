@@ -29,10 +29,9 @@ void *mm_libc_find_late(enum mm_libc_place place, const char *name);
 
 void mm_libc_start(void);
 
-/* True while the calling thread is the only one; false for ever where libc has no such variable
- * (before 2.32). */
+/* libc's variable, true while the calling thread is the only one; one that is never true where libc
+ * has none: before 2.32, which the second tells, and in a static program. */
 extern const char *mm_libc_single_threaded;
-/* Whether libc is one that has not. */
 extern bool mm_libc_is_old;
 
 /* _dl_find_object(), from 2.35 on; NULL before. Takes no lock. */

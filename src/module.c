@@ -8,9 +8,9 @@
 
 struct module {
     const char *name;
-    uintptr_t base;           /* what its addresses count from */
-    const ElfW(Dyn) *dynamic; /* NULL: it has none */
-    const char *start;        /* where its file header is */
+    uintptr_t base;            /* what its addresses count from */
+    const ElfW(Dyn) * dynamic; /* NULL: it has none */
+    const char *start;         /* where its file header is */
 };
 
 /* Between a module's segments there may be room, where something else lies. */
@@ -52,8 +52,7 @@ static bool find_module(const void *address, struct module *module)
         return dl_iterate_phdr(look_into, &search) != 0;
     if (mm_libc_find_object((void *)(uintptr_t)address, &found) != 0)
         return false;
-    *module =
-        (struct module){found.map->l_name, found.map->l_addr, found.map->l_ld, found.start};
+    *module = (struct module){found.map->l_name, found.map->l_addr, found.map->l_ld, found.start};
     return true;
 }
 

@@ -28,8 +28,8 @@ static inline pthread_t mm_os_self(void)
 #endif
 }
 
-/* Before 2.32 glibc on x86-64 tells each thread, at an offset that no release in question has
- * moved, before it can start another. On aarch64 it keeps that to itself. */
+/* Where libc has no variable for it (before glibc 2.32): on x86-64 it tells each thread, in a place
+ * that no such release has moved, before another can come. On aarch64 it keeps that to itself. */
 static inline bool mm_os_is_told_alone(void)
 {
 #ifdef __x86_64__

@@ -1,4 +1,4 @@
-/* symbols.h - the table of dynamic symbols that a loaded module has, as the dynamic linker reads it.
+/* symbols.h - the dynamic symbols of a loaded module, read as the dynamic linker does.
  *
  * Allocates nothing, takes no lock. The module must stay loaded meanwhile. */
 #ifndef MM_SYMBOLS_H

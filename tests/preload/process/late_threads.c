@@ -1,5 +1,5 @@
-/* Threads of a program that is not linked with libpthread: a library that it opens brings that. Each
- * thread's heap goes to the next one, whose count the snapshot at the exit tells. */
+/* Threads of a program that is not linked with libpthread: a library that it opens brings that.
+ * Each thread's heap goes to the next one, whose count the snapshot at the exit tells. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
