@@ -13,9 +13,14 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
+
+#ifndef SYS_close_range /* in the headers of glibc 2.32; the number is everywhere the same */
+#define SYS_close_range 436
+#endif
 
 /* These leave errno alone. */
 /* Private and of no file; NULL when refused. */

@@ -6,8 +6,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
-/* The linker makes it. Not there in a static program. */
-extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+/* The linker makes it, but not for a static program. */
+#pragma weak _DYNAMIC
 
 struct search {
     enum mm_libc_place place;

@@ -3,7 +3,8 @@
  *
  * Read from the module's own tables, without a lock where the dynamic linker offers that
  * (glibc 2.35 on), else by dl_iterate_phdr(): a thread that waits for the one that reports may be
- * inside dlopen(). Allocates nothing. What is found refers into the module, and is void once that is unloaded. */
+ * inside dlopen(). Allocates nothing. What is found refers into the module, and is void once that
+ * is unloaded. */
 #ifndef MM_MODULE_H
 #define MM_MODULE_H
 

@@ -577,10 +577,6 @@ bool mm_os_is_privileged(void)
 /* libc's clone(), by a name that no program has. No header has it. */
 extern int __clone(int (*body)(void *), void *stack, int flags, void *argument, ...);
 
-#ifndef SYS_close_range /* headers before glibc 2.32; the number is everywhere the same */
-#define SYS_close_range 436
-#endif
-
 /* What the two steps share with us; we stand still meanwhile. */
 struct start {
     const struct mm_os_command *command;
