@@ -15,8 +15,10 @@ enum shim_function {
     SHIM_USABLE_SIZE,
     SHIM_DLOPEN,
     SHIM_DLMOPEN,
+    SHIM_DLCLOSE,
     SHIM_MALLOPT,
     SHIM_MALLINFO2,
+    SHIM_MALLINFO,
     SHIM_MALLOC_STATS,
     SHIM_MALLOC_TRIM,
     SHIM_EXIT,
@@ -32,8 +34,8 @@ enum shim_function {
     SHIM_FUNCTIONS
 };
 
-/* Finds all of them. Once in the constructor, while nothing else is under way: a lookup may free
- * and forget the text that dlerror() would still have told. */
+/* Finds all of them, once. In the modules' own tables and not by dlsym(): that need not be there
+ * before glibc 2.34, asks for memory itself, and forgets what dlerror() would have told. */
 void shim_find_libc(void);
 /* The same for whose operators new and delete the program has. A delete that looked it up itself
  * would take the loader's lock, which a thread may hold that waits for this one. */
@@ -50,6 +52,9 @@ static inline void *shim_libc(enum shim_function function)
     return atomic_load_explicit(&shim_found[function], memory_order_relaxed);
 }
 
+/* The same for those that were in libdl before glibc 2.34, which may have been loaded since. */
+void *shim_libdl(enum shim_function function);
+
 /* For the start, while there is one thread. */
 void shim_set_up_libc(void);
 /* From now on libc's limits are the program's. */
@@ -58,7 +63,7 @@ void shim_leave_libc_alone(void);
 /* Any other; NULL when there is none. */
 void *shim_next(const char *name);
 
-/* libc's dlsym(). */
+/* libc's dlsym(); NULL when there is none, as in shim_libdl(). */
 typedef void *shim_dlsym_fn(void *handle, const char *name);
 shim_dlsym_fn *shim_dlsym(void);
 

@@ -249,9 +249,9 @@ void shim_find_dlsym(void)
 }
 
 /* Only what stands for ours right behind us: a wrapper in between may ask for libc's own. */
-MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
+MM_COLD static void *in_place_of(void *own, shim_dlsym_fn *next, void *handle, const char *name)
 {
-    void *function = next_dlsym()(handle, name);
+    void *function = next(handle, name);
     return function != NULL && function == shim_next(name) ? own : function;
 }
 
@@ -261,7 +261,10 @@ EXPORT void *dlsym(void *handle, const char *name)
     if (mm_unlikely(is_trial))
         came_back = true;
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
-    return own != NULL ? in_place_of(own, handle, name) : next_dlsym()(handle, name);
+    shim_dlsym_fn *next = next_dlsym();
+    if (next == NULL) /* before glibc 2.34, in a program without libdl */
+        return NULL;
+    return own != NULL ? in_place_of(own, next, handle, name) : next(handle, name);
 }
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
@@ -306,13 +309,13 @@ static int masked(int flags)
 /* Both end in a jump: libc takes the caller's search path from the return address. */
 EXPORT void *dlopen(const char *path, int flags)
 {
-    void *(*next)(const char *, int) = (void *(*)(const char *, int))shim_libc(SHIM_DLOPEN);
-    return next(path, masked(flags));
+    void *(*next)(const char *, int) = (void *(*)(const char *, int))shim_libdl(SHIM_DLOPEN);
+    return next != NULL ? next(path, masked(flags)) : NULL;
 }
 
 EXPORT void *dlmopen(Lmid_t space, const char *path, int flags)
 {
     void *(*next)(Lmid_t, const char *, int) =
-        (void *(*)(Lmid_t, const char *, int))shim_libc(SHIM_DLMOPEN);
-    return next(space, path, masked(flags));
+        (void *(*)(Lmid_t, const char *, int))shim_libdl(SHIM_DLMOPEN);
+    return next != NULL ? next(space, path, masked(flags)) : NULL;
 }

@@ -1,10 +1,12 @@
 /* next.c - src/forwarded/next.h for the shim: looked up when first needed, which may be before any
- * constructor ran. Several threads may look one up at once; they find the same. */
+ * constructor ran. Several threads may look one up at once; they find the same. No lock of ours is
+ * held then: a late look-up takes the dynamic linker's. */
 #include "forwarded/next.h"
 
 #include "lookup.h"
 #include "stacks/module.h"
 #include "system/bitmap.h"
+#include "system/libc.h"
 #include "system/os.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,33 +14,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-
-/* The first version that each architecture's libc had, and has to this day. */
-#if defined __x86_64__
-#define FIRST_VERSION "GLIBC_2.2.5"
-#elif defined __aarch64__
-#define FIRST_VERSION "GLIBC_2.17"
-#else
-#error "which version has dlsym() here?"
-#endif
-
-shim_dlsym_fn *shim_dlsym(void)
-{
-    static void *_Atomic found;
-    void *function = atomic_load_explicit(&found, memory_order_relaxed);
-    if (mm_unlikely(function == NULL)) {
-        function = dlvsym(RTLD_NEXT, "dlsym", FIRST_VERSION);
-        if (function == NULL) /* libc comes before us, as LD_PRELOAD may have it */
-            function = dlvsym(RTLD_DEFAULT, "dlsym", FIRST_VERSION);
-        atomic_store_explicit(&found, function, memory_order_relaxed);
-    }
-    return (shim_dlsym_fn *)function;
-}
-
-void *shim_next(const char *name)
-{
-    return shim_dlsym()(RTLD_NEXT, name);
-}
 
 static const char *const names[SHIM_FUNCTIONS] = {
     "malloc",
@@ -49,8 +24,10 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "malloc_usable_size",
     "dlopen",
     "dlmopen",
+    "dlclose",
     "mallopt",
     "mallinfo2",
+    "mallinfo",
     "malloc_stats",
     "malloc_trim",
     "_exit",
@@ -65,15 +42,75 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "__register_atfork",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
-static _Atomic bool knows_sizes;
+static _Atomic bool has_looked, knows_sizes;
 
+/* All that is there at the start is loaded before any code of it runs. */
 void shim_find_libc(void)
 {
-    for (unsigned i = 0; i < SHIM_FUNCTIONS; i++)
-        atomic_store_explicit(&shim_found[i], shim_next(names[i]), memory_order_relaxed);
+    if (atomic_load_explicit(&has_looked, memory_order_acquire))
+        return;
+    mm_libc_find_all(MM_LIBC_NEXT, names, shim_found, SHIM_FUNCTIONS);
+    atomic_store_explicit(&has_looked, true, memory_order_release);
     bool is_one =
         mm_module_of(shim_found[SHIM_MALLOC]) == mm_module_of(shim_found[SHIM_USABLE_SIZE]);
     atomic_store_explicit(&knows_sizes, is_one, memory_order_relaxed);
+}
+
+/* --- what was in libdl and libpthread before glibc 2.34: a program may load these late --- */
+
+void *shim_libdl(enum shim_function function)
+{
+    void *there = shim_libc(function);
+    if (mm_unlikely(there == NULL)) {
+        there = mm_libc_find_late(MM_LIBC_NEXT, names[function]);
+        atomic_store_explicit(&shim_found[function], there, memory_order_relaxed);
+    }
+    return there;
+}
+
+shim_dlsym_fn *shim_dlsym(void)
+{
+    static void *_Atomic found;
+    void *function = atomic_load_explicit(&found, memory_order_relaxed);
+    if (mm_unlikely(function == NULL)) {
+        function = mm_libc_find_late(MM_LIBC_OWN, "dlsym");
+        atomic_store_explicit(&found, function, memory_order_relaxed);
+    }
+    return (shim_dlsym_fn *)function;
+}
+
+void *shim_next(const char *name)
+{
+    shim_dlsym_fn *find = shim_dlsym();
+    return find != NULL ? find(RTLD_NEXT, name) : mm_libc_find_late(MM_LIBC_NEXT, name);
+}
+
+static void *_Atomic key_create, *_Atomic key_set;
+
+bool mm_next_has_keys(void)
+{
+    static _Atomic bool looked_at_start;
+    void *create = atomic_load_explicit(&key_create, memory_order_acquire);
+    if (create != NULL)
+        return true;
+    bool is_start = !atomic_exchange(&looked_at_start, true);
+    void *(*find)(enum mm_libc_place, const char *) = is_start ? mm_libc_find : mm_libc_find_late;
+    create = find(MM_LIBC_OWN, "pthread_key_create");
+    if (create == NULL)
+        return false;
+    atomic_store_explicit(&key_set, find(MM_LIBC_OWN, "pthread_setspecific"), memory_order_relaxed);
+    atomic_store_explicit(&key_create, create, memory_order_release);
+    return true;
+}
+
+bool mm_next_key_create(pthread_key_t *key, void (*at_end)(void *))
+{
+    return ((__typeof__(pthread_key_create) *)key_create)(key, at_end) == 0;
+}
+
+void mm_next_key_set(pthread_key_t key, const void *value)
+{
+    ((__typeof__(pthread_setspecific) *)key_set)(key, value);
 }
 
 /* glibc's malloc sets itself up at its first call, and not for several threads at once: without us

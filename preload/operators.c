@@ -7,6 +7,8 @@
  * bring a malloc of its own, in which libstdc++'s operators then end: all calls are left to it. */
 #include "entry/route.h"
 #include "lookup.h"
+#include "stacks/module.h"
+#include "system/libc.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 
@@ -32,7 +34,7 @@ static void *find_in(const char *path, const char *name)
     if (object == NULL)
         return NULL;
     void *function = shim_dlsym()(object, name);
-    dlclose(object);
+    ((int (*)(void *))shim_libdl(SHIM_DLCLOSE))(object);
     return function;
 }
 
@@ -44,10 +46,11 @@ struct form {
 
 static void *search(const struct form *form, const void *caller)
 {
-    Dl_info info;
+    struct mm_place place;
     void *function = NULL;
-    if (dladdr(caller, &info) != 0)
-        function = find_in(info.dli_fname, form->name);
+    mm_module_place(caller, "", &place);
+    if (place.module != NULL)
+        function = find_in(place.module, form->name);
     if (function == NULL || function == form->own)
         function = find_in("libstdc++.so.6", form->name);
     if (function == NULL || function == form->own)
@@ -83,14 +86,18 @@ static _Atomic int plain, aligned; /* whose the basic pair of each family is */
 
 MM_COLD static bool look_for_replacement(_Atomic int *family)
 {
-    shim_dlsym_fn *find = shim_dlsym();
-    bool ours = family == &plain
-                    ? find(RTLD_DEFAULT, "_Znwm") == (void *)own_new &&
-                          find(RTLD_DEFAULT, "_ZdlPv") == (void *)own_delete
-                    : find(RTLD_DEFAULT, "_ZnwmSt11align_val_t") == (void *)own_aligned_new &&
-                          find(RTLD_DEFAULT, "_ZdlPvSt11align_val_t") == (void *)own_aligned_delete;
-    ours = ours && find(RTLD_DEFAULT, "malloc") == (void *)own_malloc &&
-           find(RTLD_DEFAULT, "free") == (void *)own_free;
+    static const char *const names[] = {"malloc", "free", "_Znwm", "_ZdlPv"},
+                             *const aligned_names[] = {"malloc", "free", "_ZnwmSt11align_val_t",
+                                                       "_ZdlPvSt11align_val_t"};
+    bool is_plain = family == &plain;
+    void *const own[] = {(void *)own_malloc, (void *)own_free,
+                         is_plain ? (void *)own_new : (void *)own_aligned_new,
+                         is_plain ? (void *)own_delete : (void *)own_aligned_delete};
+    void *_Atomic found[] = {NULL, NULL, NULL, NULL};
+    bool ours = true;
+    mm_libc_find_all(MM_LIBC_FIRST, is_plain ? names : aligned_names, found, 4);
+    for (unsigned i = 0; i < 4; i++)
+        ours = ours && found[i] == own[i];
     atomic_store_explicit(family, ours ? OURS : REPLACED, memory_order_relaxed);
     return !ours;
 }

@@ -6,8 +6,8 @@
 #include "findings/sink.h"
 #include "lookup.h"
 #include "slots/heap.h"
+#include "stacks/module.h"
 #include "view/snapshot.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +81,7 @@ static void write_snapshot(void)
 {
     char buffer[4096], head[64];
     struct mm_out out;
-    int cancel_state; /* no end of a process is a cancellation point */
+    int cancel_state = PTHREAD_CANCEL_ENABLE; /* no end of a process is a cancellation point */
     if (!mm_sink_has_stderr())
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
@@ -179,12 +179,15 @@ static void take_out(char *list, const char *name)
  * allocated. */
 static void leave_children_alone(void)
 {
-    Dl_info self;
+    struct mm_place self;
     char *list = getenv("LD_PRELOAD");
-    if (mm_options.children || list == NULL || dladdr(&mm_options, &self) == 0)
+    if (mm_options.children || list == NULL)
         return;
-    const char *slash = strrchr(self.dli_fname, '/');
-    take_out(list, slash != NULL ? slash + 1 : self.dli_fname);
+    mm_module_place(&mm_options, "", &self);
+    if (self.module == NULL)
+        return;
+    const char *slash = strrchr(self.module, '/');
+    take_out(list, slash != NULL ? slash + 1 : self.module);
     if (*list == '\0')
         unsetenv("LD_PRELOAD");
 }

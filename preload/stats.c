@@ -16,10 +16,35 @@ EXPORT int mallopt(int parameter, int value)
     return next != NULL ? next(parameter, value) : 0;
 }
 
+#if !__GLIBC_PREREQ(2, 33)
+struct mallinfo2 {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+#endif
+
+/* Before glibc 2.33 there is only this form, in int. */
+static struct mallinfo2 old_libc_figures(void)
+{
+    struct mallinfo (*next)(void) = shim_libc(SHIM_MALLINFO);
+    struct mallinfo info = next != NULL ? next() : (struct mallinfo){0};
+    return (struct mallinfo2){
+        .arena = (unsigned)info.arena,
+        .ordblks = (unsigned)info.ordblks,
+        .smblks = (unsigned)info.smblks,
+        .hblks = (unsigned)info.hblks,
+        .hblkhd = (unsigned)info.hblkhd,
+        .usmblks = (unsigned)info.usmblks,
+        .fsmblks = (unsigned)info.fsmblks,
+        .uordblks = (unsigned)info.uordblks,
+        .fordblks = (unsigned)info.fordblks,
+        .keepcost = (unsigned)info.keepcost,
+    };
+}
+
 static struct mallinfo2 libc_figures(void)
 {
     struct mallinfo2 (*next)(void) = shim_libc(SHIM_MALLINFO2);
-    return next != NULL ? next() : (struct mallinfo2){0};
+    return next != NULL ? next() : old_libc_figures();
 }
 
 EXPORT struct mallinfo2 mallinfo2(void)

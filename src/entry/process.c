@@ -1,8 +1,10 @@
 #include "entry/process.h"
 
+#include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "slots/size_class.h"
+#include "system/libc.h"
 #include "system/os.h"
 #include <errno.h>
 #include <pthread.h>
@@ -114,6 +116,24 @@ static void report_freed_twice(void *slot)
     mm_report(MEM_MNGR_DOUBLE_FREE, slot, NULL);
 }
 
+static void make_thread_key(void)
+{
+    if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed) && mm_next_has_keys())
+        atomic_store(&have_thread_key, mm_next_key_create(&thread_key, thread_ends));
+}
+
+/* Where libpthread came late, the first thread that it starts makes the key. Looked for without our
+ * lock: who holds the dynamic linker's may allocate. */
+static bool have_thread_key_by_now(void)
+{
+    if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed) && mm_next_has_keys()) {
+        mm_lock(&start_lock);
+        make_thread_key();
+        mm_unlock(&start_lock);
+    }
+    return atomic_load_explicit(&have_thread_key, memory_order_relaxed);
+}
+
 static void start(const struct mm_process_config *config)
 {
     mm_os_own_memory();
@@ -124,8 +144,7 @@ static void start(const struct mm_process_config *config)
     mm_arena_reserve(config->arena_size);
     if (!mm_stacks_start(&config->stacks))
         mm_report_note("no memory for stacks: none are kept");
-    if (!atomic_load_explicit(&have_thread_key, memory_order_relaxed))
-        atomic_store(&have_thread_key, pthread_key_create(&thread_key, thread_ends) == 0);
+    make_thread_key();
     atomic_store_explicit(&started, true, memory_order_release);
 }
 
@@ -141,6 +160,7 @@ bool mm_process_start(const struct mm_process_config *config)
 {
     mm_lock(&start_lock);
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        mm_libc_start();
         mm_registry_reserve();
         start(config);
     }
@@ -178,7 +198,8 @@ static void start_by_default(void)
     int saved_errno = errno;
     mm_lock(&start_lock);
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
-        atomic_store_explicit(&starting_thread, pthread_self(), memory_order_relaxed);
+        atomic_store_explicit(&starting_thread, mm_os_self(), memory_order_relaxed);
+        mm_libc_start();
         mm_registry_reserve();
         struct mm_process_config config = mm_process_default_config();
         start(&config);
@@ -194,7 +215,7 @@ static void start_by_default(void)
 static bool is_starting(void)
 {
     pthread_t thread = atomic_load_explicit(&starting_thread, memory_order_relaxed);
-    return thread != 0 && thread == pthread_self();
+    return thread != 0 && thread == mm_os_self();
 }
 
 struct mm_heap *mm_process_heap(void)
@@ -211,7 +232,7 @@ struct mm_heap *mm_process_heap(void)
         return mm_tls_heap;
     heap = mm_heap_attach();
     /* Any value but NULL makes the destructor run. */
-    if (heap != NULL && atomic_load_explicit(&have_thread_key, memory_order_relaxed))
-        pthread_setspecific(thread_key, heap);
+    if (heap != NULL && have_thread_key_by_now())
+        mm_next_key_set(thread_key, heap);
     return heap;
 }

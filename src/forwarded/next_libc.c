@@ -38,3 +38,18 @@ bool mm_next_knows_sizes(void)
 {
     return true;
 }
+
+bool mm_next_has_keys(void)
+{
+    return true;
+}
+
+bool mm_next_key_create(pthread_key_t *key, void (*at_end)(void *))
+{
+    return pthread_key_create(key, at_end) == 0;
+}
+
+void mm_next_key_set(pthread_key_t key, const void *value)
+{
+    pthread_setspecific(key, value);
+}

@@ -1,25 +1,11 @@
 #include "stacks/cfi.h"
 
+#include "system/libc.h"
 #include "system/os.h"
-#include <dlfcn.h>
 #include <link.h>
 #include <string.h>
 
 /* --- modules --- */
-
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-
-bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module)
-{
-    struct dl_find_object found;
-    if (_dl_find_object((void *)address, &found) != 0 || found.dlfo_eh_frame == NULL)
-        return false;
-    *module = (struct mm_cfi_module){(uintptr_t)found.dlfo_map_start, (uintptr_t)found.dlfo_map_end,
-                                     found.dlfo_eh_frame};
-    return true;
-}
-
-#else
 
 struct search {
     uintptr_t address;
@@ -49,11 +35,16 @@ static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
 
 bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module)
 {
+    struct mm_libc_object found;
     struct search search = {address, module};
-    return dl_iterate_phdr(look_into, &search) != 0;
+    if (mm_libc_find_object == NULL)
+        return dl_iterate_phdr(look_into, &search) != 0;
+    if (mm_libc_find_object((void *)address, &found) != 0 || found.eh_frame_header == NULL)
+        return false;
+    *module =
+        (struct mm_cfi_module){(uintptr_t)found.start, (uintptr_t)found.end, found.eh_frame_header};
+    return true;
 }
-
-#endif
 
 /* --- numbers as the tables have them --- */
 

@@ -1,95 +1,68 @@
 #include "stacks/module.h"
 
-#include <dlfcn.h>
+#include "system/libc.h"
+#include "system/symbols.h"
 #include <link.h>
 #include <stdbool.h>
 #include <string.h>
 
 struct module {
-    const struct link_map *map;
-    const char *start; /* where its file header is */
+    const char *name;
+    uintptr_t base;            /* what its addresses count from */
+    const ElfW(Dyn) * dynamic; /* NULL: it has none */
+    const char *start;         /* where its file header is */
 };
+
+/* Between a module's segments there may be room, where something else lies. */
+static bool covers(const struct dl_phdr_info *info, uintptr_t address, struct module *module)
+{
+    uintptr_t start = UINTPTR_MAX;
+    bool covered = false;
+    *module = (struct module){info->dlpi_name, info->dlpi_addr, NULL, NULL};
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        uintptr_t at = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_DYNAMIC)
+            module->dynamic = (const void *)at;
+        if (part->p_type == PT_LOAD && at < start)
+            start = at;
+        covered |= part->p_type == PT_LOAD && address - at < part->p_memsz;
+    }
+    module->start = (const char *)start;
+    return covered;
+}
+
+struct search {
+    uintptr_t address;
+    struct module *module;
+};
+
+static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    const struct search *search = argument;
+    (void)size;
+    return covers(info, search->address, search->module);
+}
 
 static bool find_module(const void *address, struct module *module)
 {
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-    struct dl_find_object found;
-    if (_dl_find_object((void *)(uintptr_t)address, &found) != 0)
+    struct mm_libc_object found;
+    struct search search = {(uintptr_t)address, module};
+    if (mm_libc_find_object == NULL)
+        return dl_iterate_phdr(look_into, &search) != 0;
+    if (mm_libc_find_object((void *)(uintptr_t)address, &found) != 0)
         return false;
-    *module = (struct module){found.dlfo_link_map, found.dlfo_map_start};
-#else
-    Dl_info info;
-    struct link_map *map;
-    if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
-        return false;
-    *module = (struct module){map, info.dli_fbase};
-#endif
+    *module = (struct module){found.map->l_name, found.map->l_addr, found.map->l_ld, found.start};
     return true;
 }
 
 const void *mm_module_of(const void *address)
 {
     struct module module;
-    return find_module(address, &module) ? module.map : NULL;
+    return find_module(address, &module) ? module.start : NULL;
 }
 
 /* --- its symbols --- */
-
-struct symbols {
-    const ElfW(Sym) * table;
-    const char *names;
-    const uint32_t *gnu_hash, *hash;
-};
-
-/* The dynamic linker turns these into addresses as it loads a module, but not in the kernel's own,
- * which is read-only. */
-static const void *pointer_of(const struct link_map *map, const ElfW(Dyn) * entry)
-{
-    ElfW(Addr) value = entry->d_un.d_ptr;
-    return (const void *)(value < map->l_addr ? value + map->l_addr : value);
-}
-
-static struct symbols symbols_of(const struct link_map *map)
-{
-    struct symbols symbols = {0};
-    for (const ElfW(Dyn) *entry = map->l_ld; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        if (entry->d_tag == DT_SYMTAB)
-            symbols.table = pointer_of(map, entry);
-        else if (entry->d_tag == DT_STRTAB)
-            symbols.names = pointer_of(map, entry);
-        else if (entry->d_tag == DT_GNU_HASH)
-            symbols.gnu_hash = pointer_of(map, entry);
-        else if (entry->d_tag == DT_HASH)
-            symbols.hash = pointer_of(map, entry);
-    }
-    return symbols;
-}
-
-/* A table: number of buckets, first symbol, words of the filter, its shift; the filter; the
- * buckets, each the first symbol of a chain; a word a symbol, whose lowest bit ends a chain. The
- * last symbol ends the chain that starts last. */
-static uint32_t count_by_gnu_hash(const uint32_t *table)
-{
-    uint32_t buckets = table[0], first = table[1], last = 0;
-    const uint32_t *bucket = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
-    const uint32_t *chains = bucket + buckets;
-    for (uint32_t i = 0; i < buckets; i++)
-        last = bucket[i] > last ? bucket[i] : last;
-    if (last < first)
-        return 0;
-    while (!(chains[last - first] & 1))
-        last++;
-    return last + 1;
-}
-
-static uint32_t count_symbols(const struct symbols *symbols)
-{
-    if (symbols->table == NULL || symbols->names == NULL)
-        return 0;
-    if (symbols->gnu_hash != NULL)
-        return count_by_gnu_hash(symbols->gnu_hash);
-    return symbols->hash != NULL ? symbols->hash[1] : 0;
-}
 
 static bool spans(const ElfW(Sym) * symbol, ElfW(Addr) address)
 {
@@ -99,11 +72,11 @@ static bool spans(const ElfW(Sym) * symbol, ElfW(Addr) address)
            address - symbol->st_value < (symbol->st_size != 0 ? symbol->st_size : 1);
 }
 
-static void find_symbol(const struct link_map *map, struct mm_place *place)
+static void find_symbol(const struct module *module, struct mm_place *place)
 {
-    struct symbols symbols = symbols_of(map);
+    struct mm_symbols symbols = mm_symbols_of(module->dynamic, module->base);
     const ElfW(Sym) *nearest = NULL;
-    for (uint32_t count = count_symbols(&symbols), i = 0; i < count; i++) {
+    for (uint32_t count = mm_symbols_count(&symbols), i = 0; i < count; i++) {
         const ElfW(Sym) *symbol = &symbols.table[i];
         if (spans(symbol, place->module_offset) &&
             (nearest == NULL || symbol->st_value > nearest->st_value))
@@ -166,7 +139,7 @@ static void find_build_id(const struct module *module, struct mm_place *place)
         const ElfW(Phdr) *segment = &segments[i];
         if (segment->p_type != PT_NOTE || !is_loaded(segments, header->e_phnum, segment))
             continue;
-        const char *notes = (const char *)(module->map->l_addr + segment->p_vaddr);
+        const char *notes = (const char *)(module->base + segment->p_vaddr);
         if (find_in_notes(notes, notes + segment->p_memsz, segment->p_align == 8 ? 8 : 4, place))
             return;
     }
@@ -178,9 +151,9 @@ void mm_module_place(const void *address, const char *program, struct mm_place *
     *place = (struct mm_place){0};
     if (!find_module(address, &module))
         return;
-    place->module = module.map->l_name[0] != '\0' ? module.map->l_name : program;
-    place->module_offset = (uintptr_t)address - module.map->l_addr;
-    find_symbol(module.map, place);
+    place->module = module.name[0] != '\0' ? module.name : program;
+    place->module_offset = (uintptr_t)address - module.base;
+    find_symbol(&module, place);
     find_build_id(&module, place);
 }
 

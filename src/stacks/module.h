@@ -2,8 +2,9 @@
  * exported symbol there.
  *
  * Read from the module's own tables, without a lock where the dynamic linker offers that
- * (glibc 2.35 on): a thread that waits for the one that reports may be inside dlopen(). Allocates
- * nothing. What is found refers into the module, and is void once that is unloaded. */
+ * (glibc 2.35 on), else by dl_iterate_phdr(): a thread that waits for the one that reports may be
+ * inside dlopen(). Allocates nothing. What is found refers into the module, and is void once that
+ * is unloaded. */
 #ifndef MM_MODULE_H
 #define MM_MODULE_H
 
@@ -23,7 +24,7 @@ struct mm_place {
     size_t build_id_size; /* 0: it has none */
 };
 
-/* The module that holds an address, by a pointer that is its own; NULL: none. Takes no lock. */
+/* The module that holds an address, by a pointer that is its own; NULL: none. */
 const void *mm_module_of(const void *address);
 /* `program` is the path of the program itself, which its own entry does not tell. */
 void mm_module_place(const void *address, const char *program, struct mm_place *place);

@@ -161,6 +161,12 @@ void mm_kernel_die_with_parent(void)
     call(SYS_prctl, (long[6]){PR_SET_PDEATHSIG, SIGKILL});
 }
 
+int mm_kernel_sigmask(int how, const sigset_t *set, sigset_t *before)
+{
+    return (int)with_errno(
+        call(SYS_rt_sigprocmask, (long[6]){how, (long)set, (long)before, sizeof(uint64_t)}));
+}
+
 /* Newer machines have only the later form of these. Where there is the older one libc makes it, and
  * so it is the one that sandboxes allow. */
 

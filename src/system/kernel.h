@@ -7,14 +7,20 @@
 #define MM_KERNEL_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
+
+#ifndef SYS_close_range /* in the headers of glibc 2.32; the number is everywhere the same */
+#define SYS_close_range 436
+#endif
 
 /* These leave errno alone. */
 /* Private and of no file; NULL when refused. */
@@ -51,5 +57,7 @@ int mm_kernel_execve(const char *path, const char *const *arguments,
                      const char *const *environment);
 pid_t mm_kernel_waitpid(pid_t child, int *status, int options);
 int mm_kernel_uname(struct utsname *names);
+/* pthread_sigmask(), which was in libpthread before glibc 2.32; of sigset_t the kernel's part. */
+int mm_kernel_sigmask(int how, const sigset_t *set, sigset_t *before);
 
 #endif

@@ -19,14 +19,14 @@ _Static_assert(sizeof((struct utsname *)0)->nodename <= MM_HOST_NAME, "a name fi
 
 #define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
 
-/* The thread that is inside fork(), 0 when none is: pthread_self(), because unlike the thread id
+/* The thread that is inside fork(), 0 when none is: mm_os_self(), because unlike the thread id
  * it is the same on both sides. Only the thread itself needs to see its own store. */
 static _Atomic pthread_t passing_thread;
 
 bool mm_locks_are_passed(void)
 {
     pthread_t thread = atomic_load_explicit(&passing_thread, memory_order_relaxed);
-    return thread != 0 && thread == pthread_self();
+    return thread != 0 && thread == mm_os_self();
 }
 
 #define WAITERS ((uint32_t)1 << 31)
@@ -35,7 +35,7 @@ bool mm_locks_are_passed(void)
  */
 static uint32_t own_name(void)
 {
-    return ((uint32_t)((uintptr_t)pthread_self() >> 6) | 1) & ~WAITERS;
+    return ((uint32_t)((uintptr_t)mm_os_self() >> 6) | 1) & ~WAITERS;
 }
 
 /* Who has waited does not know whether others do. */
@@ -80,7 +80,7 @@ bool mm_lock_unless_held(struct mm_lock *lock)
 
 void mm_locks_pass(void)
 {
-    atomic_store_explicit(&passing_thread, pthread_self(), memory_order_relaxed);
+    atomic_store_explicit(&passing_thread, mm_os_self(), memory_order_relaxed);
 }
 
 void mm_locks_pass_end(void)
@@ -118,13 +118,13 @@ bool mm_turn_try(struct mm_turn *turn)
 {
     pthread_t nobody = 0;
     /* Acquire pairs with the release in mm_turn_end(). */
-    return atomic_compare_exchange_strong_explicit(&turn->holder, &nobody, pthread_self(),
+    return atomic_compare_exchange_strong_explicit(&turn->holder, &nobody, mm_os_self(),
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
 static bool take_from(struct mm_turn *turn, pthread_t holder)
 {
-    return atomic_compare_exchange_strong_explicit(&turn->holder, &holder, pthread_self(),
+    return atomic_compare_exchange_strong_explicit(&turn->holder, &holder, mm_os_self(),
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
@@ -134,7 +134,7 @@ bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
     uint64_t give_up = 0;
     for (unsigned round = 0; !mm_turn_try(turn); round++) {
         pthread_t holder = atomic_load_explicit(&turn->holder, memory_order_relaxed);
-        if (holder == pthread_self())
+        if (holder == mm_os_self())
             return false;
         if (holder != waited_for)
             give_up = mm_os_milliseconds() + milliseconds;
@@ -148,14 +148,14 @@ bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
 
 void mm_turn_end(struct mm_turn *turn)
 {
-    pthread_t self = pthread_self();
+    pthread_t self = mm_os_self();
     atomic_compare_exchange_strong_explicit(&turn->holder, &self, 0, memory_order_release,
                                             memory_order_relaxed);
 }
 
 void mm_turn_renew(struct mm_turn *turn)
 {
-    if (atomic_load_explicit(&turn->holder, memory_order_relaxed) != pthread_self())
+    if (atomic_load_explicit(&turn->holder, memory_order_relaxed) != mm_os_self())
         atomic_store_explicit(&turn->holder, 0, memory_order_relaxed);
 }
 
@@ -292,7 +292,7 @@ extern void *__libc_stack_end; /* the main thread's, of the dynamic linker */
  * thread's stack libc keeps the thread itself. */
 uintptr_t mm_os_stack_top(uintptr_t sp)
 {
-    uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
+    uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
     uintptr_t lower = thread < main_end ? thread : main_end;
     uintptr_t upper = thread < main_end ? main_end : thread;
     return sp < lower ? lower : sp < upper ? upper : UINTPTR_MAX;
@@ -303,7 +303,7 @@ uintptr_t mm_os_stack_top(uintptr_t sp)
 
 uintptr_t mm_os_home_stack(uintptr_t *low)
 {
-    uintptr_t thread = (uintptr_t)pthread_self(), main_end = (uintptr_t)__libc_stack_end;
+    uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
     size_t size = limit_of(RLIMIT_STACK);
     /* In a fork()'s child the thread that called it passes for the main one, with its own stack. */
     bool is_main = mm_os_thread_id() == mm_os_process_id() && (uintptr_t)&size > thread;
@@ -380,13 +380,13 @@ struct mm_signals mm_os_block_signals(void)
     sigset_t all;
     sigfillset(&all);
     sigdelset(&all, SIGSYS);
-    pthread_sigmask(SIG_SETMASK, &all, &signals.before);
+    mm_kernel_sigmask(SIG_SETMASK, &all, &signals.before);
     return signals;
 }
 
 void mm_os_restore_signals(const struct mm_signals *signals)
 {
-    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+    mm_kernel_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
 bool mm_os_wait_for(int fd, short events, uint64_t give_up)
@@ -449,12 +449,12 @@ bool mm_os_write(int fd, const void *text, size_t size)
     sigaddset(&raised, SIGTTOU);
     sigemptyset(&pending);
     sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &raised, &before);
+    mm_kernel_sigmask(SIG_BLOCK, &raised, &before);
     bool written = write_all(fd, text, size);
     int error = errno;
     take_back(SIGPIPE, &pending);
     take_back(SIGXFSZ, &pending);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    mm_kernel_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return written;
 }
@@ -548,7 +548,7 @@ bool mm_os_may_execute(const char *path)
 
 const char *mm_os_error_text(int error)
 {
-    const char *text = strerrordesc_np(error); /* unlike strerror() it doesn't allocate */
+    const char *text = mm_libc_error_text(error);
     return text != NULL ? text : "unknown error";
 }
 

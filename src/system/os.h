@@ -5,25 +5,47 @@
 #ifndef MM_OS_H
 #define MM_OS_H
 
+#include "system/libc.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#endif
 #include <sys/types.h>
+
+/* The calling thread, as pthread_self() tells it on x86-64: a word of its own, never 0, the same on
+ * both sides of a fork(). Before glibc 2.27 pthread_self() is 0 while libpthread is not there. */
+static inline pthread_t mm_os_self(void)
+{
+#if defined __x86_64__
+    pthread_t self;
+    __asm__("movq %%fs:16, %0" : "=r"(self));
+    return self;
+#elif defined __aarch64__
+    return (pthread_t)(uintptr_t)__builtin_thread_pointer();
+#else
+    return pthread_self();
+#endif
+}
+
+/* Where libc has no variable for it (before glibc 2.32): on x86-64 it tells each thread, in a place
+ * that no such release has moved, before another can come. On aarch64 it keeps that to itself. */
+static inline bool mm_os_is_told_alone(void)
+{
+#ifdef __x86_64__
+    int has_company;
+    __asm__ volatile("movl %%fs:24, %0" : "=r"(has_company));
+    return has_company == 0;
+#else
+    return false;
+#endif
+}
 
 /* Whether the calling thread is the only one; another can then come only by its own doing. Never
  * true by mistake. */
 static inline bool mm_os_single_threaded(void)
 {
-#if __has_include(<sys/single_threaded.h>)
-    return __libc_single_threaded;
-#else
-    return false;
-#endif
+    return *mm_libc_single_threaded || (mm_libc_is_old && mm_os_is_told_alone());
 }
 
 /* A lock that the thread inside fork() passes through: it holds every lock of ours from its prepare

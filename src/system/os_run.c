@@ -49,7 +49,7 @@ static void end_after(uint64_t milliseconds)
     sigemptyset(&ends);
     sigaddset(&ends, SIGALRM);
     sigaddset(&ends, SIGPIPE);
-    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+    mm_kernel_sigmask(SIG_UNBLOCK, &ends, NULL);
     mm_kernel_alarm((unsigned)(milliseconds / 1000) + 1);
 }
 
@@ -105,7 +105,7 @@ static int run_program(void *argument)
     struct run *run = argument;
     sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    mm_kernel_sigmask(SIG_SETMASK, &all, NULL);
     mm_kernel_die_with_parent();
     if (!set_files())
         return 1;

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "entry/options.h"
+#include "system/libc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -180,6 +181,7 @@ static void from_threads(void)
 
 int main(void)
 {
+    mm_libc_start(); /* knows what errors are called */
     CHECK(mkdtemp(folder) != NULL);
     check_pipe_open(&caught, STDERR_FILENO);
     in_child(to_stderr);

@@ -1,0 +1,25 @@
+/* symbols.h - the dynamic symbols of a loaded module, read as the dynamic linker does.
+ *
+ * Allocates nothing, takes no lock. The module must stay loaded meanwhile. */
+#ifndef MM_SYMBOLS_H
+#define MM_SYMBOLS_H
+
+#include <link.h>
+#include <stdint.h>
+
+struct mm_symbols {
+    ElfW(Addr) base; /* what the module's addresses count from */
+    const ElfW(Sym) * table;
+    const char *names;
+    const uint32_t *gnu_hash, *hash; /* either may be NULL */
+    const uint16_t *versions;        /* NULL: the module has none */
+    size_t own_name;                 /* in `names`; 0: it has none */
+};
+
+struct mm_symbols mm_symbols_of(const ElfW(Dyn) * dynamic, ElfW(Addr) base);
+uint32_t mm_symbols_count(const struct mm_symbols *symbols);
+/* Where the module defines this name, in the version that it gives to who asks for none; NULL when
+ * it does not. Thread-local ones are not looked for. */
+void *mm_symbols_find(const struct mm_symbols *symbols, const char *name);
+
+#endif
