@@ -1,15 +1,25 @@
+/* registry.c - bits and sizes of forwarded blocks, in leaves of a two-level map.
+ *
+ * All of a block belongs to whoever noted it until one atomic step strikes it out, and then to
+ * whoever did: what is kept of its size is written by them alone. A leaf is made under leaf_lock and
+ * stays; a look around takes a turn of its own, for which nobody else waits. */
 #include "registry.h"
 
 #include "bitmap.h"
 #include <stdatomic.h>
 
-#define ADDRESS_BITS 48u /* user space of x86-64 and aarch64 */
-#define LEAF_BITS    28u /* a leaf covers 256 MiB */
+#define ADDRESS_BITS 48u /* user space of x86-64 and aarch64, but for what is asked for by hints */
+#define LEAF_BITS    27u /* a leaf covers 128 MiB */
 #define GRANULE_BITS 4u
+#define HALF_BITS    3u /* blocks start at multiples of half a granule */
+#define HALF         ((size_t)1 << HALF_BITS)
 #define LEAVES       ((size_t)1 << (ADDRESS_BITS - LEAF_BITS))
 #define LEAF_WORDS   ((size_t)1 << (LEAF_BITS - GRANULE_BITS - 6))
 #define GROUP_WORDS  64u /* words that one bit of a leaf's `groups` stands for */
+#define GROUP        ((size_t)GROUP_WORDS << (GRANULE_BITS + 6)) /* 64 KiB */
 #define LEAF_GROUPS  (LEAF_WORDS / GROUP_WORDS)
+#define LEAF_ENDS    ((size_t)1 << (LEAF_BITS - HALF_BITS - 6))
+#define WORD_OF_ENDS (HALF * MM_WORD_BITS) /* the bytes that one stands for */
 #define GATES        16u
 #define CACHE_LINE   64u
 #define MUCH         ((int64_t)1 << 20)
@@ -19,11 +29,19 @@ struct word {
     _Atomic uint64_t live, once;
 };
 
-/* `groups` is for the search for the block below an address. A group's bit is set after the live
+/* Blocks that start in the second half of a granule have words of their own, which stay untouched
+ * where all are aligned to 16.
+ *
+ * Two blocks of a group's size or more start in different groups: `sizes` has the one of each, see
+ * large_size(). The end of a smaller one is a bit of `ends`, that of its last half granule.
+ *
+ * `groups` is for the search for the block below an address. A group's bit is set after the live
  * bit of a block; whoever looks around clears it where the group turns out to be empty, see
  * forget_group(). */
 struct leaf {
-    struct word words[LEAF_WORDS];
+    struct word words[2][LEAF_WORDS];
+    _Atomic uint64_t ends[LEAF_ENDS];
+    _Atomic uint64_t sizes[LEAF_GROUPS];
     _Atomic uint64_t groups[LEAF_GROUPS / MM_WORD_BITS];
     size_t index;
     struct leaf *below; /* the next lower one that there is */
@@ -42,20 +60,20 @@ static struct mm_lock closed_lock; /* held while closed */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock;  /* to make one; taken inside a gate only */
-static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
+static struct mm_lock leaf_lock; /* to make one; taken inside a gate only */
 
-/* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
- * and then the address of the block whose size it reads. Who strikes out that block waits. */
-#define LOOKING 1u
-static _Atomic uintptr_t looked_at;
+/* Of blocks that could not be noted the low bits of their addresses, and A_BLOCK; 0: none. */
+#define A_BLOCK ((uintptr_t)1 << GRANULE_BITS)
+static _Atomic uintptr_t unknown;
+
+static _Atomic bool looking; /* one thread at a time looks around */
 
 bool mm_registry_reserve(void)
 {
     /* Whole and at once: an entry is touched when its leaf is made, the rest costs nothing. */
     leaves = mm_os_map(LEAVES * sizeof *leaves);
     if (leaves == NULL)
-        atomic_store(&some_unknown, true);
+        atomic_store(&unknown, A_BLOCK | HALF);
     return leaves != NULL;
 }
 
@@ -69,7 +87,7 @@ void mm_registry_release(void)
     }
     mm_os_release(leaves, LEAVES * sizeof *leaves);
     leaves = NULL;
-    atomic_store(&some_unknown, false);
+    atomic_store(&unknown, 0);
     atomic_store(&highest_leaf, NULL);
     for (unsigned i = 0; i < GATES; i++) {
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
@@ -149,7 +167,7 @@ bool mm_registry_hold(struct mm_gate *gate, int64_t change)
     struct mm_gate *noted = or_first(gate);
     int64_t bytes = add(&noted->bytes, change, gate == NULL);
     int64_t told = atomic_load_explicit(&noted->told, memory_order_relaxed);
-    if (bytes - told < MUCH && told - bytes < MUCH)
+    if (depth > 1 || (bytes - told < MUCH && told - bytes < MUCH))
         return false;
     atomic_store_explicit(&noted->told, bytes, memory_order_relaxed);
     return true;
@@ -202,12 +220,17 @@ static uint64_t bit_of(uintptr_t address)
     return (uint64_t)1 << (address >> GRANULE_BITS) % MM_WORD_BITS;
 }
 
+static struct word *word_in(struct leaf *leaf, uintptr_t address)
+{
+    return &leaf->words[address >> HALF_BITS & 1][word_index(address)];
+}
+
 /* The word that a block starting at `address` is noted in; NULL when none ever was near there, or
- * none can be: the system allocator aligns to 16. */
+ * none can be. */
 static struct word *word_of(uintptr_t address)
 {
-    struct leaf *leaf = address % (1u << GRANULE_BITS) == 0 ? leaf_of(address) : NULL;
-    return leaf != NULL ? &leaf->words[word_index(address)] : NULL;
+    struct leaf *leaf = address % HALF == 0 ? leaf_of(address) : NULL;
+    return leaf != NULL ? word_in(leaf, address) : NULL;
 }
 
 static bool was_block(const struct word *word, uintptr_t address)
@@ -216,95 +239,226 @@ static bool was_block(const struct word *word, uintptr_t address)
 }
 
 /* Both steps are sequentially consistent with those of forget_group(): either the group's bit is
- * found cleared here, or the block's there. */
-static void set_live(struct leaf *leaf, size_t index, uintptr_t address)
+ * found cleared here, or the block's there. True when the block was live already. */
+static bool set_live(struct leaf *leaf, struct word *word, uintptr_t address)
 {
-    _Atomic uint64_t *groups = &leaf->groups[index / GROUP_WORDS / MM_WORD_BITS];
-    uint64_t group = (uint64_t)1 << index / GROUP_WORDS % MM_WORD_BITS;
-    atomic_fetch_or(&leaf->words[index].live, bit_of(address));
+    size_t index = word_index(address) / GROUP_WORDS;
+    _Atomic uint64_t *groups = &leaf->groups[index / MM_WORD_BITS];
+    uint64_t group = (uint64_t)1 << index % MM_WORD_BITS;
+    bool before = atomic_fetch_or(&word->live, bit_of(address)) & bit_of(address);
     if (!(atomic_load(groups) & group))
         atomic_fetch_or(groups, group);
+    return before;
 }
 
-bool mm_registry_add(struct mm_gate *gate, const void *block)
+/* --- sizes --- */
+
+/* With the size goes where in the group the block starts: a small one may start there as well. */
+#define PLACE_BITS (16u - HALF_BITS)
+_Static_assert(GROUP == 1u << 16, "PLACE_BITS tell where in a group");
+
+static _Atomic uint64_t *size_in(struct leaf *leaf, uintptr_t address)
 {
-    uintptr_t address = (uintptr_t)block;
+    return &leaf->sizes[word_index(address) / GROUP_WORDS];
+}
+
+static uint64_t place_in_group(uintptr_t address)
+{
+    return address % GROUP / HALF;
+}
+
+/* The word that has the end bit of the small block at `address`, whose size is told by it; NULL
+ * when there is none, or none any more. */
+static _Atomic uint64_t *find_end(uintptr_t address, size_t *size)
+{
+    uint64_t mask = UINT64_MAX << address / HALF % MM_WORD_BITS;
+    uintptr_t at = address - address % WORD_OF_ENDS;
+    for (; at < address + GROUP; at += WORD_OF_ENDS, mask = UINT64_MAX) {
+        struct leaf *leaf = leaf_of(at);
+        _Atomic uint64_t *word = leaf != NULL ? &leaf->ends[at / WORD_OF_ENDS % LEAF_ENDS] : NULL;
+        uint64_t ends =
+            word != NULL ? atomic_load_explicit(word, memory_order_relaxed) & mask : 0;
+        if (ends != 0) {
+            *size = at + (mm_bit_lowest(ends) + 1) * HALF - address;
+            return word;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t end_bit(uintptr_t address, size_t size)
+{
+    return (uint64_t)1 << (address + size - HALF) / HALF % MM_WORD_BITS;
+}
+
+/* Of a block of a group's size or more; 0 for others. */
+static size_t large_size(struct leaf *leaf, uintptr_t address)
+{
+    uint64_t there = atomic_load_explicit(size_in(leaf, address), memory_order_relaxed);
+    return there % (1u << PLACE_BITS) == place_in_group(address) ? there >> PLACE_BITS : 0;
+}
+
+/* 0 when it is not known. */
+static size_t size_of(struct leaf *leaf, uintptr_t address)
+{
+    size_t size = large_size(leaf, address);
+    if (size == 0)
+        find_end(address, &size);
+    return size;
+}
+
+MM_COLD static size_t forget_small(uintptr_t address)
+{
+    size_t size = 0;
+    _Atomic uint64_t *word = find_end(address, &size);
+    if (word != NULL)
+        atomic_fetch_and_explicit(word, ~end_bit(address, size), memory_order_relaxed);
+    return size;
+}
+
+static inline size_t forget_size(struct leaf *leaf, uintptr_t address)
+{
+    size_t size = large_size(leaf, address);
+    if (mm_unlikely(size == 0))
+        return forget_small(address);
+    atomic_store_explicit(size_in(leaf, address), 0, memory_order_relaxed);
+    return size;
+}
+
+MM_COLD static void keep_small(uintptr_t address, size_t size)
+{
+    uintptr_t last = address + size - HALF;
+    struct leaf *leaf = leaf_of(last) != NULL ? leaf_of(last) : make_leaf(last);
+    if (leaf != NULL && size != 0)
+        atomic_fetch_or_explicit(&leaf->ends[last / WORD_OF_ENDS % LEAF_ENDS],
+                                 end_bit(address, size), memory_order_relaxed);
+}
+
+static inline void keep_size(struct leaf *leaf, uintptr_t address, size_t size)
+{
+    if (mm_likely(size >= GROUP))
+        atomic_store_explicit(size_in(leaf, address),
+                              (uint64_t)size << PLACE_BITS | place_in_group(address),
+                              memory_order_relaxed);
+    else
+        keep_small(address, size);
+}
+
+/* --- blocks come and go --- */
+
+static void take_on_trust(uintptr_t address)
+{
+    atomic_fetch_or(&unknown, A_BLOCK | address % A_BLOCK);
+}
+
+bool mm_registry_is_trusted(const void *pointer)
+{
+    uintptr_t address = mm_os_untagged(pointer);
+    uintptr_t like = atomic_load_explicit(&unknown, memory_order_relaxed);
+    return like != 0 && (address % A_BLOCK & ~like) == 0;
+}
+
+int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
+{
+    uintptr_t address = mm_os_untagged(block);
     struct leaf *leaf = leaf_of(address);
-    if (leaf == NULL)
+    if (mm_unlikely(leaf == NULL))
         leaf = make_leaf(address);
-    if (leaf == NULL)
-        return leaves == NULL;
-    struct word *word = &leaf->words[word_index(address)];
-    set_live(leaf, word_index(address), address);
+    if (mm_unlikely(leaf == NULL || address % HALF != 0)) {
+        take_on_trust(address);
+        return 0;
+    }
+    struct word *word = word_in(leaf, address);
+    size_t before = 0;
+    size = (size + HALF - 1) & ~(HALF - 1);
+    if (mm_unlikely(set_live(leaf, word, address)))
+        before = forget_size(leaf, address);
+    else
+        count(gate, 1);
     if (!was_block(word, address))
         atomic_fetch_or_explicit(&word->once, bit_of(address), memory_order_relaxed);
-    count(gate, 1);
-    return true;
+    keep_size(leaf, address, size);
+    return (int64_t)(size - before);
 }
 
-void mm_registry_add_moved(struct mm_gate *gate, const void *block)
+bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size)
 {
-    if (!mm_registry_add(gate, block))
-        atomic_store(&some_unknown, true);
-}
-
-bool mm_registry_remove(struct mm_gate *gate, const void *block)
-{
-    uintptr_t address = (uintptr_t)block;
-    struct word *word = word_of(address);
-    if (word == NULL || !was_block(word, address)) {
-        /* A block that could not be noted, perhaps. */
-        return atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
-               address % (1u << GRANULE_BITS) == 0;
-    }
+    uintptr_t address = mm_os_untagged(block);
+    struct leaf *leaf = leaf_of(address);
+    struct word *word = leaf != NULL ? word_in(leaf, address) : NULL;
+    *size = 0;
+    if (mm_unlikely(word == NULL || address % HALF != 0 || !was_block(word, address)))
+        return mm_registry_is_trusted(block);
     /* The read-modify-write that finds the bit set passes the block on from whoever used it to
-     * whoever frees it. Sequentially consistent with the two steps of read_size(): either the block
-     * is seen to be looked at, or the bit is seen to be gone. */
+     * whoever frees it. */
     if (!(atomic_fetch_and(&word->live, ~bit_of(address)) & bit_of(address)))
         return false;
-    for (unsigned round = 0; mm_unlikely(atomic_load(&looked_at) == address); round++)
-        mm_os_wait(round);
+    *size = forget_size(leaf, address);
     count(gate, -1);
     return true;
 }
 
 bool mm_registry_is_live(const void *block)
 {
-    struct word *word = word_of((uintptr_t)block);
-    return word != NULL && (atomic_load_explicit(&word->live, memory_order_relaxed) &
-                            bit_of((uintptr_t)block)) != 0;
+    uintptr_t address = mm_os_untagged(block);
+    struct word *word = word_of(address);
+    return word != NULL &&
+           (atomic_load_explicit(&word->live, memory_order_relaxed) & bit_of(address)) != 0;
 }
 
 bool mm_registry_was_block(const void *pointer)
 {
-    struct word *word = word_of((uintptr_t)pointer);
-    return word != NULL && was_block(word, (uintptr_t)pointer);
+    uintptr_t address = mm_os_untagged(pointer);
+    struct word *word = word_of(address);
+    return word != NULL && was_block(word, address);
 }
 
-/* --- the block around an address --- */
+/* --- the blocks around an address --- */
 
-/* A place to search down from: words up to `index`, of that one only the bits of `mask`. */
+/* A place to search down from: words up to `index`, of that one only the bits of `mask`, by the
+ * half of the granule that a block starts in. */
 struct place {
     size_t index;
-    uint64_t mask;
+    uint64_t mask[2];
 };
+
+static const struct place end_of_leaf = {LEAF_WORDS - 1, {UINT64_MAX, UINT64_MAX}};
+
+static struct place place_of(uintptr_t address)
+{
+    uint64_t bit = bit_of(address), below = bit - 1;
+    return (struct place){word_index(address), {below | bit, below | (address & HALF ? bit : 0)}};
+}
+
+static uint64_t live_at(const struct leaf *leaf, struct place place, unsigned half)
+{
+    return atomic_load(&leaf->words[half][place.index].live) & place.mask[half];
+}
+
+/* Of the blocks that start in a word's bytes, as an offset in the leaf. */
+static uintptr_t offset_of(struct place place, unsigned bit, uint64_t in_second_half)
+{
+    uintptr_t offset = (uintptr_t)(place.index * MM_WORD_BITS + bit) << GRANULE_BITS;
+    return offset + (in_second_half >> bit & 1 ? HALF : 0);
+}
 
 /* The highest block that starts in a group, at `from` or below; false when there is none. */
 static bool highest_in_group(struct leaf *leaf, size_t group, struct place from, uintptr_t *offset)
 {
-    for (; from.index + 1 > group * GROUP_WORDS; from.index--, from.mask = UINT64_MAX) {
-        uint64_t live = atomic_load(&leaf->words[from.index].live) & from.mask;
-        if (live != 0) {
-            *offset = (from.index * MM_WORD_BITS + mm_log2_floor(live)) << GRANULE_BITS;
+    while (from.index + 1 > group * GROUP_WORDS) {
+        uint64_t first = live_at(leaf, from, 0), second = live_at(leaf, from, 1);
+        if ((first | second) != 0) {
+            *offset = offset_of(from, mm_log2_floor(first | second), second);
             return true;
         }
+        from = (struct place){from.index - 1, {UINT64_MAX, UINT64_MAX}};
     }
     return false;
 }
 
 static struct place end_of_group(size_t group)
 {
-    return (struct place){group * GROUP_WORDS + GROUP_WORDS - 1, UINT64_MAX};
+    return (struct place){group * GROUP_WORDS + GROUP_WORDS - 1, {UINT64_MAX, UINT64_MAX}};
 }
 
 /* No block was found in it; nor will the next search look there, unless one came meanwhile. Nobody
@@ -341,52 +495,71 @@ static bool highest_in_leaf(struct leaf *leaf, struct place from, uintptr_t *off
 /* The nearest live block that starts at `address` or below; 0 when there is none. */
 static uintptr_t find_below(uintptr_t address)
 {
-    static const struct place end = {LEAF_WORDS - 1, UINT64_MAX};
     size_t index = address >> LEAF_BITS;
     struct leaf *leaf = atomic_load_explicit(&highest_leaf, memory_order_acquire);
     for (; leaf != NULL; leaf = __atomic_load_n(&leaf->below, __ATOMIC_ACQUIRE)) {
-        struct place here = {word_index(address), bit_of(address) | (bit_of(address) - 1)};
         uintptr_t offset;
         if (leaf->index <= index &&
-            highest_in_leaf(leaf, leaf->index == index ? here : end, &offset))
+            highest_in_leaf(leaf, leaf->index == index ? place_of(address) : end_of_leaf, &offset))
             return ((uintptr_t)leaf->index << LEAF_BITS) + offset;
     }
     return 0;
 }
 
-/* 0 when it is given back at this moment; until this returns it cannot be. */
-static size_t read_size(uintptr_t block, size_t (*size_of)(void *block))
+/* The nearest that starts above it, within a group's size; 0 when there is none. */
+static uintptr_t find_above(uintptr_t address)
 {
-    atomic_store(&looked_at, block);
-    bool live = atomic_load(&word_of(block)->live) & bit_of(block);
-    return live ? size_of((void *)block) : 0;
+    struct place place = place_of(address);
+    place.mask[0] = ~place.mask[0];
+    place.mask[1] = ~place.mask[1];
+    for (uintptr_t at = address; at - address < GROUP; at += GROUP / GROUP_WORDS) {
+        struct leaf *leaf = leaf_of(at);
+        place.index = word_index(at);
+        uint64_t first = leaf != NULL ? live_at(leaf, place, 0) : 0;
+        uint64_t second = leaf != NULL ? live_at(leaf, place, 1) : 0;
+        if ((first | second) != 0) {
+            unsigned bit = mm_bit_lowest(first | second);
+            return (at & ~(((uintptr_t)1 << LEAF_BITS) - 1)) +
+                   offset_of(place, bit, first >> bit & 1 ? 0 : second);
+        }
+        place.mask[0] = place.mask[1] = UINT64_MAX;
+    }
+    return 0;
+}
+
+static struct mm_forwarded described(uintptr_t address)
+{
+    size_t size = address != 0 ? size_of(leaf_of(address), address) : 0;
+    return (struct mm_forwarded){address, size};
 }
 
 static void take_turn(void)
 {
-    uintptr_t nobody = 0;
-    for (unsigned round = 0; !atomic_compare_exchange_weak_explicit(
-             &looked_at, &nobody, LOOKING, memory_order_acquire, memory_order_relaxed);
-         round++) {
-        nobody = 0;
+    for (unsigned round = 0; atomic_exchange_explicit(&looking, true, memory_order_acquire);
+         round++)
         mm_os_wait(round);
-    }
 }
 
 /* A signal handler that frees badly must not come upon its own thread's turn. */
-void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
+struct mm_near mm_registry_near(const void *pointer)
 {
-    uintptr_t address = (uintptr_t)pointer;
+    uintptr_t address = mm_os_untagged(pointer);
     if (leaves == NULL || address >> ADDRESS_BITS != 0)
-        return NULL;
+        return (struct mm_near){0};
     struct mm_signals signals = mm_os_block_signals();
     take_turn();
-    uintptr_t block = find_below(address);
-    *size = block != 0 ? read_size(block, size_of) : 0;
+    uintptr_t below = find_below(address);
     /* Release pairs with the acquire in take_turn(). */
-    atomic_store_explicit(&looked_at, 0, memory_order_release);
+    atomic_store_explicit(&looking, false, memory_order_release);
     mm_os_restore_signals(&signals);
-    return address - block < *size ? (void *)block : NULL;
+    return (struct mm_near){described(below), described(find_above(address))};
+}
+
+bool mm_registry_around(const void *pointer, struct mm_forwarded *block)
+{
+    *block = mm_registry_near(pointer).below;
+    return mm_os_untagged(pointer) - block->start < block->size &&
+           mm_os_is_readable((const void *)block->start);
 }
 
 /* Less than nothing while another thread is between two gates. */
@@ -434,5 +607,5 @@ void mm_registry_renew_locks(void)
         atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
     mm_registry_unlock_all();
     /* A thread that looked around is gone here. */
-    atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&looking, false, memory_order_relaxed);
 }
