@@ -398,6 +398,15 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size)
     return true;
 }
 
+size_t mm_registry_forget(struct mm_gate *gate, const void *block)
+{
+    uintptr_t address = mm_os_untagged(block);
+    size_t size = 0;
+    if (mm_registry_is_live(block) && mm_registry_remove(gate, block, &size))
+        atomic_fetch_and_explicit(&word_of(address)->once, ~bit_of(address), memory_order_relaxed);
+    return size;
+}
+
 bool mm_registry_is_live(const void *block)
 {
     uintptr_t address = mm_os_untagged(block);

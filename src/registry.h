@@ -38,6 +38,9 @@ int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size);
  * live forwarded block. */
 bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size);
 
+/* As if a live block had never been one; returns what was noted of its size. */
+size_t mm_registry_forget(struct mm_gate *gate, const void *block);
+
 bool mm_registry_is_live(const void *block);
 /* Whether it would be taken on trust if none was noted there. */
 bool mm_registry_is_trusted(const void *pointer);

@@ -45,6 +45,20 @@ static struct mm_batch *batch_of_live(const void *ptr)
     return is_live ? batch : NULL;
 }
 
+/* Whether the next allocator is to be asked about what is no live slot: it is a block of its, perhaps
+ * one that could not be noted, or its own business, such as a place behind a header in a slot. */
+static bool is_for_next(const void *ptr)
+{
+    if (mm_registry_is_live(ptr))
+        return true;
+    if (!in_arena(ptr))
+        return came_back() || (mm_registry_is_trusted(ptr) && !mm_registry_was_block(ptr));
+    struct mm_slot_info info = {0};
+    if (came_back())
+        info = mm_batch_inspect(mm_os_untagged(ptr));
+    return info.in_slot && info.offset != 0;
+}
+
 /* --- allocation --- */
 
 /* Of any size; MM_CLASS_NONE when it is too large for a slot. */
@@ -97,14 +111,36 @@ static size_t at_least_granule(size_t size)
     return size < MM_GRANULE ? MM_GRANULE : size;
 }
 
-/* What the next allocator handed out may be a slot that it got from us when it came back; a place
- * inside of such a one, behind a header, is noted. Returns by how much there is more to hold. */
-static int64_t note_block(struct mm_gate *gate, void *block, size_t asked)
+/* The block that this thread last got when it came back; none of the program's, if the next
+ * allocator then hands out the most of it, behind a header. */
+static _Thread_local struct mm_forwarded inner __attribute__((tls_model("initial-exec")));
+
+MM_COLD static int64_t forget_inner(struct mm_gate *gate, const void *block, size_t size)
+{
+    struct mm_forwarded around = inner;
+    size_t offset = mm_os_untagged(block) - around.start;
+    inner.start = 0;
+    if (offset == 0 || offset >= around.size || around.size / 2 >= size)
+        return 0;
+    return -(int64_t)mm_registry_forget(gate, (const void *)around.start);
+}
+
+/* What the next allocator handed out may be a slot that it got from us; a place inside of such a one,
+ * behind a header, is noted. How large is a block of its in the making it need not know. Returns by
+ * how much there is more to hold. */
+static int64_t note_block(struct mm_gate *gate, bool nested, void *block, size_t asked)
 {
     if (mm_unlikely(in_arena(block) && batch_of_live(block) != NULL))
         return 0;
-    size_t size = mm_next_size(block);
-    return mm_registry_add(gate, block, size != 0 ? size : at_least_granule(asked));
+    int64_t change = 0;
+    size_t size = nested ? 0 : mm_next_size(block);
+    if (size == 0)
+        size = at_least_granule(asked);
+    if (mm_unlikely(nested))
+        inner = (struct mm_forwarded){mm_os_untagged(block), size};
+    else if (mm_unlikely(inner.start != 0))
+        change = forget_inner(gate, block, size);
+    return change + mm_registry_add(gate, block, size);
 }
 
 /* Ends what mm_registry_enter() began. */
@@ -131,7 +167,7 @@ static void *forward(enum mm_next_name name, size_t size, size_t alignment)
     struct mm_gate *gate = mm_registry_enter();
     void *block =
         mm_next_allocate(nested ? name : usual_name(name), alignment, at_least_granule(size));
-    leave_holding(gate, block != NULL ? note_block(gate, block, size) : 0);
+    leave_holding(gate, block != NULL ? note_block(gate, nested, block, size) : 0);
     if (block != NULL && !nested)
         note_forwarded(block, size);
     return block;
@@ -312,7 +348,7 @@ static enum verdict free_outside(enum mm_next_whose whose, void *ptr)
 
 static enum verdict free_dead(enum mm_next_whose whose, void *ptr)
 {
-    if (mm_registry_is_live(ptr))
+    if (is_for_next(ptr))
         return free_outside(whose, ptr);
     struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
     return verdict_of_dead(&info);
@@ -356,14 +392,6 @@ void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller)
 
 /* --- usable size, realloc --- */
 
-/* Whether the next allocator is to be asked: a block of its, or its own business. */
-static bool is_for_next(const void *ptr)
-{
-    bool is_slots = in_arena(ptr);
-    return mm_registry_is_live(ptr) ||
-           (!is_slots && ((!mm_registry_was_block(ptr) && mm_registry_is_trusted(ptr)) || came_back()));
-}
-
 static size_t live_size(const void *ptr)
 {
     const struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
@@ -398,7 +426,7 @@ static enum verdict realloc_outside(enum mm_next_name name, void **block, size_t
     void *moved = mm_next_realloc(name, *block, size != 0 ? at_least_granule(size) : 0);
     int64_t change = -(int64_t)old_size;
     if (moved != NULL)
-        change += note_block(gate, moved, size);
+        change += note_block(gate, nested, moved, size);
     else if (known && size != 0)
         change += mm_registry_add(gate, *block, old_size);
     leave_holding(gate, change);
@@ -458,7 +486,7 @@ static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const
     if (too_large(size) && is_for_next(ptr))
         return NULL;
     void *block = ptr;
-    enum verdict verdict = in_arena(ptr) && !mm_registry_is_live(ptr)
+    enum verdict verdict = in_arena(ptr) && !is_for_next(ptr)
                                ? verdict_of(ptr)
                                : realloc_outside(name, &block, size);
     if (verdict == OK)

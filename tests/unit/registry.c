@@ -242,6 +242,20 @@ static void noted_twice(void)
     mm_registry_release();
 }
 
+static void forgotten(void)
+{
+    CHECK(mm_registry_reserve());
+    CHECK(add(AT(0x1000)) && add(AT(0x2000)) && strike(AT(0x2000)));
+    struct mm_gate *gate = mm_registry_enter();
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x1000)), 16);
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x1000)), 0);
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x2000)), 0);
+    mm_registry_leave(gate);
+    check_block(AT(0x1000), false, false);
+    check_block(AT(0x2000), false, true);
+    mm_registry_release();
+}
+
 /* Nested calls are one for who holds too much: the outermost hears of it. */
 static void nested(void)
 {
@@ -440,6 +454,7 @@ int main(void)
     tagged();
     sizes();
     noted_twice();
+    forgotten();
     nested();
     nearest();
     nearest_above();
