@@ -1,7 +1,8 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports.
  *
- * None calls another by its exported name, which may be a function of the program's that ends here. */
+ * None calls another by its exported name, which may be a function of the program's that ends here.
+ */
 #include "lookup.h"
 #include "module.h"
 #include "options.h"

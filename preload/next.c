@@ -202,8 +202,8 @@ typedef void freeing(void *block);
 static void *by_posix_memalign(size_t alignment, size_t size)
 {
     void *block = NULL;
-    int error = CALL_OR(ENOMEM, POSIX_MEMALIGN, int (*)(void **, size_t, size_t), &block,
-                        alignment, size);
+    int error =
+        CALL_OR(ENOMEM, POSIX_MEMALIGN, int (*)(void **, size_t, size_t), &block, alignment, size);
     return error == 0 ? block : (errno = error, NULL);
 }
 

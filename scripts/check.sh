@@ -73,8 +73,8 @@ owner report_text report_json symbolize
 finding
 heap
 spans stacks
-batch registry
-size_class arena module seen sink suppress unwinder next_libc
+batch registry registry_near
+size_class arena registry_leaf module seen sink suppress unwinder next_libc
 options next cfi
 bitmap out
 os
@@ -82,7 +82,7 @@ kernel
 include/memory_manager
 '
 # Files that implement a header of another name.
-implements='next_libc:next preload/next:next'
+implements='next_libc:next preload/next:next registry_near:registry'
 
 check_layers() {
     cd -- "$root"

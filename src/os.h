@@ -64,7 +64,8 @@ void mm_turn_end(struct mm_turn *turn);
 void mm_turn_renew(struct mm_turn *turn);
 
 /* An address as the processor takes it: aarch64 ignores the top byte, where allocators and programs
- * keep a tag. On x86-64 it is part of the address, unless the process asked the kernel otherwise. */
+ * keep a tag. On x86-64 it is part of the address, unless the process asked the kernel otherwise.
+ */
 static inline uintptr_t mm_os_untagged(const void *pointer)
 {
 #ifdef __aarch64__

@@ -82,8 +82,8 @@ static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const
 static void describe_beside_forwarded(struct mm_out *out, uintptr_t address)
 {
     struct mm_near near = mm_registry_near((const void *)address);
-    uintptr_t behind = near.below.size != 0 ? address - (near.below.start + near.below.size)
-                                            : UINTPTR_MAX;
+    uintptr_t behind =
+        near.below.size != 0 ? address - (near.below.start + near.below.size) : UINTPTR_MAX;
     uintptr_t before = near.above.size != 0 ? near.above.start - address : UINTPTR_MAX;
     if (behind < NEAR_FORWARDED && behind <= before)
         write_beside_forwarded(out, behind, "behind", &near.below);

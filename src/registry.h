@@ -2,11 +2,11 @@
  * through us and was not given back yet.
  *
  * Two bits for each 16 bytes of address space: *live*, a block starts here, and *once*, one
- * did; the same for blocks that start in the middle of these 16. Sizes are kept here, too: who asked
- * the system allocator would have it read what the program may have overwritten, before it looks for
- * that itself. All lies in leaves of a two-level map, which are made when their part of the address
- * space is first used and stay until mm_registry_release(). What a processor ignores of an address
- * (mm_os_untagged()) is ignored here. */
+ * did; the same for blocks that start in the middle of these 16. Sizes are kept here, too: who
+ * asked the system allocator would have it read what the program may have overwritten, before it
+ * looks for that itself. All lies in leaves of a two-level map, which are made when their part of
+ * the address space is first used and stay until mm_registry_release(). What a processor ignores of
+ * an address (mm_os_untagged()) is ignored here. */
 #ifndef MM_REGISTRY_H
 #define MM_REGISTRY_H
 

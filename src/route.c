@@ -16,8 +16,8 @@ static bool in_arena(const void *ptr)
 }
 
 /* Whether the next allocator, or what it calls, called us: that is its own business, and goes on to
- * its function of the same name. But frees go by address first: a slot is ours wherever it is freed,
- * and blocks that were handed out in there are noted, for they may be freed outside. */
+ * its function of the same name. But frees go by address first: a slot is ours wherever it is
+ * freed, and blocks that were handed out in there are noted, for they may be freed outside. */
 static bool came_back(void)
 {
     return mm_unlikely(mm_registry_is_inside()) && mm_next_may_call_back();
@@ -45,8 +45,9 @@ static struct mm_batch *batch_of_live(const void *ptr)
     return is_live ? batch : NULL;
 }
 
-/* Whether the next allocator is to be asked about what is no live slot: it is a block of its, perhaps
- * one that could not be noted, or its own business, such as a place behind a header in a slot. */
+/* Whether the next allocator is to be asked about what is no live slot: it is a block of its,
+ * perhaps one that could not be noted, or its own business, such as a place behind a header in a
+ * slot. */
 static bool is_for_next(const void *ptr)
 {
     if (mm_registry_is_live(ptr))
@@ -125,9 +126,9 @@ MM_COLD static int64_t forget_inner(struct mm_gate *gate, const void *block, siz
     return -(int64_t)mm_registry_forget(gate, (const void *)around.start);
 }
 
-/* What the next allocator handed out may be a slot that it got from us; a place inside of such a one,
- * behind a header, is noted. How large is a block of its in the making it need not know. Returns by
- * how much there is more to hold. */
+/* What the next allocator handed out may be a slot that it got from us; a place inside of such a
+ * one, behind a header, is noted. How large is a block of its in the making it need not know.
+ * Returns by how much there is more to hold. */
 static int64_t note_block(struct mm_gate *gate, bool nested, void *block, size_t asked)
 {
     if (mm_unlikely(in_arena(block) && batch_of_live(block) != NULL))
@@ -486,9 +487,8 @@ static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const
     if (too_large(size) && is_for_next(ptr))
         return NULL;
     void *block = ptr;
-    enum verdict verdict = in_arena(ptr) && !is_for_next(ptr)
-                               ? verdict_of(ptr)
-                               : realloc_outside(name, &block, size);
+    enum verdict verdict =
+        in_arena(ptr) && !is_for_next(ptr) ? verdict_of(ptr) : realloc_outside(name, &block, size);
     if (verdict == OK)
         return block;
     report(verdict, ptr, caller);

@@ -90,9 +90,9 @@ static void check_block(const void *block, bool live, bool once)
 
 static void in_and_out(void)
 {
-    static const uintptr_t places[] = {16,        0x1000,   0x1010,         LEAF - 16, LEAF,
-                                       LEAF + 16, 7 * LEAF, 0x7fffffffe000, LAST - 16, LAST,
-                                   0x1028,    2 * LEAF - 8, LAST - 40};
+    static const uintptr_t places[] = {16,        0x1000,       0x1010,         LEAF - 16, LEAF,
+                                       LEAF + 16, 7 * LEAF,     0x7fffffffe000, LAST - 16, LAST,
+                                       0x1028,    2 * LEAF - 8, LAST - 40};
     enum { PLACES = sizeof places / sizeof places[0] };
     CHECK(mm_registry_reserve());
     for (unsigned i = 0; i < PLACES; i++) {
@@ -200,10 +200,18 @@ static void sizes(void)
         uintptr_t start;
         size_t size;
     } blocks[] = {
-        {0x10000, 16},           {0x10010, 24},          {0x10028, 1000},
-        {0x10410, 40000},        {0x1f000, GROUP - 8},   {0x2f000, GROUP},
-        {0x3f000, 5 * GROUP},    {0x8f008, 0x8000},      {LEAF - 32, 4096},
-        {LEAF + 0x2000, 9000},   {3 * LEAF - 8, 8},      {3 * LEAF, 3 * LEAF},
+        {0x10000, 16},
+        {0x10010, 24},
+        {0x10028, 1000},
+        {0x10410, 40000},
+        {0x1f000, GROUP - 8},
+        {0x2f000, GROUP},
+        {0x3f000, 5 * GROUP},
+        {0x8f008, 0x8000},
+        {LEAF - 32, 4096},
+        {LEAF + 0x2000, 9000},
+        {3 * LEAF - 8, 8},
+        {3 * LEAF, 3 * LEAF},
         {6 * LEAF, (size_t)1 << 46},
     };
     enum { BLOCKS_SIZED = sizeof blocks / sizeof blocks[0] };

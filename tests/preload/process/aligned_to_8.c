@@ -42,7 +42,8 @@ void *calloc(size_t count, size_t size)
 size_t malloc_usable_size(void *block)
 {
     /* libc's word in front of its block. */
-    return block == NULL ? 0 : (((size_t *)start_of(block))[-1] & ~(size_t)7) - 16 - shift_of(block);
+    return block == NULL ? 0
+                         : (((size_t *)start_of(block))[-1] & ~(size_t)7) - 16 - shift_of(block);
 }
 
 void *realloc(void *block, size_t size)

@@ -1,5 +1,5 @@
-/* Allocators for between the shim and libc whose functions call one another by their exported names:
- * those then are the shim's, and must come back to these. BY is how they are built up:
+/* Allocators for between the shim and libc whose functions call one another by their exported
+ * names: those then are the shim's, and must come back to these. BY is how they are built up:
  *
  *   1  all on memalign(), realloc() on malloc() and free(), as Electric Fence does it
  *   2  all on realloc(), with an alignment on posix_memalign()

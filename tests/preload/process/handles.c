@@ -38,7 +38,8 @@ int main(void)
         for (size_t size = 10; other != NULL && size < 1000000; size *= 10)
             other(malloc(size));
     }
-    static const char *const more[] = {"__libc_malloc", "__libc_valloc", "__libc_pvalloc", "valloc"};
+    static const char *const more[] = {"__libc_malloc", "__libc_valloc", "__libc_pvalloc",
+                                       "valloc"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         void *(*other)(size_t) = (void *(*)(size_t))ask(more[i]);
         for (size_t size = 10; size < 1000000; size *= 10)

@@ -1,6 +1,6 @@
-/* An allocator for between the shim and libc that has blocks of its own by the exported names, small
- * and large, and by libc's: taken in one of its functions and given back in none, and the other way
- * round. */
+/* An allocator for between the shim and libc that has blocks of its own by the exported names,
+ * small and large, and by libc's: taken in one of its functions and given back in none, and the
+ * other way round. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

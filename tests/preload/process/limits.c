@@ -245,7 +245,8 @@ static void exhaust_mappings(void)
         count++;
     use_memory(30 * MIB); /* what gets no mapping goes to libc's heap, which needs none */
     if (count < pages / 2) {
-        void *extended = malloc(64 * MIB); /* libc has it without a mapping; we may note it nowhere */
+        void *extended =
+            malloc(64 * MIB); /* libc has it without a mapping; we may note it nowhere */
         CHECK(extended != NULL);
         free(extended);
     }
