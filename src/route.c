@@ -198,16 +198,21 @@ MM_COLD static void *alloc_class_or_forward(unsigned class, enum mm_next_name na
     return too_large(size) ? NULL : forward(name, size, alignment);
 }
 
-void *mm_alloc_by(enum mm_next_name name, size_t size)
+static inline void *alloc_any(enum mm_next_name name, size_t size)
 {
     unsigned class = class_of(size);
     void *slot = take_slot(class, size);
     return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, name, size, 0);
 }
 
+void *mm_alloc_by(enum mm_next_name name, size_t size)
+{
+    return alloc_any(name, size);
+}
+
 void *mm_alloc_slow(size_t size)
 {
-    return mm_alloc_by(MM_NEXT_MALLOC, size);
+    return alloc_any(MM_NEXT_MALLOC, size);
 }
 
 /* Slots claimed from memory that nobody has written to are zero already. */
