@@ -26,7 +26,8 @@ extern "C" {
 /* What was wrong with a pointer given to mem_mngr_free() or mem_mngr_realloc(). */
 enum mem_mngr_misuse_kind {
     MEM_MNGR_DOUBLE_FREE,   /* it was a block once, and was freed since */
-    MEM_MNGR_INTERIOR_FREE, /* it points into the manager's memory, but not at a block's start */
+    MEM_MNGR_INTERIOR_FREE, /* it points into the manager's memory or a larger block, but not at the
+                               start of what is or was a block */
     MEM_MNGR_FOREIGN_FREE   /* it never was a block: a stack, a global, a wild address */
 };
 

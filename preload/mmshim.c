@@ -1,5 +1,8 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
- * alone, then one forward each. mmshim.map lists all exports. */
+ * alone, then one forward each. mmshim.map lists all exports.
+ *
+ * None calls another by its exported name, which may be a function of the program's that ends here.
+ */
 #include "entry/options.h"
 #include "entry/process.h"
 #include "entry/route.h"
@@ -51,7 +54,7 @@ EXPORT void *realloc(void *ptr, size_t size)
 }
 
 /* Not among the functions that a program with its own malloc has to define, so it must end in that
- * program's realloc; by a jump, as ever. */
+ * program's realloc, as libc's does; by a jump, as ever. */
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
 {
     size_t bytes;
@@ -59,6 +62,8 @@ EXPORT void *reallocarray(void *ptr, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
+    if (mm_unlikely(mm_registry_is_inside()) && mm_next_may_call_back())
+        return mm_realloc_by(MM_NEXT_REALLOCARRAY, ptr, bytes, CALLER);
     return realloc(ptr, bytes);
 }
 
@@ -74,13 +79,18 @@ static void *refuse(int error)
 }
 
 /* glibc's rule: an alignment that is no power of two is rounded up to one. */
-EXPORT void *memalign(size_t alignment, size_t size)
+static void *aligned_by(enum mm_next_name name, size_t alignment, size_t size)
 {
     if (alignment > SIZE_MAX / 2 + 1)
         return refuse(EINVAL);
     if (!is_power_of_two(alignment))
         alignment = (size_t)1 << mm_log2_ceil(alignment);
-    return mm_aligned_alloc(alignment, size);
+    return mm_aligned_alloc_by(name, alignment, size);
+}
+
+EXPORT void *memalign(size_t alignment, size_t size)
+{
+    return aligned_by(MM_NEXT_MEMALIGN, alignment, size);
 }
 
 /* Up to 2.37 glibc has memalign()'s rule here, and from 2.38 on C17's. Programs go on with that of
@@ -93,34 +103,41 @@ MM_COLD static void *aligned_oddly(size_t alignment, size_t size)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return mm_likely(is_power_of_two(alignment)) ? memalign(alignment, size)
-                                                 : aligned_oddly(alignment, size);
+    return mm_likely(is_power_of_two(alignment))
+               ? aligned_by(MM_NEXT_ALIGNED_ALLOC, alignment, size)
+               : aligned_oddly(alignment, size);
 }
 
+/* errno changes with memory that is refused, as libc's does, and with nothing else. */
 EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
 {
     if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
         return EINVAL;
     int saved_errno = errno;
-    void *made = mm_aligned_alloc(alignment, size);
-    errno = saved_errno;
+    void *made = mm_aligned_alloc_by(MM_NEXT_POSIX_MEMALIGN, alignment, size);
     if (made == NULL)
         return ENOMEM;
+    errno = saved_errno;
     *block = made;
     return 0;
 }
 
 EXPORT void *valloc(size_t size)
 {
-    return mm_aligned_alloc(mm_os_page_size(), size);
+    return mm_aligned_alloc_by(MM_NEXT_VALLOC, mm_os_page_size(), size);
 }
 
-EXPORT void *pvalloc(size_t size)
+static void *whole_pages(enum mm_next_name name, size_t size)
 {
     size_t page = mm_os_page_size();
     if (size > SIZE_MAX - page)
         return refuse(ENOMEM);
-    return mm_aligned_alloc(page, (size + page - 1) & ~(page - 1));
+    return mm_aligned_alloc_by(name, page, (size + page - 1) & ~(page - 1));
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+    return whole_pages(MM_NEXT_PVALLOC, size);
 }
 
 EXPORT size_t malloc_usable_size(void *ptr)
@@ -145,57 +162,75 @@ EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
     free(ptr);
 }
 
-/* For operators.c: names that no program can replace. */
-#define OWN(name) __attribute__((alias(#name), visibility("hidden")))
-#if __has_attribute(copy)
-extern __typeof__(malloc) own_malloc OWN(malloc) __attribute__((copy(malloc)));
-extern __typeof__(free) own_free OWN(free) __attribute__((copy(free)));
-#else
-extern __typeof__(malloc) own_malloc OWN(malloc);
-extern __typeof__(free) own_free OWN(free);
-#endif
-
-/* --- glibc's own names: programs that call these must meet the same allocator, and a wrapper that
- *     we have called as the next allocator must not --- */
-
-static void *own_of_libc(enum shim_function function)
-{
-    return mm_unlikely(mm_registry_is_inside()) ? shim_libc(function) : NULL;
-}
+/* --- glibc's own names: programs that call these must meet the same slots, and a wrapper that we
+ *     have called as the next allocator must not meet itself --- */
 
 EXPORT void *__libc_malloc(size_t size)
 {
-    void *(*own)(size_t) = (void *(*)(size_t))own_of_libc(SHIM_LIBC_MALLOC);
-    return own != NULL ? own(size) : malloc(size);
+    return mm_alloc_by(MM_NEXT_LIBC_MALLOC, size);
 }
 
 EXPORT void __libc_free(void *ptr)
 {
-    void (*own)(void *) = (void (*)(void *))own_of_libc(SHIM_LIBC_FREE);
-    own != NULL ? own(ptr) : free(ptr);
+    mm_free_by(MM_NEXT_LIBCS, ptr, CALLER);
 }
 
 EXPORT void *__libc_calloc(size_t count, size_t size)
 {
-    void *(*own)(size_t, size_t) = (void *(*)(size_t, size_t))own_of_libc(SHIM_LIBC_CALLOC);
-    return own != NULL ? own(count, size) : calloc(count, size);
+    return mm_calloc_by(MM_NEXT_LIBC_CALLOC, count, size);
 }
 
 EXPORT void *__libc_realloc(void *ptr, size_t size)
 {
-    void *(*own)(void *, size_t) = (void *(*)(void *, size_t))own_of_libc(SHIM_LIBC_REALLOC);
-    return own != NULL ? own(ptr, size) : realloc(ptr, size);
+    return mm_realloc_by(MM_NEXT_LIBC_REALLOC, ptr, size, CALLER);
 }
 
 EXPORT void *__libc_memalign(size_t alignment, size_t size)
 {
-    void *(*own)(size_t, size_t) = (void *(*)(size_t, size_t))own_of_libc(SHIM_LIBC_MEMALIGN);
-    return own != NULL ? own(alignment, size) : memalign(alignment, size);
+    return aligned_by(MM_NEXT_LIBC_MEMALIGN, alignment, size);
+}
+
+EXPORT void *__libc_valloc(size_t size)
+{
+    return mm_aligned_alloc_by(MM_NEXT_LIBC_MEMALIGN, mm_os_page_size(), size);
+}
+
+EXPORT void *__libc_pvalloc(size_t size)
+{
+    return whole_pages(MM_NEXT_LIBC_MEMALIGN, size);
 }
 
 ALIAS(reallocarray) void *__libc_reallocarray(void *ptr, size_t count, size_t size);
-ALIAS(valloc) void *__libc_valloc(size_t size);
-ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
+
+/* --- names that no program can replace --- */
+
+#if __has_attribute(copy)
+#define OWN(name)                                                                                  \
+    extern __typeof__(name) own_##name                                                             \
+        __attribute__((alias(#name), visibility("hidden"), copy(name)))
+#else
+#define OWN(name)                                                                                  \
+    extern __typeof__(name) own_##name __attribute__((alias(#name), visibility("hidden")))
+#endif
+
+OWN(malloc);
+OWN(free);
+OWN(calloc);
+OWN(realloc);
+OWN(reallocarray);
+OWN(memalign);
+OWN(aligned_alloc);
+OWN(posix_memalign);
+OWN(valloc);
+OWN(pvalloc);
+OWN(malloc_usable_size);
+OWN(__libc_malloc);
+OWN(__libc_free);
+OWN(__libc_calloc);
+OWN(__libc_realloc);
+OWN(__libc_memalign);
+OWN(__libc_valloc);
+OWN(__libc_pvalloc);
 
 /* --- dlsym(): who asks a handle of libc for free() may have the block from a function of libc that
  *     called our malloc() --- */
@@ -206,17 +241,28 @@ static void *own_function(const char *name)
         const char *name;
         void *function;
     } own[] = {
-        {"malloc", (void *)malloc},
-        {"free", (void *)free},
-        {"calloc", (void *)calloc},
-        {"realloc", (void *)realloc},
-        {"reallocarray", (void *)reallocarray},
-        {"memalign", (void *)memalign},
-        {"aligned_alloc", (void *)aligned_alloc},
-        {"posix_memalign", (void *)posix_memalign},
-        {"valloc", (void *)valloc},
-        {"pvalloc", (void *)pvalloc},
-        {"malloc_usable_size", (void *)malloc_usable_size},
+        {"malloc", (void *)own_malloc},
+        {"free", (void *)own_free},
+        {"calloc", (void *)own_calloc},
+        {"realloc", (void *)own_realloc},
+        {"reallocarray", (void *)own_reallocarray},
+        {"memalign", (void *)own_memalign},
+        {"aligned_alloc", (void *)own_aligned_alloc},
+        {"posix_memalign", (void *)own_posix_memalign},
+        {"valloc", (void *)own_valloc},
+        {"pvalloc", (void *)own_pvalloc},
+        {"malloc_usable_size", (void *)own_malloc_usable_size},
+        {"__libc_malloc", (void *)own___libc_malloc},
+        {"__libc_free", (void *)own___libc_free},
+        {"__libc_calloc", (void *)own___libc_calloc},
+        {"__libc_realloc", (void *)own___libc_realloc},
+        {"__libc_memalign", (void *)own___libc_memalign},
+        {"__libc_valloc", (void *)own___libc_valloc},
+        {"__libc_pvalloc", (void *)own___libc_pvalloc},
+        {"__libc_reallocarray", (void *)own_reallocarray},
+        {"cfree", (void *)own_free},
+        {"free_sized", (void *)own_free},
+        {"free_aligned_sized", (void *)own_free},
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(name, own[i].name) == 0)

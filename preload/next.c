@@ -40,9 +40,29 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "__libc_realloc",
     "__libc_memalign",
     "__register_atfork",
+    "aligned_alloc",
+    "posix_memalign",
+    "valloc",
+    "pvalloc",
+    "reallocarray",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
-static _Atomic bool has_looked, knows_sizes;
+static _Atomic bool has_looked, knows_sizes, may_call_back;
+
+/* libc's own have a second name each. */
+static bool some_are_not_libcs(void)
+{
+    static const enum shim_function pairs[][2] = {
+        {SHIM_MALLOC, SHIM_LIBC_MALLOC},     {SHIM_CALLOC, SHIM_LIBC_CALLOC},
+        {SHIM_REALLOC, SHIM_LIBC_REALLOC},   {SHIM_FREE, SHIM_LIBC_FREE},
+        {SHIM_MEMALIGN, SHIM_LIBC_MEMALIGN},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        if (shim_found[pairs[i][0]] != shim_found[pairs[i][1]])
+            return true;
+    }
+    return false;
+}
 
 /* All that is there at the start is loaded before any code of it runs. */
 void shim_find_libc(void)
@@ -50,10 +70,11 @@ void shim_find_libc(void)
     if (atomic_load_explicit(&has_looked, memory_order_acquire))
         return;
     mm_libc_find_all(MM_LIBC_NEXT, names, shim_found, SHIM_FUNCTIONS);
-    atomic_store_explicit(&has_looked, true, memory_order_release);
+    atomic_store_explicit(&may_call_back, some_are_not_libcs(), memory_order_relaxed);
     bool is_one =
         mm_module_of(shim_found[SHIM_MALLOC]) == mm_module_of(shim_found[SHIM_USABLE_SIZE]);
     atomic_store_explicit(&knows_sizes, is_one, memory_order_relaxed);
+    atomic_store_explicit(&has_looked, true, memory_order_release);
 }
 
 /* --- what was in libdl and libpthread before glibc 2.34: a program may load these late --- */
@@ -210,33 +231,70 @@ static void adapt_to_free(size_t size)
     (shim_libc(SHIM_##which) != NULL ? ((type)shim_libc(SHIM_##which))(__VA_ARGS__)                \
                                      : (errno = ENOMEM, nothing))
 
-void *mm_next_malloc(size_t size)
+typedef void *one_size(size_t size);
+typedef void *two_sizes(size_t first, size_t second);
+typedef void *resizing(void *block, size_t size);
+typedef void freeing(void *block);
+
+static void *by_posix_memalign(size_t alignment, size_t size)
+{
+    void *block = NULL;
+    int error =
+        CALL_OR(ENOMEM, POSIX_MEMALIGN, int (*)(void **, size_t, size_t), &block, alignment, size);
+    return error == 0 ? block : (errno = error, NULL);
+}
+
+void *mm_next_allocate(enum mm_next_name name, size_t alignment, size_t size)
 {
     adapt_to_threads();
-    return CALL_OR(NULL, MALLOC, void *(*)(size_t), size);
+    switch (name) {
+    case MM_NEXT_MALLOC:
+        return CALL_OR(NULL, MALLOC, one_size *, size);
+    case MM_NEXT_CALLOC:
+        return CALL_OR(NULL, CALLOC, two_sizes *, 1, size);
+    case MM_NEXT_REALLOC:
+    case MM_NEXT_REALLOCARRAY:
+    case MM_NEXT_LIBC_REALLOC:
+        return mm_next_realloc(name, NULL, size);
+    case MM_NEXT_MEMALIGN:
+        return CALL_OR(NULL, MEMALIGN, two_sizes *, alignment, size);
+    case MM_NEXT_ALIGNED_ALLOC:
+        return CALL_OR(NULL, ALIGNED_ALLOC, two_sizes *, alignment, size);
+    case MM_NEXT_POSIX_MEMALIGN:
+        return by_posix_memalign(alignment, size);
+    case MM_NEXT_VALLOC:
+        return CALL_OR(NULL, VALLOC, one_size *, size);
+    case MM_NEXT_PVALLOC:
+        return CALL_OR(NULL, PVALLOC, one_size *, size);
+    case MM_NEXT_LIBC_MALLOC:
+        return CALL_OR(NULL, LIBC_MALLOC, one_size *, size);
+    case MM_NEXT_LIBC_CALLOC:
+        return CALL_OR(NULL, LIBC_CALLOC, two_sizes *, 1, size);
+    case MM_NEXT_LIBC_MEMALIGN:
+        return CALL_OR(NULL, LIBC_MEMALIGN, two_sizes *, alignment, size);
+    }
+    return NULL;
 }
 
-void *mm_next_calloc(size_t count, size_t size)
+void *mm_next_realloc(enum mm_next_name name, void *block, size_t size)
 {
-    adapt_to_threads();
-    return CALL_OR(NULL, CALLOC, void *(*)(size_t, size_t), count, size);
+    switch (name) {
+    case MM_NEXT_REALLOCARRAY:
+        return CALL_OR(NULL, REALLOCARRAY, void *(*)(void *, size_t, size_t), block, 1, size);
+    case MM_NEXT_LIBC_REALLOC:
+        return CALL_OR(NULL, LIBC_REALLOC, resizing *, block, size);
+    default:
+        return CALL_OR(NULL, REALLOC, resizing *, block, size);
+    }
 }
 
-void *mm_next_realloc(void *block, size_t size)
-{
-    return CALL_OR(NULL, REALLOC, void *(*)(void *, size_t), block, size);
-}
-
-void *mm_next_memalign(size_t alignment, size_t size)
-{
-    adapt_to_threads();
-    return CALL_OR(NULL, MEMALIGN, void *(*)(size_t, size_t), alignment, size);
-}
-
-void mm_next_free(void *block, size_t size)
+void mm_next_free(enum mm_next_whose whose, void *block, size_t size)
 {
     adapt_to_free(size);
-    CALL_OR((void)0, FREE, void (*)(void *), block);
+    if (whose == MM_NEXT_LIBCS)
+        CALL_OR((void)0, LIBC_FREE, freeing *, block);
+    else
+        CALL_OR((void)0, FREE, freeing *, block);
 }
 
 size_t mm_next_usable_size(void *block)
@@ -249,4 +307,9 @@ size_t mm_next_usable_size(void *block)
 bool mm_next_knows_sizes(void)
 {
     return atomic_load_explicit(&knows_sizes, memory_order_relaxed);
+}
+
+bool mm_next_may_call_back(void)
+{
+    return atomic_load_explicit(&may_call_back, memory_order_relaxed);
 }

@@ -565,11 +565,11 @@ void mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, size_t asked)
         return;
     struct mm_tracer *tracer = tracer_of(watch);
     if (tracer != NULL && !is_due(tracer)) {
-        drop_block((uintptr_t)ptr);
+        drop_block(mm_os_untagged(ptr));
         return;
     }
     uint64_t happened = event_now(tracer, 0);
-    struct block *block = take_block((uintptr_t)ptr);
+    struct block *block = take_block(mm_os_untagged(ptr));
     if (block == NULL) {
         atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
         return;
@@ -580,7 +580,7 @@ void mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, size_t asked)
 
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
 {
-    struct block *block = tables.frames != 0 ? find_block((uintptr_t)ptr) : NULL;
+    struct block *block = tables.frames != 0 ? find_block(mm_os_untagged(ptr)) : NULL;
     if (block != NULL && atomic_load_explicit(&block->record.allocated, memory_order_relaxed) != 0)
         end_record(&block->record, tracer_of(watch));
 }
@@ -598,12 +598,10 @@ static bool tell_slot(struct mm_stack_history *history, uintptr_t address)
 
 static bool tell_block(struct mm_stack_history *history, const void *ptr)
 {
-    size_t size;
-    const struct block *block = find_block((uintptr_t)ptr);
-    if (block == NULL) {
-        const void *around = mm_registry_around(ptr, mm_next_size_if_there, &size);
-        block = around != NULL ? find_block((uintptr_t)around) : NULL;
-    }
+    struct mm_forwarded around;
+    const struct block *block = find_block(mm_os_untagged(ptr));
+    if (block == NULL && mm_registry_around(ptr, &around))
+        block = find_block(around.start);
     if (block == NULL)
         return false;
     uintptr_t address = atomic_load_explicit(&block->address, memory_order_relaxed);
@@ -618,7 +616,8 @@ bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
     *history = (struct mm_stack_history){0};
     if (tables.frames == 0)
         return false;
-    bool is_slot = (uintptr_t)ptr - mm_arena.base < mm_arena.size;
-    bool is_known = is_slot ? tell_slot(history, (uintptr_t)ptr) : tell_block(history, ptr);
+    uintptr_t address = mm_os_untagged(ptr);
+    bool is_slot = address - mm_arena.base < mm_arena.size;
+    bool is_known = is_slot ? tell_slot(history, address) : tell_block(history, ptr);
     return is_known && (history->has_allocated || history->has_freed);
 }

@@ -8,6 +8,7 @@
 #ifndef MM_ROUTE_H
 #define MM_ROUTE_H
 
+#include "forwarded/next.h"
 #include "slots/heap.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,15 @@ void *mm_calloc(size_t count, size_t size);
 void *mm_realloc(void *ptr, size_t size, const void *caller);
 /* alignment must be a power of two. */
 void *mm_aligned_alloc(size_t alignment, size_t size);
+
+/* The same for who was called by another name: where slots do not serve, it is the next allocator's
+ * function of that name that may have to. */
+void *mm_alloc_by(enum mm_next_name name, size_t size);
+void *mm_calloc_by(enum mm_next_name name, size_t count, size_t size);
+void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *caller);
+void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size);
+void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller);
+
 /* 0 for anything that is not a live block. */
 size_t mm_usable_size(const void *ptr);
 

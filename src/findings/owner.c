@@ -1,41 +1,123 @@
+/* owner.c - asks the slots' tables, the registry and then the kernel; keeps nothing and takes no
+ * lock of anyone's. */
 #include "findings/owner.h"
 
-#include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "stacks/module.h"
 #include "system/os.h"
 #include <string.h>
 
+/* --- blocks beside an address --- */
+
+/* How far away a slot is looked for, in units: 1 MiB; and a forwarded block, in bytes. */
+#define NEAR_UNITS     1024u
+#define NEAR_FORWARDED ((size_t)1 << 16)
+
+static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
+{
+    mm_out_format(out, "slot %u of %u bytes, batch %x", (uint64_t)info->index + 1,
+                  (uint64_t)info->size, (uint64_t)info->base);
+}
+
+static uint64_t live_of(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->live, memory_order_relaxed);
+}
+
+/* Which slots of a batch start at an address or below. */
+static uint64_t slots_up_to(uintptr_t address, const struct mm_slot_info *info)
+{
+    if (address < info->base)
+        return 0;
+    uintptr_t count = (address - info->base) / info->size + 1;
+    return mm_bits_below(count < MM_WORD_BITS ? (unsigned)count : MM_WORD_BITS);
+}
+
+/* The live slot that starts nearest to an address, there or below, or else above it; false when
+ * there is none near. */
+static bool find_live(uintptr_t address, bool below, struct mm_slot_info *found)
+{
+    uintptr_t at = address, step = (uintptr_t)1 << MM_UNIT_SHIFT;
+    for (unsigned i = 0; i < NEAR_UNITS && at - mm_arena.base < mm_arena.size; i++) {
+        struct mm_slot_info info = mm_batch_inspect(at);
+        uint64_t wanted = info.batch != NULL ? slots_up_to(address, &info) : 0;
+        uint64_t live = info.batch != NULL ? live_of(info.batch) & (below ? wanted : ~wanted) : 0;
+        if (live != 0) {
+            info.index = below ? mm_log2_floor(live) : mm_bit_lowest(live);
+            *found = info;
+            return true;
+        }
+        at = below ? at - step : at + step;
+    }
+    return false;
+}
+
+static void describe_beside_slots(struct mm_out *out, uintptr_t address)
+{
+    struct mm_slot_info below = {0}, above = {0};
+    uintptr_t behind = UINTPTR_MAX, before = UINTPTR_MAX;
+    if (find_live(address, true, &below))
+        behind = address - (below.base + (below.index + 1) * below.size);
+    if (find_live(address, false, &above))
+        before = above.base + above.index * above.size - address;
+    bool is_behind = behind <= before;
+    mm_out_format(out, "in the manager's memory, ");
+    if (behind == UINTPTR_MAX && before == UINTPTR_MAX) {
+        mm_out_format(out, "with no block near");
+        return;
+    }
+    mm_out_format(out, "%u bytes %s ", (uint64_t)(is_behind ? behind : before),
+                  is_behind ? "behind" : "before");
+    write_slot(out, is_behind ? &below : &above);
+}
+
+static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const char *where,
+                                   const struct mm_forwarded *block)
+{
+    mm_out_format(out, ", %u bytes %s a block of %u bytes at %x", (uint64_t)distance, where,
+                  (uint64_t)block->size, (uint64_t)block->start);
+}
+
+static void describe_beside_forwarded(struct mm_out *out, uintptr_t address)
+{
+    struct mm_near near = mm_registry_near((const void *)address);
+    uintptr_t behind =
+        near.below.size != 0 ? address - (near.below.start + near.below.size) : UINTPTR_MAX;
+    uintptr_t before = near.above.size != 0 ? near.above.start - address : UINTPTR_MAX;
+    if (behind < NEAR_FORWARDED && behind <= before)
+        write_beside_forwarded(out, behind, "behind", &near.below);
+    else if (before < NEAR_FORWARDED)
+        write_beside_forwarded(out, before, "before", &near.above);
+}
+
+/* --- blocks, what was one, and what lies between --- */
+
 static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, uintptr_t address)
 {
     struct mm_slot_info info = mm_batch_inspect(address);
-    if (!info.in_slot) {
-        mm_out_format(out, "in the manager's memory, but in no slot");
+    bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
+    bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
+    if (kind == MEM_MNGR_INTERIOR_FREE && never) {
+        describe_beside_slots(out, address);
         return;
     }
     if (info.offset != 0)
         mm_out_format(out, "%u bytes into ", (uint64_t)info.offset);
-    mm_out_format(out, "slot %u of %u bytes, batch %x", (uint64_t)info.index + 1,
-                  (uint64_t)info.size, (uint64_t)info.base);
-    bool live = info.batch != NULL &&
-                atomic_load_explicit(&info.batch->live, memory_order_relaxed) >> info.index & 1;
+    write_slot(out, &info);
     if (kind == MEM_MNGR_INTERIOR_FREE && !live)
         mm_out_format(out, ", which is free");
-    if (kind == MEM_MNGR_FOREIGN_FREE)
-        mm_out_format(out, ", never handed out");
 }
 
-static void describe_forwarded(struct mm_out *out, const void *ptr)
+static void describe_forwarded(struct mm_out *out, uintptr_t address)
 {
-    size_t size;
-    const char *block = mm_registry_around(ptr, mm_next_size_if_there, &size);
-    if (block == NULL)
+    struct mm_forwarded block;
+    if (!mm_registry_around((const void *)address, &block))
         mm_out_format(out, "in a block that another thread freed meanwhile");
     else
         mm_out_format(out, "%u bytes into a block of %u bytes at %x",
-                      (uint64_t)((const char *)ptr - block), (uint64_t)size,
-                      (uint64_t)(uintptr_t)block);
+                      (uint64_t)(address - block.start), (uint64_t)block.size,
+                      (uint64_t)block.start);
 }
 
 /* --- foreign pointers: the mapping that they lie in --- */
@@ -165,29 +247,32 @@ static void describe_file(struct mm_out *out, const char *path)
 static void describe_foreign(struct mm_out *out, const void *ptr, const char *program)
 {
     struct mapping mapping;
-    enum lookup lookup = find_mapping((uintptr_t)ptr, &mapping);
-    if (lookup == UNREADABLE)
-        mm_out_format(out, "unknown memory: /proc/self/maps cannot be read");
-    else if (lookup == NOT_MAPPED)
-        mm_out_format(out, "nothing mapped there");
-    else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program))
+    uintptr_t address = (uintptr_t)ptr;
+    enum lookup lookup = find_mapping(address, &mapping);
+    if (lookup == MAPPED &&
+        (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program)))
         return;
-    else if (mapping.path[0] == '/')
+    if (lookup == MAPPED && mapping.path[0] == '/') {
         describe_file(out, mapping.path);
-    else
-        mm_out_format(out, "anonymous memory");
+        return;
+    }
+    mm_out_format(out, "%s",
+                  lookup == UNREADABLE   ? "unknown memory: /proc/self/maps cannot be read"
+                  : lookup == NOT_MAPPED ? "nothing mapped there"
+                                         : "anonymous memory");
+    describe_beside_forwarded(out, address);
 }
 
 void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
                        const char *program)
 {
-    uintptr_t address = (uintptr_t)ptr;
+    uintptr_t address = mm_os_untagged(ptr);
     if (address - mm_arena.base < mm_arena.size)
         describe_slot(out, kind, address);
     else if (kind == MEM_MNGR_DOUBLE_FREE)
         mm_out_format(out, "a block of the system allocator, freed before");
     else if (kind == MEM_MNGR_INTERIOR_FREE)
-        describe_forwarded(out, ptr);
+        describe_forwarded(out, address);
     else
-        describe_foreign(out, ptr, program);
+        describe_foreign(out, (const void *)address, program);
 }

@@ -12,17 +12,38 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-void *mm_next_malloc(size_t size);
-void *mm_next_calloc(size_t count, size_t size);
-void *mm_next_realloc(void *block, size_t size);
-void *mm_next_memalign(size_t alignment, size_t size);
-/* `size` is what mm_next_size() says of it. */
-void mm_next_free(void *block, size_t size);
+/* The functions that hand out memory: its own, and libc's own where these have other names. */
+enum mm_next_name {
+    MM_NEXT_MALLOC,
+    MM_NEXT_CALLOC,
+    MM_NEXT_REALLOC, /* of NULL, to hand out */
+    MM_NEXT_REALLOCARRAY,
+    MM_NEXT_MEMALIGN,
+    MM_NEXT_ALIGNED_ALLOC,
+    MM_NEXT_POSIX_MEMALIGN,
+    MM_NEXT_VALLOC,
+    MM_NEXT_PVALLOC,
+    MM_NEXT_LIBC_MALLOC,
+    MM_NEXT_LIBC_CALLOC,
+    MM_NEXT_LIBC_REALLOC,
+    MM_NEXT_LIBC_MEMALIGN
+};
+/* The alignment is for those that take one. */
+void *mm_next_allocate(enum mm_next_name name, size_t alignment, size_t size);
+/* One of the three names of it. */
+void *mm_next_realloc(enum mm_next_name name, void *block, size_t size);
+
+enum mm_next_whose { MM_NEXT_ITS, MM_NEXT_LIBCS };
+/* `size` is what is known of it: what mm_next_size() said, or 0. */
+void mm_next_free(enum mm_next_whose whose, void *block, size_t size);
+/* Reads what libc keeps before the block: not for a block that the program may have overflowed. */
 size_t mm_next_usable_size(void *block);
 /* False when somebody else's malloc_usable_size() would answer than whose the blocks are. */
 bool mm_next_knows_sizes(void);
+/* Whether another library's functions stand there, which may call each other, and so us, by their
+ * exported names. */
+bool mm_next_may_call_back(void);
 
 /* Whether there are keys for what each thread has of its own: before glibc 2.34 they come with
  * libpthread, which a program may load late. Looks again each time, while there are none. */
@@ -30,17 +51,10 @@ bool mm_next_has_keys(void);
 bool mm_next_key_create(pthread_key_t *key, void (*at_end)(void *));
 void mm_next_key_set(pthread_key_t key, const void *value);
 
-/* For our own account: 0 when not known. */
+/* Of a block that was handed out just now: 0 when not known. */
 static inline size_t mm_next_size(void *block)
 {
     return mm_next_knows_sizes() ? mm_next_usable_size(block) : 0;
-}
-
-/* For mm_registry_around(): the size of a block that may be gone, because somebody gave it back
- * round us (MM_DEEPBIND=keep). 0 when its start, next to which libc keeps the size, is unmapped. */
-static inline size_t mm_next_size_if_there(void *block)
-{
-    return mm_os_is_readable(block) ? mm_next_size(block) : 0;
 }
 
 #endif

@@ -1,30 +1,25 @@
+/* next_libc.c - src/next.h for the library, which is never called by names of libc's. */
 #include "forwarded/next.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 
-void *mm_next_malloc(size_t size)
+void *mm_next_allocate(enum mm_next_name name, size_t alignment, size_t size)
 {
-    return malloc(size);
+    return name == MM_NEXT_MALLOC   ? malloc(size)
+           : name == MM_NEXT_CALLOC ? calloc(1, size)
+                                    : memalign(alignment, size);
 }
 
-void *mm_next_calloc(size_t count, size_t size)
+void *mm_next_realloc(enum mm_next_name name, void *block, size_t size)
 {
-    return calloc(count, size);
-}
-
-void *mm_next_realloc(void *block, size_t size)
-{
+    (void)name;
     return realloc(block, size);
 }
 
-void *mm_next_memalign(size_t alignment, size_t size)
+void mm_next_free(enum mm_next_whose whose, void *block, size_t size)
 {
-    return memalign(alignment, size);
-}
-
-void mm_next_free(void *block, size_t size)
-{
+    (void)whose;
     (void)size;
     free(block);
 }
@@ -52,4 +47,9 @@ bool mm_next_key_create(pthread_key_t *key, void (*at_end)(void *))
 void mm_next_key_set(pthread_key_t key, const void *value)
 {
     pthread_setspecific(key, value);
+}
+
+bool mm_next_may_call_back(void)
+{
+    return false;
 }

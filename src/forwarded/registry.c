@@ -1,33 +1,15 @@
+/* registry.c - bits and sizes of forwarded blocks, in leaves of a two-level map.
+ *
+ * All of a block belongs to whoever noted it until one atomic step strikes it out, and then to
+ * whoever did: what is kept of its size is written by them alone. A leaf is made under leaf_lock
+ * and stays; a look around takes a turn of its own, for which nobody else waits. */
 #include "forwarded/registry.h"
 
-#include "system/bitmap.h"
-#include <stdatomic.h>
+#include "forwarded/registry_leaf.h"
 
-#define ADDRESS_BITS 48u /* user space of x86-64 and aarch64 */
-#define LEAF_BITS    28u /* a leaf covers 256 MiB */
-#define GRANULE_BITS 4u
-#define LEAVES       ((size_t)1 << (ADDRESS_BITS - LEAF_BITS))
-#define LEAF_WORDS   ((size_t)1 << (LEAF_BITS - GRANULE_BITS - 6))
-#define GROUP_WORDS  64u /* words that one bit of a leaf's `groups` stands for */
-#define LEAF_GROUPS  (LEAF_WORDS / GROUP_WORDS)
-#define GATES        16u
-#define CACHE_LINE   64u
-#define MUCH         ((int64_t)1 << 20)
-
-/* The words of both bits lie side by side, so that a free touches one cache line. */
-struct word {
-    _Atomic uint64_t live, once;
-};
-
-/* `groups` is for the search for the block below an address. A group's bit is set after the live
- * bit of a block; whoever looks around clears it where the group turns out to be empty, see
- * forget_group(). */
-struct leaf {
-    struct word words[LEAF_WORDS];
-    _Atomic uint64_t groups[LEAF_GROUPS / MM_WORD_BITS];
-    size_t index;
-    struct leaf *below; /* the next lower one that there is */
-};
+#define GATES      16u
+#define CACHE_LINE 64u
+#define MUCH       ((int64_t)1 << 20)
 
 /* A thread goes through one of several gates, by the address of its stack, so that threads seldom
  * write to the same cache line; fork() closes all of them. What the live blocks come to is kept by
@@ -40,22 +22,22 @@ static struct mm_gate {
 static _Atomic bool closed;
 static struct mm_lock closed_lock; /* held while closed */
 
-static struct leaf *_Atomic *leaves;
-static struct leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock;  /* to make one; taken inside a gate only */
-static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
+static struct mm_leaf *_Atomic *leaves;
+static struct mm_leaf *_Atomic highest_leaf;
+static struct mm_lock leaf_lock; /* to make one; taken inside a gate only */
 
-/* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
- * and then the address of the block whose size it reads. Who strikes out that block waits. */
-#define LOOKING 1u
-static _Atomic uintptr_t looked_at;
+/* Of blocks that could not be noted the low bits of their addresses, and A_BLOCK; 0: none. */
+#define A_BLOCK ((uintptr_t)1 << MM_LEAF_GRANULE_BITS)
+static _Atomic uintptr_t unknown;
+
+_Atomic bool mm_registry_is_looked_at;
 
 bool mm_registry_reserve(void)
 {
     /* Whole and at once: an entry is touched when its leaf is made, the rest costs nothing. */
-    leaves = mm_os_map(LEAVES * sizeof *leaves);
+    leaves = mm_os_map(MM_LEAVES * sizeof *leaves);
     if (leaves == NULL)
-        atomic_store(&some_unknown, true);
+        atomic_store(&unknown, A_BLOCK | MM_LEAF_HALF);
     return leaves != NULL;
 }
 
@@ -63,13 +45,13 @@ void mm_registry_release(void)
 {
     if (leaves == NULL)
         return;
-    for (struct leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
+    for (struct mm_leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
         below = leaf->below;
         mm_os_release(leaf, sizeof *leaf);
     }
-    mm_os_release(leaves, LEAVES * sizeof *leaves);
+    mm_os_release(leaves, MM_LEAVES * sizeof *leaves);
     leaves = NULL;
-    atomic_store(&some_unknown, false);
+    atomic_store(&unknown, 0);
     atomic_store(&highest_leaf, NULL);
     for (unsigned i = 0; i < GATES; i++) {
         atomic_store_explicit(&gates[i].count, 0, memory_order_relaxed);
@@ -149,25 +131,36 @@ bool mm_registry_hold(struct mm_gate *gate, int64_t change)
     struct mm_gate *noted = or_first(gate);
     int64_t bytes = add(&noted->bytes, change, gate == NULL);
     int64_t told = atomic_load_explicit(&noted->told, memory_order_relaxed);
-    if (bytes - told < MUCH && told - bytes < MUCH)
+    if (depth > 1 || (bytes - told < MUCH && told - bytes < MUCH))
         return false;
     atomic_store_explicit(&noted->told, bytes, memory_order_relaxed);
     return true;
 }
 
-static struct leaf *leaf_of(uintptr_t address)
+static struct mm_leaf *leaf_of(uintptr_t address)
 {
-    if (leaves == NULL || address >> ADDRESS_BITS != 0)
+    if (leaves == NULL || address >> MM_LEAF_ADDRESS_BITS != 0)
         return NULL;
     /* Acquire pairs with the release in make_leaf(). */
-    return atomic_load_explicit(&leaves[address >> LEAF_BITS], memory_order_acquire);
+    return atomic_load_explicit(&leaves[address >> MM_LEAF_BITS], memory_order_acquire);
+}
+
+struct mm_leaf *mm_registry_leaf(uintptr_t address)
+{
+    return leaf_of(address);
+}
+
+struct mm_leaf *mm_registry_highest_leaf(void)
+{
+    return atomic_load_explicit(&highest_leaf, memory_order_acquire);
 }
 
 /* Releases pair with the acquires of leaf_of() and of a search. It can be searched before a block
  * is noted in it. */
-static void publish_leaf(struct leaf *leaf)
+static void publish_leaf(struct mm_leaf *leaf)
 {
-    struct leaf *above = NULL, *below = atomic_load_explicit(&highest_leaf, memory_order_relaxed);
+    struct mm_leaf *above = NULL,
+                   *below = atomic_load_explicit(&highest_leaf, memory_order_relaxed);
     for (; below != NULL && below->index > leaf->index; below = below->below)
         above = below;
     leaf->below = below;
@@ -178,215 +171,215 @@ static void publish_leaf(struct leaf *leaf)
     atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
 }
 
-static struct leaf *make_leaf(uintptr_t address)
+static struct mm_leaf *make_leaf(uintptr_t address)
 {
-    if (leaves == NULL || address >> ADDRESS_BITS != 0)
+    if (leaves == NULL || address >> MM_LEAF_ADDRESS_BITS != 0)
         return NULL;
     mm_lock(&leaf_lock);
-    struct leaf *leaf = leaf_of(address);
+    struct mm_leaf *leaf = leaf_of(address);
     if (leaf == NULL && (leaf = mm_os_map(sizeof *leaf)) != NULL) {
-        leaf->index = address >> LEAF_BITS;
+        leaf->index = address >> MM_LEAF_BITS;
         publish_leaf(leaf);
     }
     mm_unlock(&leaf_lock);
     return leaf;
 }
 
-static size_t word_index(uintptr_t address)
-{
-    return (address >> (GRANULE_BITS + 6)) % LEAF_WORDS;
-}
-
-static uint64_t bit_of(uintptr_t address)
-{
-    return (uint64_t)1 << (address >> GRANULE_BITS) % MM_WORD_BITS;
-}
-
 /* The word that a block starting at `address` is noted in; NULL when none ever was near there, or
- * none can be: the system allocator aligns to 16. */
-static struct word *word_of(uintptr_t address)
+ * none can be. */
+static struct mm_leaf_word *word_of(uintptr_t address)
 {
-    struct leaf *leaf = address % (1u << GRANULE_BITS) == 0 ? leaf_of(address) : NULL;
-    return leaf != NULL ? &leaf->words[word_index(address)] : NULL;
+    struct mm_leaf *leaf = address % MM_LEAF_HALF == 0 ? leaf_of(address) : NULL;
+    return leaf != NULL ? mm_leaf_word(leaf, address) : NULL;
 }
 
-static bool was_block(const struct word *word, uintptr_t address)
+static bool was_block(const struct mm_leaf_word *word, uintptr_t address)
 {
-    return atomic_load_explicit(&word->once, memory_order_relaxed) & bit_of(address);
+    return atomic_load_explicit(&word->once, memory_order_relaxed) & mm_leaf_bit(address);
 }
 
 /* Both steps are sequentially consistent with those of forget_group(): either the group's bit is
- * found cleared here, or the block's there. */
-static void set_live(struct leaf *leaf, size_t index, uintptr_t address)
+ * found cleared here, or the block's there. True when the block was live already. */
+static bool set_live(struct mm_leaf *leaf, struct mm_leaf_word *word, uintptr_t address)
 {
-    _Atomic uint64_t *groups = &leaf->groups[index / GROUP_WORDS / MM_WORD_BITS];
-    uint64_t group = (uint64_t)1 << index / GROUP_WORDS % MM_WORD_BITS;
-    atomic_fetch_or(&leaf->words[index].live, bit_of(address));
+    size_t index = mm_leaf_index(address) / MM_LEAF_GROUP_WORDS;
+    _Atomic uint64_t *groups = &leaf->groups[index / MM_WORD_BITS];
+    uint64_t group = (uint64_t)1 << index % MM_WORD_BITS;
+    bool before = atomic_fetch_or(&word->live, mm_leaf_bit(address)) & mm_leaf_bit(address);
     if (!(atomic_load(groups) & group))
         atomic_fetch_or(groups, group);
+    return before;
 }
 
-bool mm_registry_add(struct mm_gate *gate, const void *block)
+/* --- sizes --- */
+
+/* With the size goes where in the group the block starts: a small one may start there as well. */
+#define PLACE_BITS (16u - MM_LEAF_HALF_BITS)
+_Static_assert(MM_LEAF_GROUP == 1u << 16, "PLACE_BITS tell where in a group");
+
+static _Atomic uint64_t *size_in(struct mm_leaf *leaf, uintptr_t address)
 {
-    uintptr_t address = (uintptr_t)block;
-    struct leaf *leaf = leaf_of(address);
-    if (leaf == NULL)
-        leaf = make_leaf(address);
-    if (leaf == NULL)
-        return leaves == NULL;
-    struct word *word = &leaf->words[word_index(address)];
-    set_live(leaf, word_index(address), address);
-    if (!was_block(word, address))
-        atomic_fetch_or_explicit(&word->once, bit_of(address), memory_order_relaxed);
-    count(gate, 1);
-    return true;
+    return &leaf->sizes[mm_leaf_index(address) / MM_LEAF_GROUP_WORDS];
 }
 
-void mm_registry_add_moved(struct mm_gate *gate, const void *block)
+static uint64_t place_in_group(uintptr_t address)
 {
-    if (!mm_registry_add(gate, block))
-        atomic_store(&some_unknown, true);
+    return address % MM_LEAF_GROUP / MM_LEAF_HALF;
 }
 
-bool mm_registry_remove(struct mm_gate *gate, const void *block)
+/* The word that has the end bit of the small block at `address`, whose size is told by it; NULL
+ * when there is none, or none any more. */
+static _Atomic uint64_t *find_end(uintptr_t address, size_t *size)
 {
-    uintptr_t address = (uintptr_t)block;
-    struct word *word = word_of(address);
-    if (word == NULL || !was_block(word, address)) {
-        /* A block that could not be noted, perhaps. */
-        return atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
-               address % (1u << GRANULE_BITS) == 0;
+    uint64_t mask = UINT64_MAX << address / MM_LEAF_HALF % MM_WORD_BITS;
+    uintptr_t at = address - address % MM_LEAF_END_BYTES;
+    for (; at < address + MM_LEAF_GROUP; at += MM_LEAF_END_BYTES, mask = UINT64_MAX) {
+        struct mm_leaf *leaf = leaf_of(at);
+        _Atomic uint64_t *word =
+            leaf != NULL ? &leaf->ends[at / MM_LEAF_END_BYTES % MM_LEAF_ENDS] : NULL;
+        uint64_t ends = word != NULL ? atomic_load_explicit(word, memory_order_relaxed) & mask : 0;
+        if (ends != 0) {
+            *size = at + (mm_bit_lowest(ends) + 1) * MM_LEAF_HALF - address;
+            return word;
+        }
     }
+    return NULL;
+}
+
+static uint64_t end_bit(uintptr_t address, size_t size)
+{
+    return (uint64_t)1 << (address + size - MM_LEAF_HALF) / MM_LEAF_HALF % MM_WORD_BITS;
+}
+
+/* Of a block of a group's size or more; 0 for others. */
+static size_t large_size(struct mm_leaf *leaf, uintptr_t address)
+{
+    uint64_t there = atomic_load_explicit(size_in(leaf, address), memory_order_relaxed);
+    return there % (1u << PLACE_BITS) == place_in_group(address) ? there >> PLACE_BITS : 0;
+}
+
+size_t mm_registry_size(struct mm_leaf *leaf, uintptr_t address)
+{
+    size_t size = large_size(leaf, address);
+    if (size == 0)
+        find_end(address, &size);
+    return size;
+}
+
+MM_COLD static size_t forget_small(uintptr_t address)
+{
+    size_t size = 0;
+    _Atomic uint64_t *word = find_end(address, &size);
+    if (word != NULL)
+        atomic_fetch_and_explicit(word, ~end_bit(address, size), memory_order_relaxed);
+    return size;
+}
+
+static inline size_t forget_size(struct mm_leaf *leaf, uintptr_t address)
+{
+    size_t size = large_size(leaf, address);
+    if (mm_unlikely(size == 0))
+        return forget_small(address);
+    atomic_store_explicit(size_in(leaf, address), 0, memory_order_relaxed);
+    return size;
+}
+
+MM_COLD static void keep_small(uintptr_t address, size_t size)
+{
+    uintptr_t last = address + size - MM_LEAF_HALF;
+    struct mm_leaf *leaf = leaf_of(last) != NULL ? leaf_of(last) : make_leaf(last);
+    if (leaf != NULL && size != 0)
+        atomic_fetch_or_explicit(&leaf->ends[last / MM_LEAF_END_BYTES % MM_LEAF_ENDS],
+                                 end_bit(address, size), memory_order_relaxed);
+}
+
+static inline void keep_size(struct mm_leaf *leaf, uintptr_t address, size_t size)
+{
+    if (mm_likely(size >= MM_LEAF_GROUP))
+        atomic_store_explicit(size_in(leaf, address),
+                              (uint64_t)size << PLACE_BITS | place_in_group(address),
+                              memory_order_relaxed);
+    else
+        keep_small(address, size);
+}
+
+/* --- blocks come and go --- */
+
+static void take_on_trust(uintptr_t address)
+{
+    atomic_fetch_or(&unknown, A_BLOCK | address % A_BLOCK);
+}
+
+bool mm_registry_is_trusted(const void *pointer)
+{
+    uintptr_t address = mm_os_untagged(pointer);
+    uintptr_t like = atomic_load_explicit(&unknown, memory_order_relaxed);
+    return like != 0 && (address % A_BLOCK & ~like) == 0;
+}
+
+int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
+{
+    uintptr_t address = mm_os_untagged(block);
+    struct mm_leaf *leaf = leaf_of(address);
+    if (mm_unlikely(leaf == NULL))
+        leaf = make_leaf(address);
+    if (mm_unlikely(leaf == NULL || address % MM_LEAF_HALF != 0)) {
+        take_on_trust(address);
+        return 0;
+    }
+    struct mm_leaf_word *word = mm_leaf_word(leaf, address);
+    size_t before = 0;
+    size = (size + MM_LEAF_HALF - 1) & ~(MM_LEAF_HALF - 1);
+    if (mm_unlikely(set_live(leaf, word, address)))
+        before = forget_size(leaf, address);
+    else
+        count(gate, 1);
+    if (!was_block(word, address))
+        atomic_fetch_or_explicit(&word->once, mm_leaf_bit(address), memory_order_relaxed);
+    keep_size(leaf, address, size);
+    return (int64_t)(size - before);
+}
+
+bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size)
+{
+    uintptr_t address = mm_os_untagged(block);
+    struct mm_leaf *leaf = leaf_of(address);
+    struct mm_leaf_word *word = leaf != NULL ? mm_leaf_word(leaf, address) : NULL;
+    *size = 0;
+    if (mm_unlikely(word == NULL || address % MM_LEAF_HALF != 0 || !was_block(word, address)))
+        return mm_registry_is_trusted(block);
     /* The read-modify-write that finds the bit set passes the block on from whoever used it to
-     * whoever frees it. Sequentially consistent with the two steps of read_size(): either the block
-     * is seen to be looked at, or the bit is seen to be gone. */
-    if (!(atomic_fetch_and(&word->live, ~bit_of(address)) & bit_of(address)))
+     * whoever frees it. */
+    if (!(atomic_fetch_and(&word->live, ~mm_leaf_bit(address)) & mm_leaf_bit(address)))
         return false;
-    for (unsigned round = 0; mm_unlikely(atomic_load(&looked_at) == address); round++)
-        mm_os_wait(round);
+    *size = forget_size(leaf, address);
     count(gate, -1);
     return true;
 }
 
+size_t mm_registry_forget(struct mm_gate *gate, const void *block)
+{
+    uintptr_t address = mm_os_untagged(block);
+    size_t size = 0;
+    if (mm_registry_is_live(block) && mm_registry_remove(gate, block, &size))
+        atomic_fetch_and_explicit(&word_of(address)->once, ~mm_leaf_bit(address),
+                                  memory_order_relaxed);
+    return size;
+}
+
 bool mm_registry_is_live(const void *block)
 {
-    struct word *word = word_of((uintptr_t)block);
-    return word != NULL && (atomic_load_explicit(&word->live, memory_order_relaxed) &
-                            bit_of((uintptr_t)block)) != 0;
+    uintptr_t address = mm_os_untagged(block);
+    struct mm_leaf_word *word = word_of(address);
+    return word != NULL &&
+           (atomic_load_explicit(&word->live, memory_order_relaxed) & mm_leaf_bit(address)) != 0;
 }
 
 bool mm_registry_was_block(const void *pointer)
 {
-    struct word *word = word_of((uintptr_t)pointer);
-    return word != NULL && was_block(word, (uintptr_t)pointer);
-}
-
-/* --- the block around an address --- */
-
-/* A place to search down from: words up to `index`, of that one only the bits of `mask`. */
-struct place {
-    size_t index;
-    uint64_t mask;
-};
-
-/* The highest block that starts in a group, at `from` or below; false when there is none. */
-static bool highest_in_group(struct leaf *leaf, size_t group, struct place from, uintptr_t *offset)
-{
-    for (; from.index + 1 > group * GROUP_WORDS; from.index--, from.mask = UINT64_MAX) {
-        uint64_t live = atomic_load(&leaf->words[from.index].live) & from.mask;
-        if (live != 0) {
-            *offset = (from.index * MM_WORD_BITS + mm_log2_floor(live)) << GRANULE_BITS;
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct place end_of_group(size_t group)
-{
-    return (struct place){group * GROUP_WORDS + GROUP_WORDS - 1, UINT64_MAX};
-}
-
-/* No block was found in it; nor will the next search look there, unless one came meanwhile. Nobody
- * else searches between the two steps. */
-static void forget_group(struct leaf *leaf, size_t group)
-{
-    _Atomic uint64_t *groups = &leaf->groups[group / MM_WORD_BITS];
-    uint64_t bit = (uint64_t)1 << group % MM_WORD_BITS;
-    uintptr_t unused;
-    atomic_fetch_and(groups, ~bit);
-    if (highest_in_group(leaf, group, end_of_group(group), &unused))
-        atomic_fetch_or(groups, bit);
-}
-
-/* The same in a leaf. */
-static bool highest_in_leaf(struct leaf *leaf, struct place from, uintptr_t *offset)
-{
-    size_t last = from.index / GROUP_WORDS;
-    uint64_t mask = mm_bits_below(last % MM_WORD_BITS + 1);
-    for (size_t i = last / MM_WORD_BITS + 1; i-- > 0; mask = UINT64_MAX) {
-        uint64_t groups = atomic_load(&leaf->groups[i]) & mask;
-        while (groups != 0) {
-            size_t group = i * MM_WORD_BITS + mm_log2_floor(groups);
-            if (highest_in_group(leaf, group, group == last ? from : end_of_group(group), offset))
-                return true;
-            if (group != last)
-                forget_group(leaf, group);
-            groups &= ~((uint64_t)1 << group % MM_WORD_BITS);
-        }
-    }
-    return false;
-}
-
-/* The nearest live block that starts at `address` or below; 0 when there is none. */
-static uintptr_t find_below(uintptr_t address)
-{
-    static const struct place end = {LEAF_WORDS - 1, UINT64_MAX};
-    size_t index = address >> LEAF_BITS;
-    struct leaf *leaf = atomic_load_explicit(&highest_leaf, memory_order_acquire);
-    for (; leaf != NULL; leaf = __atomic_load_n(&leaf->below, __ATOMIC_ACQUIRE)) {
-        struct place here = {word_index(address), bit_of(address) | (bit_of(address) - 1)};
-        uintptr_t offset;
-        if (leaf->index <= index &&
-            highest_in_leaf(leaf, leaf->index == index ? here : end, &offset))
-            return ((uintptr_t)leaf->index << LEAF_BITS) + offset;
-    }
-    return 0;
-}
-
-/* 0 when it is given back at this moment; until this returns it cannot be. */
-static size_t read_size(uintptr_t block, size_t (*size_of)(void *block))
-{
-    atomic_store(&looked_at, block);
-    bool live = atomic_load(&word_of(block)->live) & bit_of(block);
-    return live ? size_of((void *)block) : 0;
-}
-
-static void take_turn(void)
-{
-    uintptr_t nobody = 0;
-    for (unsigned round = 0; !atomic_compare_exchange_weak_explicit(
-             &looked_at, &nobody, LOOKING, memory_order_acquire, memory_order_relaxed);
-         round++) {
-        nobody = 0;
-        mm_os_wait(round);
-    }
-}
-
-/* A signal handler that frees badly must not come upon its own thread's turn. */
-void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size)
-{
-    uintptr_t address = (uintptr_t)pointer;
-    if (leaves == NULL || address >> ADDRESS_BITS != 0)
-        return NULL;
-    struct mm_signals signals = mm_os_block_signals();
-    take_turn();
-    uintptr_t block = find_below(address);
-    *size = block != 0 ? read_size(block, size_of) : 0;
-    /* Release pairs with the acquire in take_turn(). */
-    atomic_store_explicit(&looked_at, 0, memory_order_release);
-    mm_os_restore_signals(&signals);
-    return address - block < *size ? (void *)block : NULL;
+    uintptr_t address = mm_os_untagged(pointer);
+    struct mm_leaf_word *word = word_of(address);
+    return word != NULL && was_block(word, address);
 }
 
 /* Less than nothing while another thread is between two gates. */
@@ -434,5 +427,5 @@ void mm_registry_renew_locks(void)
         atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
     mm_registry_unlock_all();
     /* A thread that looked around is gone here. */
-    atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&mm_registry_is_looked_at, false, memory_order_relaxed);
 }

@@ -2,8 +2,11 @@
  * through us and was not given back yet.
  *
  * Two bits for each 16 bytes of address space: *live*, a block starts here, and *once*, one
- * did. They lie in leaves of a two-level map, which are made when their part of the address
- * space is first used and stay until mm_registry_release(). */
+ * did; the same for blocks that start in the middle of these 16. Sizes are kept here, too: who
+ * asked the system allocator would have it read what the program may have overwritten, before it
+ * looks for that itself. All lies in leaves of a two-level map, which are made when their part of
+ * the address space is first used and stay until mm_registry_release(). What a processor ignores of
+ * an address (mm_os_untagged()) is ignored here. */
 #ifndef MM_REGISTRY_H
 #define MM_REGISTRY_H
 
@@ -25,26 +28,43 @@ void mm_registry_leave(struct mm_gate *gate);
 /* Whether the calling thread is between the two. */
 bool mm_registry_is_inside(void);
 
-/* Notes a block that the next allocator just returned. False when no memory can be had to note
- * it; the block must then be given back unused. */
-bool mm_registry_add(struct mm_gate *gate, const void *block);
-/* Notes a block that the next allocator moved, and that cannot be given back unused any more. Where
- * no memory can be had to note it, a later free of a place without a leaf is taken on trust: rather
- * a bad free missed there than a good one reported. */
-void mm_registry_add_moved(struct mm_gate *gate, const void *block);
-/* Strikes a block out, before the next allocator gets it. True in exactly one of several calls at
- * the same time; false when `block` is not a live forwarded block. */
-bool mm_registry_remove(struct mm_gate *gate, const void *block);
+/* Notes a block that the next allocator just returned, or returned before and now with another
+ * size. Returns by how many bytes there is more to hold. A block that cannot be noted, as no memory
+ * is to be had or it lies where none can, serves all the same; from then on a free of a place where
+ * none was noted is taken on trust: rather a bad free missed than a good one reported. */
+int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size);
+/* Strikes a block out, before the next allocator gets it; *size is what was noted of it, 0 when
+ * nothing was. True in exactly one of several calls at the same time; false when `block` is not a
+ * live forwarded block. */
+bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size);
+
+/* As if a live block had never been one; returns what was noted of its size. */
+size_t mm_registry_forget(struct mm_gate *gate, const void *block);
 
 bool mm_registry_is_live(const void *block);
+/* Whether it would be taken on trust if none was noted there. */
+bool mm_registry_is_trusted(const void *pointer);
 /* Whether a forwarded block ever started here. */
 bool mm_registry_was_block(const void *pointer);
-/* The live forwarded block that `pointer` points into, and its size, which size_of() tells. NULL
- * when there is none. Takes turns with other threads inside, for some 100 ns. */
-void *mm_registry_around(const void *pointer, size_t (*size_of)(void *block), size_t *size);
+
+struct mm_forwarded {
+    uintptr_t start; /* 0: none */
+    size_t size;     /* 0: not known, or it is gone by now */
+};
+/* The live forwarded blocks that start nearest to an address: there or below, however far, and
+ * above, within 64 KiB. Takes turns with other threads, for some 100 ns. */
+struct mm_near {
+    struct mm_forwarded below, above;
+};
+struct mm_near mm_registry_near(const void *pointer);
+/* Whether `pointer` points into the one below. Not where that is unmapped by now: somebody gave it
+ * back round us (MM_DEEPBIND=keep). */
+bool mm_registry_around(const void *pointer, struct mm_forwarded *block);
+
 size_t mm_registry_count(void);
 /* Notes that the blocks have become larger by `change` bytes altogether, or smaller. True when they
- * changed by a MiB or more since it was last true, as far as this gate saw. */
+ * changed by a MiB or more since it was last true, as far as this gate saw; that is for
+ * the outermost of nested calls to hear. */
 bool mm_registry_hold(struct mm_gate *gate, int64_t change);
 size_t mm_registry_bytes(void);
 

@@ -87,6 +87,18 @@ bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds);
 void mm_turn_end(struct mm_turn *turn);
 void mm_turn_renew(struct mm_turn *turn);
 
+/* An address as the processor takes it: aarch64 ignores the top byte, where allocators and programs
+ * keep a tag. On x86-64 it is part of the address, unless the process asked the kernel otherwise.
+ */
+static inline uintptr_t mm_os_untagged(const void *pointer)
+{
+#ifdef __aarch64__
+    return (uintptr_t)pointer & UINTPTR_MAX >> 8;
+#else
+    return (uintptr_t)pointer;
+#endif
+}
+
 size_t mm_os_page_size(void);
 /* Bytes of physical memory; 1 GiB when the system does not tell. */
 size_t mm_os_physical_memory(void);

@@ -138,19 +138,6 @@ static void misuse(const struct block *block)
 /* --- a second thread, and what the first does while it is there --- */
 
 static char *stack_of_main;
-static _Atomic bool inside, answered;
-
-/* Takes its time to tell the size of a forwarded block, until somebody else who wants to know has
- * been seen to wait, or got an answer without. */
-static size_t slow_size(void *block)
-{
-    (void)block;
-    unsigned before = seam_count(SEAM_sched_yield);
-    atomic_store(&inside, true);
-    while (seam_count(SEAM_sched_yield) < before + 3 && !atomic_load(&answered))
-        usleep(100);
-    return 100000;
-}
 
 static void second_thread(unsigned number, void *unused)
 {
@@ -163,30 +150,32 @@ static void second_thread(unsigned number, void *unused)
     free_badly(stack_of_main + 1);
 }
 
-static void ask_for_size(unsigned number, void *block)
+static _Atomic bool inside;
+
+/* One forwards a block, and takes its time until the other, who closes the gates as a fork() does,
+ * has been seen to wait. */
+static void wait_at_gates(unsigned number, void *unused)
 {
-    size_t size;
+    (void)unused;
     if (number == 0) {
-        mm_registry_around((char *)block + 17, slow_size, &size);
-        atomic_store(&inside, true); /* at the latest: it need not be known */
+        unsigned before = seam_count(SEAM_sched_yield);
+        struct mm_gate *gate = mm_registry_enter();
+        atomic_store(&inside, true);
+        while (seam_count(SEAM_sched_yield) < before + 3)
+            usleep(100);
+        mm_registry_leave(gate);
         return;
     }
     while (!atomic_load(&inside))
         check_yield();
-    free_badly((char *)block + 17);
-    atomic_store(&answered, true);
+    mm_registry_lock_all();
+    mm_registry_unlock_all();
 }
 
-static void ask_both_at_once(void)
+static void close_gates(void)
 {
-    struct block large = {mem_mngr_alloc(100000), 100000, 9};
     atomic_store(&inside, false);
-    atomic_store(&answered, false);
-    if (large.ptr == NULL)
-        return;
-    memset(large.ptr, large.fill, large.size);
-    check_in_threads(2, ask_for_size, large.ptr);
-    release(&large);
+    check_in_threads(2, wait_at_gates, NULL);
 }
 
 /* --- files and programs, of which reports make use --- */
@@ -276,7 +265,7 @@ static void live_on(void)
     check_in_threads(1, second_thread, NULL);
     misuse(&blocks[7]);
     blocks[7].ptr = in_arena(blocks[7].ptr) ? NULL : blocks[7].ptr;
-    ask_both_at_once();
+    close_gates();
     use_files();
     breathe();
     mem_mngr_print_snapshot();

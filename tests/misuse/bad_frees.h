@@ -320,6 +320,28 @@ void interior_forwarded(void)
     INTERIOR(LARGE, LARGE / 2);
 }
 
+/* Behind the only block of its size lies a slot that was nobody's block yet: the manager's memory,
+ * like what lies behind that, before the first slot, or where no slot is. */
+void interior_never_handed_out(void)
+{
+    INTERIOR(20000, 20480);
+}
+
+void interior_into_never_handed_out(void)
+{
+    INTERIOR(20000, 20480 + 4096);
+}
+
+void interior_before_by_1(void)
+{
+    INTERIOR(20000, -1);
+}
+
+void interior_far_away(void)
+{
+    INTERIOR(20000, 64 << 20);
+}
+
 /* Not even a multiple of what a block is aligned to. */
 void interior_forwarded_1(void)
 {
@@ -483,15 +505,15 @@ void foreign_highest(void)
     BAD_RELEASE(ptr);
 }
 
-/* The slot behind the first one of its size is the manager's, but was nobody's block yet. */
-void foreign_slot(void)
+/* Beside a block in memory that is not the manager's. */
+void foreign_behind_forwarded(void)
 {
-    char *block = ACQUIRE(1000);
-    char *next = block + malloc_usable_size(block);
+    INTERIOR(LARGE, malloc_usable_size(block) + 24);
+}
 
-    publish_pointer("PTR", next);
-    BAD_RELEASE(next);
-    RELEASE(block);
+void foreign_before_forwarded(void)
+{
+    INTERIOR(LARGE, -1);
 }
 
 void foreign_mapped_memory(void)
@@ -558,6 +580,10 @@ static const struct misuse_case bad_frees[] = {
     MISUSE_CASE(double_forwarded_by_two_threads_at_once),
     MISUSE_CASE(interior_before_the_first_large_slot),
     MISUSE_CASE(interior_large_slot),
+    MISUSE_CASE(interior_never_handed_out),
+    MISUSE_CASE(interior_into_never_handed_out),
+    MISUSE_CASE(interior_before_by_1),
+    MISUSE_CASE(interior_far_away),
     MISUSE_CASE(interior_forwarded_1),
     MISUSE_CASE(interior_of_a_freed_block),
     MISUSE_CASE(foreign_stack_in_thread),
@@ -569,7 +595,8 @@ static const struct misuse_case bad_frees[] = {
     MISUSE_CASE(foreign_constant),
     MISUSE_CASE(foreign_1),
     MISUSE_CASE(foreign_highest),
-    MISUSE_CASE(foreign_slot),
+    MISUSE_CASE(foreign_behind_forwarded),
+    MISUSE_CASE(foreign_before_forwarded),
     MISUSE_CASE(foreign_mapped_memory),
     MISUSE_CASE(foreign_unmapped_memory),
     MISUSE_CASE(foreign_mapped_file),

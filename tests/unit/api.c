@@ -447,7 +447,7 @@ static void misuse(void)
     check_bad(MEM_MNGR_INTERIOR_FREE, slot - 48);     /* before the first batch */
     check_bad(MEM_MNGR_INTERIOR_FREE, slot + 8 * 48); /* behind the last slot */
     check_bad(MEM_MNGR_INTERIOR_FREE, (char *)mm_arena.base + mm_arena.size - 16);
-    check_bad(MEM_MNGR_FOREIGN_FREE, freed + 48); /* never handed out */
+    check_bad(MEM_MNGR_INTERIOR_FREE, freed + 48); /* never handed out */
     check_bad(MEM_MNGR_FOREIGN_FREE, WILD);
     check_bad(MEM_MNGR_FOREIGN_FREE, (void *)1);
     check_bad(MEM_MNGR_FOREIGN_FREE, (void *)UINTPTR_MAX);

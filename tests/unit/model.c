@@ -205,14 +205,14 @@ static unsigned foretell(const struct player *player, const unsigned char *ptr)
     struct mm_slot_info slot = mm_batch_inspect((uintptr_t)ptr);
     if (around != NULL || !slot.in_slot || slot.offset != 0)
         return INTERIOR;
-    return DOUBLE | FOREIGN; /* which one depends on what was there before */
+    return DOUBLE | INTERIOR; /* which one depends on what was there before */
 }
 
 /* Of a block of before: it still is a freed one unless its memory became something else. */
 static unsigned foretell_gone(const struct player *player, const struct gone *gone)
 {
     unsigned kinds = foretell(player, gone->ptr);
-    if (kinds != (DOUBLE | FOREIGN))
+    if (kinds != (DOUBLE | INTERIOR))
         return kinds;
     struct mm_slot_info slot = mm_batch_inspect((uintptr_t)gone->ptr);
     bool same = slot.base == gone->slot.base && slot.size == gone->slot.size;

@@ -6,24 +6,39 @@
 #include <stdatomic.h>
 
 #define AT(address) ((void *)(uintptr_t)(address))
-#define LEAF        ((uintptr_t)1 << 28) /* what a leaf of the map covers */
+#define LEAF        ((uintptr_t)1 << 27) /* what a leaf of the map covers */
+#define GROUP       ((uintptr_t)1 << 16) /* from this size on sizes are kept in another way */
 #define LAST        (((uintptr_t)1 << 48) - 16)
 enum { THREADS = 4, ROUNDS = 20000 / CHECK_SLOWER, BLOCKS = 200, MODEL_STEPS = 20000 };
 
-static bool add(const void *block)
+/* By how much there is more to hold. */
+static int64_t add_sized(const void *block, size_t size)
 {
     struct mm_gate *gate = mm_registry_enter();
-    bool added = mm_registry_add(gate, block);
+    int64_t more = mm_registry_add(gate, block, size);
     mm_registry_leave(gate);
-    return added;
+    return more;
+}
+
+static bool add(const void *block)
+{
+    return add_sized(block, 16) == 16 && mm_registry_is_live(block);
+}
+
+/* Whether it was there, and of this size. */
+static bool strike_sized(const void *block, size_t size)
+{
+    struct mm_gate *gate = mm_registry_enter();
+    size_t noted = SIZE_MAX;
+    bool struck = mm_registry_remove(gate, block, &noted);
+    mm_registry_leave(gate);
+    CHECK_EQUAL(noted, struck ? size : 0);
+    return struck;
 }
 
 static bool strike(const void *block)
 {
-    struct mm_gate *gate = mm_registry_enter();
-    bool struck = mm_registry_remove(gate, block);
-    mm_registry_leave(gate);
-    return struck;
+    return strike_sized(block, 16);
 }
 
 static bool hold(int64_t change)
@@ -49,17 +64,22 @@ static void bytes(void)
     CHECK_EQUAL(mm_registry_bytes(), 0);
 }
 
-static size_t endless(void *block)
-{
-    (void)block;
-    return SIZE_MAX;
-}
-
-/* The nearest live block at or below. */
+/* The nearest live block at or below, and above. */
 static void *below(const void *pointer)
 {
-    size_t size;
-    return mm_registry_around(pointer, endless, &size);
+    return AT(mm_registry_near(pointer).below.start);
+}
+
+static void *above(const void *pointer)
+{
+    return AT(mm_registry_near(pointer).above.start);
+}
+
+/* As mm_registry_around(), which would look whether there is memory. */
+static bool is_around(uintptr_t address, struct mm_forwarded *block)
+{
+    *block = mm_registry_near(AT(address)).below;
+    return address - block->start < block->size;
 }
 
 static void check_block(const void *block, bool live, bool once)
@@ -70,8 +90,9 @@ static void check_block(const void *block, bool live, bool once)
 
 static void in_and_out(void)
 {
-    static const uintptr_t places[] = {16,        0x1000,   0x1010,         LEAF - 16, LEAF,
-                                       LEAF + 16, 7 * LEAF, 0x7fffffffe000, LAST - 16, LAST};
+    static const uintptr_t places[] = {16,        0x1000,       0x1010,         LEAF - 16, LEAF,
+                                       LEAF + 16, 7 * LEAF,     0x7fffffffe000, LAST - 16, LAST,
+                                       0x1028,    2 * LEAF - 8, LAST - 40};
     enum { PLACES = sizeof places / sizeof places[0] };
     CHECK(mm_registry_reserve());
     for (unsigned i = 0; i < PLACES; i++) {
@@ -110,38 +131,150 @@ static void elsewhere(void)
         CHECK(!strike(AT(places[i])));
         check_block(AT(places[i]), false, false);
     }
-    for (uintptr_t offset = 1; offset < 16; offset++) {
-        CHECK(!strike(AT(0x1000 + offset)) && !strike(AT(0x1000 - offset)));
-        check_block(AT(0x1000 + offset), false, false);
-        check_block(AT(0x1000 - offset), false, false);
+    for (uintptr_t start = 0x1000; start <= 0x1008; start += 8) {
+        for (uintptr_t offset = 1; offset < 16; offset++) {
+            CHECK(!strike(AT(start + offset)) && !strike(AT(start - offset)));
+            check_block(AT(start + offset), false, false);
+            check_block(AT(start - offset), false, false);
+        }
+        CHECK(strike(AT(start)));
+        CHECK(add(AT(0x2008)) && strike(AT(0x2008)) && !strike(AT(0x2000)));
+        check_block(AT(0x2008), false, true);
+        check_block(AT(0x2000), false, false);
+        CHECK(add(AT(start ^ 8)));
+        check_block(AT(start), false, true);
+        CHECK(strike(AT(start ^ 8)));
+        if (start == 0x1000) {
+            mm_registry_release();
+            CHECK(mm_registry_reserve());
+            CHECK(add(AT(0x1008)));
+        }
     }
-    /* Not to be noted: the block is refused. */
-    CHECK(!add(AT(LAST + 16)) && !add(AT(UINTPTR_MAX - 15)));
-    CHECK_EQUAL(mm_registry_count(), 1);
-    CHECK(strike(AT(0x1000)));
+    CHECK_EQUAL(mm_registry_count(), 0);
     mm_registry_release();
 }
 
-/* A block that could not be noted any more: from then on a place where none was noted is taken on
+/* A block that could not be noted: from then on a place like it where none was noted is taken on
  * trust, no other. */
 static void unknown_blocks(void)
 {
     CHECK(mm_registry_reserve());
-    CHECK(add(AT(0x1000)));
-    struct mm_gate *gate = mm_registry_enter();
-    mm_registry_add_moved(gate, AT(0x2000));
-    CHECK(!mm_registry_remove(gate, AT(5 * LEAF)));
-    mm_registry_add_moved(gate, AT(LAST + 16));
-    CHECK(mm_registry_remove(gate, AT(LAST + 16)));
-    CHECK(mm_registry_remove(gate, AT(5 * LEAF)));
-    CHECK(mm_registry_remove(gate, AT(0x3000)));
-    CHECK(!mm_registry_remove(gate, AT(0x3008)));
-    CHECK(mm_registry_remove(gate, AT(0x2000)));
-    CHECK(!mm_registry_remove(gate, AT(0x2000)));
-    mm_registry_leave(gate);
+    CHECK(add(AT(0x1000)) && add(AT(0x2000)) && strike(AT(0x2000)));
+    CHECK(!mm_registry_is_trusted(AT(5 * LEAF)) && !strike(AT(5 * LEAF)));
+    CHECK_EQUAL(add_sized(AT(LAST + 16), 100), 0);
+    CHECK_EQUAL(mm_registry_count(), 1);
+    CHECK(mm_registry_is_trusted(AT(LAST + 16)) && !mm_registry_is_live(AT(LAST + 16)));
+    CHECK(strike_sized(AT(LAST + 16), 0) && strike_sized(AT(5 * LEAF), 0));
+    CHECK(strike_sized(AT(0x3000), 0));
+    CHECK(!strike(AT(0x3008)) && !strike(AT(0x3004)) && !strike(AT(0x2000)));
+    CHECK(strike(AT(0x1000)) && !strike(AT(0x1000)));
+    CHECK_EQUAL(add_sized(AT(0x4004), 100), 0);
+    CHECK(strike_sized(AT(0x4004), 0) && strike_sized(AT(0x5004), 0));
+    CHECK(!strike(AT(0x5006)) && !strike(AT(0x5008)));
     mm_registry_release();
     CHECK(mm_registry_reserve());
     CHECK(!strike(AT(5 * LEAF)));
+    mm_registry_release();
+}
+
+#ifdef __aarch64__
+/* What the processor ignores of an address. */
+static void tagged(void)
+{
+    void *block = AT(0x1000), *with_tag = AT((uintptr_t)0xb7 << 56 | 0x1000);
+    CHECK(mm_registry_reserve());
+    CHECK(add(with_tag) && mm_registry_is_live(block) && below(AT(0x1008)) == block);
+    CHECK(strike(block) && mm_registry_was_block(with_tag) && !strike(with_tag));
+    mm_registry_release();
+}
+#else
+static void tagged(void)
+{
+}
+#endif
+
+/* Small and large ones start in one group and end anywhere; each is what it was noted as. */
+static void sizes(void)
+{
+    static const struct {
+        uintptr_t start;
+        size_t size;
+    } blocks[] = {
+        {0x10000, 16},
+        {0x10010, 24},
+        {0x10028, 1000},
+        {0x10410, 40000},
+        {0x1f000, GROUP - 8},
+        {0x2f000, GROUP},
+        {0x3f000, 5 * GROUP},
+        {0x8f008, 0x8000},
+        {LEAF - 32, 4096},
+        {LEAF + 0x2000, 9000},
+        {3 * LEAF - 8, 8},
+        {3 * LEAF, 3 * LEAF},
+        {6 * LEAF, (size_t)1 << 46},
+    };
+    enum { BLOCKS_SIZED = sizeof blocks / sizeof blocks[0] };
+    CHECK(mm_registry_reserve());
+    for (unsigned i = 0; i < BLOCKS_SIZED; i++)
+        CHECK_EQUAL(add_sized(AT(blocks[i].start), blocks[i].size), (int64_t)blocks[i].size);
+    for (unsigned i = 0; i < BLOCKS_SIZED; i++) {
+        struct mm_forwarded block;
+        uintptr_t start = blocks[i].start, end = start + blocks[i].size;
+        CHECK(is_around(start, &block) && block.start == start);
+        CHECK_EQUAL(block.size, blocks[i].size);
+        CHECK(is_around(end - 1, &block) && block.start == start);
+        CHECK(!is_around(end, &block) || block.start == end);
+    }
+    for (unsigned i = BLOCKS_SIZED; i-- > 0;)
+        CHECK(strike_sized(AT(blocks[i].start), blocks[i].size));
+    mm_registry_release();
+}
+
+/* A block that is noted again is one block, of its last size. */
+static void noted_twice(void)
+{
+    struct mm_forwarded block;
+    CHECK(mm_registry_reserve());
+    CHECK_EQUAL(add_sized(AT(0x10000), 0x20000), 0x20000);
+    CHECK_EQUAL(add_sized(AT(0x10000), 0x20000), 0);
+    CHECK_EQUAL(add_sized(AT(0x10000), 0x18000), -0x8000);
+    CHECK_EQUAL(add_sized(AT(0x10000), 0x100), -0x17f00);
+    CHECK_EQUAL(add_sized(AT(0x10000), 0x80), -0x80);
+    CHECK_EQUAL(add_sized(AT(0x10000), 100), 104 - 0x80); /* in eighths */
+    CHECK_EQUAL(mm_registry_count(), 1);
+    CHECK(is_around(0x10000 + 103, &block) && block.size == 104);
+    CHECK(!is_around(0x10000 + 104, &block));
+    CHECK(strike_sized(AT(0x10000), 104) && !strike(AT(0x10000)));
+    CHECK_EQUAL(mm_registry_count(), 0);
+    mm_registry_release();
+}
+
+static void forgotten(void)
+{
+    CHECK(mm_registry_reserve());
+    CHECK(add(AT(0x1000)) && add(AT(0x2000)) && strike(AT(0x2000)));
+    struct mm_gate *gate = mm_registry_enter();
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x1000)), 16);
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x1000)), 0);
+    CHECK_EQUAL(mm_registry_forget(gate, AT(0x2000)), 0);
+    mm_registry_leave(gate);
+    check_block(AT(0x1000), false, false);
+    check_block(AT(0x2000), false, true);
+    mm_registry_release();
+}
+
+/* Nested calls are one for who holds too much: the outermost hears of it. */
+static void nested(void)
+{
+    CHECK(mm_registry_reserve());
+    CHECK(!mm_registry_is_inside());
+    struct mm_gate *outer = mm_registry_enter(), *inner = mm_registry_enter();
+    CHECK(!mm_registry_hold(inner, (int64_t)2 << 20));
+    mm_registry_leave(inner);
+    CHECK(mm_registry_is_inside() && mm_registry_hold(outer, 0));
+    mm_registry_leave(outer);
+    CHECK(!mm_registry_is_inside());
     mm_registry_release();
 }
 
@@ -164,7 +297,7 @@ static void nearest(void)
     for (unsigned i = 0; i < PLACES; i++)
         CHECK(add(AT(places[i])));
     CHECK(below(AT(0)) == NULL && below(AT(0xfff)) == NULL);
-    CHECK(below(AT(UINTPTR_MAX)) == NULL);
+    CHECK(below(AT(UINTPTR_MAX)) == NULL && above(AT(UINTPTR_MAX)) == NULL);
     for (unsigned i = 0; i < PLACES; i++) {
         uintptr_t next = i + 1 < PLACES ? places[i + 1] : LAST + 16;
         CHECK(below(AT(places[i])) == AT(places[i]));
@@ -175,28 +308,37 @@ static void nearest(void)
     /* Only live ones count. */
     CHECK(strike(AT(0x2000)));
     CHECK(below(AT(0x2008)) == AT(0x1010));
+    CHECK(add(AT(0x1028)) && below(AT(0x102f)) == AT(0x1028) && below(AT(0x1027)) == AT(0x1010));
     mm_registry_release();
 }
 
-static size_t always_64(void *block)
+static void nearest_above(void)
 {
-    CHECK(block == AT(0x1000) || block == AT(LEAF - 32));
-    return 64;
+    CHECK(mm_registry_reserve());
+    CHECK(above(AT(0x1000)) == NULL);
+    CHECK(add(AT(0x1000)) && add(AT(0x1018)) && add(AT(0x3000)) && add(AT(2 * LEAF)));
+    CHECK(above(AT(0)) == AT(0x1000) && above(AT(0xfff)) == AT(0x1000));
+    CHECK(above(AT(0x1000)) == AT(0x1018) && above(AT(0x1017)) == AT(0x1018));
+    CHECK(above(AT(0x1018)) == AT(0x3000) && above(AT(0x3000)) == NULL);
+    CHECK(above(AT(2 * LEAF - 1)) == AT(2 * LEAF) && above(AT(2 * LEAF - 1000)) == AT(2 * LEAF));
+    CHECK(above(AT(2 * LEAF - 2 * GROUP)) == NULL && above(AT(LAST)) == NULL);
+    CHECK(strike(AT(0x1018)) && above(AT(0x1008)) == AT(0x3000));
+    mm_registry_release();
 }
 
 static void *around(uintptr_t address)
 {
-    size_t size = 0;
-    void *block = mm_registry_around(AT(address), always_64, &size);
-    CHECK(block == NULL || size == 64);
-    return block;
+    struct mm_forwarded block;
+    bool found = is_around(address, &block);
+    CHECK(!found || block.size == 64);
+    return found ? AT(block.start) : NULL;
 }
 
 static void inside(void)
 {
     CHECK(mm_registry_reserve());
     CHECK(around(0x1000) == NULL);
-    CHECK(add(AT(0x1000)) && add(AT(LEAF - 32)));
+    CHECK(add_sized(AT(0x1000), 64) == 64 && add_sized(AT(LEAF - 32), 64) == 64);
     CHECK(around(0xfff) == NULL);
     CHECK(around(0x1000) == AT(0x1000) && around(0x103f) == AT(0x1000));
     CHECK(around(0x1040) == NULL);
@@ -317,7 +459,13 @@ int main(void)
     bytes();
     elsewhere();
     unknown_blocks();
+    tagged();
+    sizes();
+    noted_twice();
+    forgotten();
+    nested();
     nearest();
+    nearest_above();
     inside();
     model();
     racing();

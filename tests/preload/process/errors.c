@@ -74,9 +74,16 @@ static void test_posix_memalign(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         CHECK(posix_memalign(&block, bad[i], 100) == EINVAL);
     CHECK(errno == E2BIG);
-    CHECK(posix_memalign(&block, 64, too_large) == ENOMEM);
-    CHECK(posix_memalign(&block, 64, SIZE_MAX - 32) == ENOMEM);
+    CHECK(posix_memalign(&block, 64, too_large) == ENOMEM && errno == ENOMEM);
+    errno = E2BIG;
+    CHECK(posix_memalign(&block, 64, SIZE_MAX - 32) == ENOMEM && errno == ENOMEM);
+    errno = E2BIG;
+    CHECK(posix_memalign(&block, 4096, PTRDIFF_MAX) == ENOMEM && errno == ENOMEM);
     CHECK(block == before);
+    errno = E2BIG;
+    CHECK(posix_memalign(&block, 4096, 200000) == 0 && block != before && errno == E2BIG);
+    free(block);
+    block = before;
     CHECK(posix_memalign(&block, 64, 0) == 0 && block != before);
     free(block);
 }

@@ -32,6 +32,26 @@ int main(void)
         CHECK(usable(block) >= 3 * size && malloc_usable_size(block) == usable(block));
         release(block);
     }
+    static const char *const others[] = {"__libc_free", "cfree"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        void (*other)(void *) = (void (*)(void *))dlsym(libc, others[i]);
+        for (size_t size = 10; other != NULL && size < 1000000; size *= 10)
+            other(malloc(size));
+    }
+    static const char *const more[] = {"__libc_malloc", "__libc_valloc", "__libc_pvalloc",
+                                       "valloc"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        void *(*other)(size_t) = (void *(*)(size_t))ask(more[i]);
+        for (size_t size = 10; size < 1000000; size *= 10)
+            free(other(size));
+    }
+    void *(*other_calloc)(size_t, size_t) = (void *(*)(size_t, size_t))ask("__libc_calloc");
+    void *(*other_memalign)(size_t, size_t) = (void *(*)(size_t, size_t))ask("__libc_memalign");
+    void *(*other_realloc)(void *, size_t) = (void *(*)(void *, size_t))ask("__libc_realloc");
+    for (size_t size = 10; size < 1000000; size *= 10) {
+        free(other_realloc(other_calloc(1, size), 2 * size));
+        free(other_realloc(other_memalign(64, size), size / 2));
+    }
     char *text = strdup("a text of libc's");
     release(text);
     CHECK(asprintf(&text, "%d", 42) == 2);

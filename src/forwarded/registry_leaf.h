@@ -1,0 +1,73 @@
+/* registry_leaf.h - how the registry keeps what it knows: for registry.c, which notes and strikes
+ * out, and registry_near.c, which looks around. */
+#ifndef MM_REGISTRY_LEAF_H
+#define MM_REGISTRY_LEAF_H
+
+#include "system/bitmap.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MM_LEAF_ADDRESS_BITS                                                                       \
+    48u /* user space of x86-64 and aarch64, but for what is asked for by hints */
+#define MM_LEAF_BITS         27u /* a leaf covers 128 MiB */
+#define MM_LEAF_GRANULE_BITS 4u
+#define MM_LEAF_HALF_BITS    3u /* blocks start at multiples of half a granule */
+#define MM_LEAF_HALF         ((size_t)1 << MM_LEAF_HALF_BITS)
+#define MM_LEAVES            ((size_t)1 << (MM_LEAF_ADDRESS_BITS - MM_LEAF_BITS))
+#define MM_LEAF_WORDS        ((size_t)1 << (MM_LEAF_BITS - MM_LEAF_GRANULE_BITS - 6))
+#define MM_LEAF_GROUP_WORDS  64u /* words that one bit of a leaf's `groups` stands for */
+#define MM_LEAF_GROUP        ((size_t)MM_LEAF_GROUP_WORDS << (MM_LEAF_GRANULE_BITS + 6)) /* 64 KiB */
+#define MM_LEAF_GROUPS       (MM_LEAF_WORDS / MM_LEAF_GROUP_WORDS)
+#define MM_LEAF_ENDS         ((size_t)1 << (MM_LEAF_BITS - MM_LEAF_HALF_BITS - 6))
+#define MM_LEAF_END_BYTES    (MM_LEAF_HALF * MM_WORD_BITS) /* the bytes that one stands for */
+
+/* The words of both bits lie side by side, so that a free touches one cache line. */
+struct mm_leaf_word {
+    _Atomic uint64_t live, once;
+};
+
+/* Blocks that start in the second half of a granule have words of their own, which stay untouched
+ * where all are aligned to 16.
+ *
+ * Two blocks of a group's size or more start in different groups: `sizes` has the one of each, see
+ * large_size(). The end of a smaller one is a bit of `ends`, that of its last half granule.
+ *
+ * `groups` is for the search for the block below an address. A group's bit is set after the live
+ * bit of a block; whoever looks around clears it where the group turns out to be empty, see
+ * forget_group(). */
+struct mm_leaf {
+    struct mm_leaf_word words[2][MM_LEAF_WORDS];
+    _Atomic uint64_t ends[MM_LEAF_ENDS];
+    _Atomic uint64_t sizes[MM_LEAF_GROUPS];
+    _Atomic uint64_t groups[MM_LEAF_GROUPS / MM_WORD_BITS];
+    size_t index;
+    struct mm_leaf *below; /* the next lower one that there is */
+};
+
+static inline size_t mm_leaf_index(uintptr_t address)
+{
+    return (address >> (MM_LEAF_GRANULE_BITS + 6)) % MM_LEAF_WORDS;
+}
+
+static inline uint64_t mm_leaf_bit(uintptr_t address)
+{
+    return (uint64_t)1 << (address >> MM_LEAF_GRANULE_BITS) % MM_WORD_BITS;
+}
+
+static inline struct mm_leaf_word *mm_leaf_word(struct mm_leaf *leaf, uintptr_t address)
+{
+    return &leaf->words[address >> MM_LEAF_HALF_BITS & 1][mm_leaf_index(address)];
+}
+
+/* NULL where there is none. */
+struct mm_leaf *mm_registry_leaf(uintptr_t address);
+/* Of all that there are; NULL when there is none. */
+struct mm_leaf *mm_registry_highest_leaf(void);
+/* Of a block that starts in a leaf: 0 when it is not known. */
+size_t mm_registry_size(struct mm_leaf *leaf, uintptr_t address);
+
+extern _Atomic bool mm_registry_is_looked_at; /* one thread at a time looks around */
+
+#endif
