@@ -1,5 +1,6 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports. */
+#include "loaded.h"
 #include "lookup.h"
 #include "module.h"
 #include "options.h"
@@ -7,7 +8,6 @@
 #include "process.h"
 #include "registry.h"
 #include "route.h"
-#include "unwinder.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -280,7 +280,7 @@ static int masked(int flags)
 {
     if (!mm_process_started())
         mm_process_heap();
-    mm_unwinder_forget();
+    mm_loaded_changed();
     return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
 }
 

@@ -1,6 +1,7 @@
 /* start.c - how the shim starts, at the first request or in its constructor, and what it does
  * at exit. */
 #include "heap.h"
+#include "loaded.h"
 #include "lookup.h"
 #include "options.h"
 #include "process.h"
@@ -62,6 +63,7 @@ struct mm_process_config mm_process_default_config(void)
     if (!done) {
         done = true;
         shim_set_up_libc();
+        mm_loaded_start((const void *)mm_process_default_config);
         read_options(&report);
     }
     report.most = (uint64_t)mm_options.max_reports;

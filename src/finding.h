@@ -48,6 +48,7 @@ const char *mm_finding_kind(enum mem_mngr_misuse_kind kind);
 struct mm_names {
     size_t used; /* 0 at first */
     char text[65536];
+    struct mm_place_text place; /* of the last frame looked at */
 };
 
 /* Fills a trace's frames with what the modules tell. */

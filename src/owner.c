@@ -138,10 +138,10 @@ static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
 }
 
 static bool describe_module(struct mm_out *out, const struct mapping *mapping, const void *ptr,
-                            const char *program)
+                            const char *program, struct mm_place_text *text)
 {
     struct mm_place place;
-    mm_module_place(ptr, program, &place);
+    mm_module_place(ptr, program, &place, text);
     if (place.module == NULL)
         return false;
     mm_out_format(out, "%s of ", mapping->writable ? "global" : "read-only data");
@@ -160,7 +160,8 @@ static void describe_file(struct mm_out *out, const char *path)
     mm_out_format(out, ", a mapped file");
 }
 
-static void describe_foreign(struct mm_out *out, const void *ptr, const char *program)
+static void describe_foreign(struct mm_out *out, const void *ptr, const char *program,
+                             struct mm_place_text *text)
 {
     struct mapping mapping;
     enum lookup lookup = find_mapping((uintptr_t)ptr, &mapping);
@@ -168,7 +169,7 @@ static void describe_foreign(struct mm_out *out, const void *ptr, const char *pr
         mm_out_format(out, "unknown memory: /proc/self/maps cannot be read");
     else if (lookup == NOT_MAPPED)
         mm_out_format(out, "nothing mapped there");
-    else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program))
+    else if (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program, text))
         return;
     else if (mapping.path[0] == '/')
         describe_file(out, mapping.path);
@@ -177,7 +178,7 @@ static void describe_foreign(struct mm_out *out, const void *ptr, const char *pr
 }
 
 void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                       const char *program)
+                       const char *program, struct mm_place_text *text)
 {
     uintptr_t address = (uintptr_t)ptr;
     if (address - mm_arena.base < mm_arena.size)
@@ -187,5 +188,5 @@ void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const
     else if (kind == MEM_MNGR_INTERIOR_FREE)
         describe_forwarded(out, ptr);
     else
-        describe_foreign(out, ptr, program);
+        describe_foreign(out, ptr, program, text);
 }
