@@ -79,11 +79,6 @@ static inline struct mm_cfi_rule unpack(uint32_t packed)
                                 -(int32_t)(packed >> 10 & 63) * 8};
 }
 
-static bool is_in(const struct mm_loaded *module, uintptr_t address)
-{
-    return address - module->start < module->end - module->start;
-}
-
 static struct mm_cfi_rule by_tables(uintptr_t address)
 {
     struct mm_loaded module;
@@ -97,6 +92,11 @@ static uint64_t mix(uint64_t value)
 {
     value *= 0x9e3779b97f4a7c15u;
     return value ^ value >> 32;
+}
+
+static struct later_rule *later_of(uintptr_t address)
+{
+    return &later_rules[mix(address) >> (64 - LATER_BITS)];
 }
 
 /* The rule of an address as long as its module, or the lack of one, has this stamp; 0: none. */
@@ -113,43 +113,69 @@ static void keep_later(struct later_rule *entry, uintptr_t address, uint64_t con
     atomic_store_explicit(&entry->name, address ^ mix(content), memory_order_relaxed);
 }
 
+/* What a walk came through that may be unloaded, but is not while its functions run. */
+struct passed {
+    bool any;
+    uint32_t stamp;
+    struct mm_loaded last; /* with this stamp */
+};
+
+static bool is_in(const struct mm_loaded *module, uintptr_t address)
+{
+    return address - module->start < module->end - module->start;
+}
+
+static uint32_t stamp_of(uintptr_t address, struct passed *passed)
+{
+    uint32_t stamp = passed->stamp;
+    if (stamp == 0 || !is_in(&passed->last, address))
+        stamp = mm_loaded_stamp(address, &passed->last);
+    passed->stamp = passed->last.map != NULL ? stamp : 0;
+    passed->any |= stamp != 0;
+    return stamp;
+}
+
 /* `entry` is where it is kept if its module stays. What was read while the module changed is not
  * kept. */
-MM_COLD static struct mm_cfi_rule find_rule(uintptr_t address, _Atomic uint64_t *entry,
-                                            uint32_t tag, bool *may_change)
+static struct mm_cfi_rule work_out(uintptr_t address, _Atomic uint64_t *entry, uint32_t tag,
+                                   const struct mm_loaded *module, uint32_t stamp)
 {
-    struct later_rule *later = &later_rules[mix(address) >> (64 - LATER_BITS)];
-    struct mm_loaded module;
+    struct mm_loaded still;
     struct mm_cfi_rule rule = {.kind = MM_CFI_END};
-    uint32_t stamp = mm_loaded_quick_stamp();
-    uint32_t packed = stamp != 0 ? find_later(later, address, stamp) : 0;
-    if (packed == 0) {
-        stamp = mm_loaded_stamp(address, &module);
-        packed = stamp != 0 ? find_later(later, address, stamp) : 0;
-    }
-    *may_change |= stamp != 0;
-    if (packed != 0)
-        return unpack(packed);
-    bool read = mm_cfi_rule_of(address, module.map != NULL ? &module : NULL, stamp == 0, &rule);
-    packed = read ? pack(&rule) : 0;
+    bool read = mm_cfi_rule_of(address, module->map != NULL ? module : NULL, stamp == 0, &rule);
+    uint32_t packed = read ? pack(&rule) : 0;
     if (packed != 0 && stamp == 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
-    else if (packed != 0 && mm_loaded_stamp(address, &module) == stamp)
-        keep_later(later, address, (uint64_t)stamp << 32 | packed);
+    else if (packed != 0 && mm_loaded_stamp(address, &still) == stamp)
+        keep_later(later_of(address), address, (uint64_t)stamp << 32 | packed);
     return rule;
+}
+
+MM_COLD static struct mm_cfi_rule find_rule(uintptr_t address, _Atomic uint64_t *entry,
+                                            uint32_t tag, struct passed *passed)
+{
+    const struct later_rule *later = later_of(address);
+    uint32_t stamp = mm_loaded_quick_stamp();
+    uint32_t packed = stamp != 0 ? find_later(later, address, stamp) : 0;
+    passed->any |= packed != 0;
+    if (packed == 0) {
+        stamp = stamp_of(address, passed);
+        packed = stamp != 0 ? find_later(later, address, stamp) : 0;
+    }
+    return packed != 0 ? unpack(packed) : work_out(address, entry, tag, &passed->last, stamp);
 }
 
 /* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
  * exactly; in the small table all but exactly. */
 static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address,
-                                         bool *may_change)
+                                         struct passed *passed)
 {
     uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
     _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
     uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
     if (mm_likely((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0))
         return unpack((uint32_t)there);
-    return find_rule(address, entry, (uint32_t)mixed, may_change);
+    return find_rule(address, entry, (uint32_t)mixed, passed);
 }
 
 /* --- what may be read ---
@@ -175,7 +201,7 @@ struct cursor {
     struct home_stack *home;   /* that the thread remembers; or NULL */
     struct mm_peeker *strange; /* for all other; NULL: pages are asked for */
     bool interrupted;          /* by a signal: pc is not where a call returns to */
-    bool may_change;           /* it went through a module that may be unloaded */
+    struct passed passed;
 };
 
 static inline uintptr_t page_of(uintptr_t address)
@@ -239,19 +265,24 @@ READS_STACK static inline bool load(struct cursor *at, uintptr_t address, uintpt
 /* --- steps --- */
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
-static inline __attribute__((always_inline)) struct cursor here(struct home_stack *home,
-                                                                struct mm_peeker *strange)
+static inline __attribute__((always_inline)) void
+begin_here(struct cursor *at, struct home_stack *home, struct mm_peeker *strange)
 {
-    struct cursor at = {.home = home, .strange = strange, .interrupted = true};
 #if defined __x86_64__
     __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
-                     : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
+                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
 #elif defined __aarch64__
     __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29"
-                     : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
+                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
 #endif
-    begin_stack(&at);
-    return at;
+    at->pc_at = at->fp_at = 0;
+    at->link = 0; /* the function that this is in has saved it */
+    at->home = home;
+    at->strange = strange;
+    at->interrupted = true;
+    at->passed.any = false;
+    at->passed.stamp = 0;
+    begin_stack(at);
 }
 
 static inline uintptr_t address_of(const struct cursor *at)
@@ -273,7 +304,7 @@ enum { PC_AT = SAVED(pc), SP_AT = SAVED(sp), FP_AT = SAVED(regs[29]), LINK_AT = 
  * only further up on the thread's own stack, or after a look. */
 static bool leave_signal(struct cursor *at)
 {
-    struct cursor to = {.home = at->home, .strange = at->strange, .may_change = at->may_change};
+    struct cursor to = {.home = at->home, .strange = at->strange, .passed = at->passed};
     uintptr_t link;
     if (at->sp % sizeof(uintptr_t) != 0 || !load(at, at->sp + PC_AT, &to.pc) ||
         !load(at, at->sp + SP_AT, &to.sp) || !load(at, at->sp + FP_AT, &to.fp) ||
@@ -345,7 +376,7 @@ static inline struct mm_cfi_rule rule_of(struct cursor *at)
     uintptr_t address = address_of(at);
     if (use_frame_pointers && !is_in(&own, address))
         return by_frame_pointer;
-    return look_up(rules, RULE_BITS, address, &at->may_change);
+    return look_up(rules, RULE_BITS, address, &at->passed);
 }
 
 /* The same for a bad call's stack. */
@@ -353,7 +384,7 @@ static bool step_back(struct cursor *at, bool exactly)
 {
     uintptr_t address = address_of(at);
     return follow(at, exactly ? by_tables(address)
-                              : look_up(few_rules, FEW_BITS, address, &at->may_change));
+                              : look_up(few_rules, FEW_BITS, address, &at->passed));
 }
 
 /* --- stacks that a thread remembers --- */
@@ -419,19 +450,20 @@ static void forget(struct known *known, const struct cursor *at)
     known->count = 0;
 }
 
-/* A step by a rule. False when it depends on more than is remembered. */
-static bool remember(struct known *known, const struct cursor *before, const struct cursor *at,
+/* A step by a rule, from where the frame pointer was this. False when it depends on more than is
+ * remembered. */
+static bool remember(struct known *known, struct word fp, const struct cursor *at,
                      const struct mm_cfi_rule *rule)
 {
     bool by_fp = rule->kind != MM_CFI_SP;
     if (at->interrupted || known->count + 3u > WORDS_MOST)
         return false;
-    if (by_fp && before->fp_at == 0)
+    if (by_fp && fp.at == 0)
         known->uses_fp = true;
     else if (by_fp)
-        known->words[known->count++] = (struct word){before->fp_at, before->fp};
+        known->words[known->count++] = fp;
     if (rule->kind == MM_CFI_AT_FP) {
-        uintptr_t cfa_at = before->fp + (uintptr_t)(intptr_t)rule->cfa;
+        uintptr_t cfa_at = fp.value + (uintptr_t)(intptr_t)rule->cfa;
         known->words[known->count++] = (struct word){cfa_at, at->sp};
     }
     known->words[known->count++] = (struct word){at->pc_at, at->pc_there};
@@ -450,7 +482,8 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
 {
     struct mm_peeker strange;
     mm_peeker_start(&strange, false);
-    struct cursor at = here(memory != NULL ? &memory->home : NULL, &strange);
+    struct cursor at;
+    begin_here(&at, memory != NULL ? &memory->home : NULL, &strange);
     frames->count = 0;
     while (is_in(&own, at.pc)) {
         if (!follow(&at, rule_of(&at)))
@@ -465,28 +498,29 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
         forget(known, &at);
     for (;;) {
         frames->frames[frames->count++] = (const void *)address_of(&at);
-        struct cursor before = at;
+        struct word fp = {at.fp_at, at.fp};
         if (frames->count == most)
             break;
         struct mm_cfi_rule rule = rule_of(&at);
         if (!follow(&at, rule))
             break;
-        if (known != NULL && !remember(known, &before, &at, &rule))
+        if (known != NULL && !remember(known, fp, &at, &rule))
             known = NULL;
     }
     if (place != NULL)
-        place->may_change = at.may_change;
+        place->may_change = at.passed.any;
     return known != NULL ? &known->note : NULL;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
                            struct mm_frames *frames)
 {
-    struct cursor at = here(NULL, NULL);
+    struct cursor at;
     unsigned steps = 0;
     frames->count = 0;
     if (caller == NULL)
         return;
+    begin_here(&at, NULL, NULL);
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);
