@@ -5,8 +5,8 @@
  * of slots lie in a table over the arena, those of forwarded blocks in one by address. A record
  * outlives the block, and its batch, until the memory is handed out again.
  *
- * Stacks are kept once each, in a table of bounded size; threads as well. All tables are reserved
- * at the start and touched as they fill. Nothing here takes a lock or calls malloc. */
+ * Stacks are kept once each, in a table of bounded size; threads as well. Tables grow as they fill.
+ * Nothing here takes a lock or calls malloc. */
 #ifndef MM_STACKS_H
 #define MM_STACKS_H
 
@@ -53,7 +53,8 @@ struct mm_tracer {
     uint64_t held[MM_CLASSES]; /* claimed slots kept off the fast path, so that it stops in time */
     uint64_t random;
     uint32_t untraced; /* allocations until the next that is traced */
-    uint32_t thread;   /* number of the heap's thread; 0: not known yet */
+    uint32_t thread;   /* number of the heap's thread; 0: there were too many */
+    bool has_thread;   /* it was asked for */
     uint32_t looks;    /* times that its name was, or was not, looked at */
     struct mm_unwinder_memory *memory;
 };
