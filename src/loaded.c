@@ -284,15 +284,18 @@ bool mm_loaded_build_id_of_file(const void *head, size_t size, struct mm_build_i
     ElfW(Phdr) part;
     mm_peeker_start(&peeker, true);
     id->size = 0;
-    if (size < PAGE || !find_parts(&peeker, (uintptr_t)head, &parts))
+    if (size < sizeof(ElfW(Ehdr)) || !find_parts(&peeker, (uintptr_t)head, &parts))
         return false;
     for (unsigned i = 0; i < parts.count && read_part(&parts, i, &part); i++) {
         uintptr_t notes = (uintptr_t)head + part.p_offset;
-        if (part.p_type == PT_NOTE && part.p_offset < size && part.p_filesz < size - part.p_offset &&
-            find_in_notes(&peeker, notes, notes + part.p_filesz, part.p_align == 8 ? 8 : 4, id))
+        if (part.p_type != PT_NOTE)
+            continue;
+        if (part.p_offset > size || part.p_filesz > size - part.p_offset)
+            return false;
+        if (find_in_notes(&peeker, notes, notes + part.p_filesz, part.p_align == 8 ? 8 : 4, id))
             return true;
     }
-    return false;
+    return true;
 }
 
 /* --- stamps --- */

@@ -43,13 +43,13 @@ uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found);
 /* Where finding a module takes long: the stamp of all that don't stay, else 0. */
 uint32_t mm_loaded_quick_stamp(void);
 
-#define MM_BUILD_ID_MOST 32u
+#define MM_BUILD_ID_MOST 64u
 struct mm_build_id {
     size_t size; /* 0: there is none */
     unsigned char bytes[MM_BUILD_ID_MOST];
 };
 void mm_loaded_build_id(const struct mm_loaded *module, struct mm_build_id *id);
-/* The same of a file's first bytes; false when they do not tell. */
+/* The same of a file's first bytes, at least 4 KiB of memory; false when they do not tell. */
 bool mm_loaded_build_id_of_file(const void *head, size_t size, struct mm_build_id *id);
 
 #endif

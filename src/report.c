@@ -2,6 +2,7 @@
 
 #include "bitmap.h"
 #include "finding.h"
+#include "mapping.h"
 #include "options.h"
 #include "os.h"
 #include "out.h"
@@ -168,7 +169,7 @@ struct call {
 static void begin_finding(struct room *room, const struct call *call)
 {
     struct mm_finding *finding = &room->finding;
-    mm_os_program_path(room->program, sizeof room->program);
+    mm_mapping_program_path(room->program, sizeof room->program);
     finding->kind = call->kind;
     finding->ptr = call->ptr;
     finding->program = room->program;
@@ -179,12 +180,26 @@ static void begin_finding(struct room *room, const struct call *call)
                   &room->names);
 }
 
+static void note_changed(const char *module)
+{
+    char text[512];
+    struct mm_out out;
+    mm_out_start(&out, text, sizeof text);
+    mm_out_format(&out, "MM_SYMBOLIZE: ");
+    mm_out_cut(&out, module, 300);
+    mm_out_format(&out, " is not the file that was loaded; no lines of it are told");
+    mm_report_note(text);
+}
+
 static void symbolize(struct room *room)
 {
+    room->symbolize.changed = NULL;
     if (mm_options.symbolize && !mm_os_is_guest() &&
         !mm_symbolize(&room->finding, &room->symbolize))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
                        "it is not run again");
+    if (room->symbolize.changed != NULL)
+        note_changed(room->symbolize.changed);
 }
 
 static bool is_suppressed_by(const char *kind, const char *name)

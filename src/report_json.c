@@ -1,5 +1,6 @@
 #include "report_json.h"
 
+#include "mapping.h"
 #define VERSION       1u    /* of this format */
 #define TEXT_SHOWN    1024u /* bytes: in C++ one name may be longer than a report */
 #define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
@@ -146,7 +147,7 @@ static void begin(struct mm_out *out, const char *type)
 {
     char host[MM_HOST_NAME], program[1024];
     mm_os_host_name(host);
-    mm_os_program_path(program, sizeof program);
+    mm_mapping_program_path(program, sizeof program);
     mm_out_format(out, "{\"mmshim\":%u,\"type\":\"%s\"", (uint64_t)VERSION, type);
     write_time(out);
     write_text_member(out, "host", host);

@@ -1,5 +1,6 @@
 #include "sink.h"
 
+#include "mapping.h"
 #include "options.h"
 #include "os.h"
 #include "out.h"
@@ -49,7 +50,7 @@ bool mm_sink_has_stderr(void)
 static void write_program_name(struct mm_out *out)
 {
     char path[256];
-    mm_os_program_path(path, sizeof path);
+    mm_mapping_program_path(path, sizeof path);
     const char *slash = strrchr(path, '/');
     mm_out_format(out, "%s", slash != NULL ? slash + 1 : path);
 }

@@ -1,7 +1,5 @@
 /* stacks.c - see stacks.h. The tables:
  *
- *   words     stacks, one after the other: a head, then the frames; an id is the number of the head
- *   chains    by hash of a stack: the id of the last one, whose head has the id of the one before
  *   threads   by number
  *   blocks    by hash of the address: forwarded blocks, with their records
  *   groups    by 4 MiB of the arena: for each unit, of the batch that starts there, the slots whose
@@ -9,36 +7,32 @@
  *             the batch's start on
  *
  * Slots are of 16 bytes or more, so a batch's records never reach those of the next one, and a
- * batch lies in one group. All but the chains are in pieces that are made when they are needed, by
- * any thread, and stay: nothing is locked. So the address space that they take grows with what is
- * traced, as what is locked of a process that calls mlockall(). */
+ * batch lies in one group. All are in pieces (pieces.h): the address space that they take grows with
+ * what is traced, as does what is locked of a process that calls mlockall(). */
 #include "stacks.h"
 
+#include "interned.h"
 #include "next.h"
+#include "pieces.h"
 #include "registry.h"
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS     24u
+#define ID_BITS     MM_INTERNED_BITS
 #define THREAD_BITS 20u
 #define ASKED_BITS  20u
-#define WORDS       ((size_t)1 << ID_BITS)
 #define THREADS     ((size_t)1 << THREAD_BITS)
-#define CHAIN_BITS  18u
 #define BLOCK_BITS  20u
 #define PROBES      32u /* places that a forwarded block may have */
 #define RECENT      16u /* threads that are looked at for one that has no tracer of its own */
 #define NAME_LOOKS  64u /* events of a thread after which its name is looked at no more */
-#define PATIENCE    4096u /* pieces that are not asked for after one was refused */
 
 /* Of a piece, by what it holds. */
-#define WORD_SHIFT   17u
 #define THREAD_SHIFT 12u
 #define BLOCK_SHIFT  14u
 #define GROUP_SHIFT  22u
 
 _Static_assert(ID_BITS + THREAD_BITS + ASKED_BITS == 64, "an event is one word");
-_Static_assert(MM_UNWINDER_MOST < 1u << 8 && 8 + ID_BITS == 32, "so is a stack's head");
 _Static_assert(MM_SLOT_SIZE_MAX < 1u << ASKED_BITS, "what is asked of a slot fits");
 _Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies in one group");
 
@@ -66,82 +60,29 @@ struct group {
     struct record records[((size_t)1 << GROUP_SHIFT) / MM_GRANULE];
 };
 
-/* NULL: not needed yet. */
-typedef void *_Atomic piece;
-
 static struct tables {
     unsigned frames; /* 0: nothing is traced */
     uint32_t every;
-    _Atomic uint32_t *chains;
-    piece *groups;
+    mm_piece *groups;
     size_t group_count;
 } tables;
-static piece words[WORDS >> WORD_SHIFT] MM_SELDOM, threads[THREADS >> THREAD_SHIFT] MM_SELDOM;
-static piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
-static _Atomic uint64_t words_used, stacks_lost;
-static _Atomic uint32_t threads_used, unasked;
+static mm_piece threads[THREADS >> THREAD_SHIFT] MM_SELDOM;
+static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+static _Atomic uint64_t stacks_lost;
+static _Atomic uint32_t threads_used;
 
-#define WORD_PIECE   (sizeof(uint64_t) << WORD_SHIFT)
 #define THREAD_PIECE (sizeof(struct thread) << THREAD_SHIFT)
 #define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
 
-static void *map_table(size_t size)
-{
-    void *table = mm_os_map(size);
-    if (table != NULL)
-        mm_os_set_dumped(table, size, false);
-    return table;
-}
-
-/* A system that refused memory is left alone for a while. */
-MM_COLD static void *make_piece(piece *place, size_t size)
-{
-    void *there = NULL;
-    uint32_t left = atomic_load_explicit(&unasked, memory_order_relaxed);
-    void *made = left == 0 ? map_table(size) : NULL;
-    if (made == NULL) {
-        atomic_store_explicit(&unasked, left == 0 ? PATIENCE : left - 1, memory_order_relaxed);
-        return NULL;
-    }
-    if (atomic_compare_exchange_strong_explicit(place, &there, made, memory_order_acq_rel,
-                                                memory_order_acquire))
-        return made;
-    mm_os_release(made, size);
-    return there;
-}
-
-static inline void *piece_at(piece *place)
-{
-    return atomic_load_explicit(place, memory_order_acquire);
-}
-
-/* NULL when the system refuses it. */
-static inline void *need_piece(piece *place, size_t size)
-{
-    void *there = piece_at(place);
-    return mm_likely(there != NULL) ? there : make_piece(place, size);
-}
-
-static void release_pieces(piece *places, size_t count, size_t size)
-{
-    for (size_t i = 0; i < count; i++) {
-        void *there = atomic_exchange(&places[i], NULL);
-        if (there != NULL)
-            mm_os_release(there, size);
-    }
-}
-
 static void release_tables(void)
 {
-    release_pieces(words, sizeof words / sizeof words[0], WORD_PIECE);
-    release_pieces(threads, sizeof threads / sizeof threads[0], THREAD_PIECE);
-    release_pieces(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
+    mm_piece_release_all(threads, sizeof threads / sizeof threads[0], THREAD_PIECE);
+    mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
     if (tables.groups != NULL) {
-        release_pieces(tables.groups, tables.group_count, sizeof(struct group));
+        mm_piece_release_all(tables.groups, tables.group_count, sizeof(struct group));
         mm_os_release(tables.groups, tables.group_count * sizeof *tables.groups);
     }
-    if (tables.chains != NULL)
-        mm_os_release(tables.chains, sizeof *tables.chains << CHAIN_BITS);
+    mm_interned_stop();
     tables = (struct tables){0};
 }
 
@@ -149,14 +90,11 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
 {
     if (settings->frames == 0)
         return true;
-    atomic_store(&words_used, 1); /* id 0 is no stack, thread 0 no thread */
-    atomic_store(&threads_used, 1);
+    atomic_store(&threads_used, 1); /* thread 0 is no thread */
     atomic_store(&stacks_lost, 0);
-    atomic_store(&unasked, 0);
     tables.group_count = (mm_arena.size >> GROUP_SHIFT) + 1;
-    tables.chains = map_table(sizeof *tables.chains << CHAIN_BITS);
-    tables.groups = map_table(tables.group_count * sizeof *tables.groups);
-    if (tables.chains == NULL || tables.groups == NULL || !mm_unwinder_start(&settings->unwind)) {
+    tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
+    if (tables.groups == NULL || !mm_interned_start() || !mm_unwinder_start(&settings->unwind)) {
         release_tables();
         return false;
     }
@@ -188,103 +126,6 @@ static void lose(void)
     atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
 }
 
-/* --- stacks: a word with their number of frames, then the frames --- */
-
-static uint64_t mix(uint64_t value)
-{
-    value *= 0x9e3779b97f4a7c15u;
-    return value ^ value >> 32;
-}
-
-/* A sum of products, turned by their place, that do not wait for each other. */
-static uint64_t hash_of(const struct mm_frames *stack)
-{
-    uint64_t hash = stack->count;
-    for (unsigned i = 0; i < stack->count; i++) {
-        uint64_t product = (uintptr_t)stack->frames[i] * 0x9e3779b97f4a7c15u;
-        unsigned turn = 7 * i % 64;
-        hash += product << turn | product >> (63 - turn) >> 1;
-    }
-    return mix(hash);
-}
-
-/* A stack's head: how many frames, which stack comes next in its chain, and what of the hash the
- * chain does not tell. */
-static uint64_t head_of(const struct mm_frames *stack, uint32_t next, uint64_t hash)
-{
-    return stack->count | (uint64_t)next << 8 | hash >> 32 << 32;
-}
-
-static unsigned count_of(uint64_t head)
-{
-    return head & 0xff;
-}
-
-static uint32_t next_of(uint64_t head)
-{
-    return head >> 8 & (WORDS - 1);
-}
-
-/* NULL when there is no such stack. */
-static inline uint64_t *words_of(uint32_t id)
-{
-    uint64_t *there = piece_at(&words[id >> WORD_SHIFT]);
-    return there != NULL ? there + id % (1u << WORD_SHIFT) : NULL;
-}
-
-/* Among the stacks of a chain from `id` on, up to but not including `end`. */
-static uint32_t find_stack(const struct mm_frames *stack, uint64_t hash, uint32_t id, uint32_t end)
-{
-    while (id != end) {
-        const uint64_t *there = words_of(id);
-        if (there[0] >> 32 == hash >> 32 && count_of(there[0]) == stack->count &&
-            memcmp(&there[1], stack->frames, stack->count * sizeof *there) == 0)
-            return id;
-        id = next_of(there[0]);
-    }
-    return 0;
-}
-
-/* Of one piece. */
-static uint32_t take_words(uint64_t count)
-{
-    while (atomic_load_explicit(&words_used, memory_order_relaxed) + count <= WORDS) {
-        uint64_t id = atomic_fetch_add_explicit(&words_used, count, memory_order_relaxed);
-        if (id + count > WORDS || need_piece(&words[id >> WORD_SHIFT], WORD_PIECE) == NULL)
-            return 0;
-        if (id >> WORD_SHIFT == (id + count - 1) >> WORD_SHIFT)
-            return (uint32_t)id;
-    }
-    return 0;
-}
-
-/* The id of a stack, 0 when there is no room for it. Of two threads that bring the same one at the
- * same time both get one id, and the other's words are lost. */
-static uint32_t intern(const struct mm_frames *stack)
-{
-    uint64_t hash = hash_of(stack);
-    _Atomic uint32_t *chain = &tables.chains[hash % ((size_t)1 << CHAIN_BITS)];
-    /* Acquire, here and when the exchange fails, pairs with the release of an exchange that
-     * succeeded: the words are there. */
-    uint32_t first = atomic_load_explicit(chain, memory_order_acquire);
-    uint32_t found = find_stack(stack, hash, first, 0);
-    uint32_t made = found == 0 ? take_words(1 + stack->count) : 0;
-    if (found == 0 && made == 0)
-        lose();
-    if (made == 0)
-        return found;
-    uint64_t *there = words_of(made);
-    memcpy(&there[1], stack->frames, stack->count * sizeof *there);
-    for (uint32_t looked_at = first; found == 0; looked_at = first) {
-        there[0] = head_of(stack, first, hash);
-        if (atomic_compare_exchange_strong_explicit(chain, &first, made, memory_order_release,
-                                                    memory_order_acquire))
-            return made;
-        found = find_stack(stack, hash, first, looked_at);
-    }
-    return found;
-}
-
 /* Walked by this thread at this moment; 0 when it is not kept. */
 static uint32_t current_stack(struct mm_tracer *tracer)
 {
@@ -293,7 +134,9 @@ static uint32_t current_stack(struct mm_tracer *tracer)
         mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, tables.frames, &frames);
     if (note != NULL && *note != 0)
         return *note;
-    uint32_t id = frames.count > 0 ? intern(&frames) : 0;
+    uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
+    if (id == 0 && frames.count > 0)
+        lose();
     if (note != NULL)
         *note = id;
     return id;
@@ -304,7 +147,7 @@ static uint32_t current_stack(struct mm_tracer *tracer)
 /* NULL: there is none of this number. */
 static struct thread *thread_of(uint32_t number)
 {
-    struct thread *there = number != 0 ? piece_at(&threads[number >> THREAD_SHIFT]) : NULL;
+    struct thread *there = number != 0 ? mm_piece_at(&threads[number >> THREAD_SHIFT]) : NULL;
     return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
 }
 
@@ -315,7 +158,7 @@ static uint32_t add_thread(pid_t id)
     if (number >= THREADS)
         return 0;
     number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
-    if (number >= THREADS || need_piece(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
+    if (number >= THREADS || mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
         return 0;
     struct thread *thread = thread_of(number);
     mm_os_thread_name(id, thread->name);
@@ -390,11 +233,7 @@ static size_t asked_of(uint64_t happened)
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
 {
-    uint32_t id = (uint32_t)(happened & (WORDS - 1));
-    const uint64_t *there = id != 0 ? words_of(id) : NULL;
-    stack->count = there != NULL ? count_of(there[0]) : 0;
-    for (unsigned i = 0; i < stack->count; i++)
-        stack->frames[i] = (const void *)there[1 + i]; /* NOLINT(performance-no-int-to-ptr) */
+    stack->count = mm_interned_frames(happened % (1u << ID_BITS), stack->frames);
     if (happened != 0)
         tell_thread(stack, (uint32_t)(happened >> (64 - THREAD_BITS)));
     return stack->count > 0;
@@ -498,7 +337,7 @@ static size_t offset_of(uintptr_t base)
     return (base - mm_arena.base) % ((size_t)1 << GROUP_SHIFT);
 }
 
-static piece *group_of(uintptr_t base)
+static mm_piece *group_of(uintptr_t base)
 {
     return &tables.groups[(base - mm_arena.base) >> GROUP_SHIFT];
 }
@@ -520,20 +359,20 @@ static uint64_t traced_at(struct group *group, uintptr_t base)
 
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    return traced_at(piece_at(group_of(batch->base)), batch->base);
+    return traced_at(mm_piece_at(group_of(batch->base)), batch->base);
 }
 
 /* NULL: it is not traced. */
 static struct record *traced_record(uintptr_t base, unsigned index)
 {
-    struct group *group = piece_at(group_of(base));
+    struct group *group = mm_piece_at(group_of(base));
     return traced_at(group, base) >> index & 1 ? record_of(group, base, index) : NULL;
 }
 
 /* The owner alone writes the word: a load and a store will do. */
 void mm_stacks_skip(const struct mm_batch *batch, uint64_t slots)
 {
-    struct group *group = piece_at(group_of(batch->base));
+    struct group *group = mm_piece_at(group_of(batch->base));
     uint64_t traced = traced_at(group, batch->base);
     if (traced & slots)
         atomic_store_explicit(traced_of(group, batch->base), traced & ~slots,
@@ -549,7 +388,7 @@ void mm_stacks_allocated(struct mm_tracer *tracer, struct mm_batch *batch, unsig
                          size_t asked)
 {
     uintptr_t base = batch->base;
-    struct group *group = need_piece(group_of(base), sizeof(struct group));
+    struct group *group = mm_piece_need(group_of(base), sizeof(struct group));
     if (group == NULL) {
         lose();
         return;
@@ -585,19 +424,19 @@ void mm_stacks_settle(struct mm_batch *batch)
 /* --- forwarded blocks --- */
 
 /* The places that a block may have, in one piece. */
-static piece *places_of(uintptr_t address)
+static mm_piece *places_of(uintptr_t address)
 {
-    return &blocks[mix(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
+    return &blocks[mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
 }
 
 static struct block *place_of(struct block *places, uintptr_t address, unsigned number)
 {
-    return &places[(mix(address >> 4) + number) % (1u << BLOCK_SHIFT)];
+    return &places[(mm_bits_mixed(address >> 4) + number) % (1u << BLOCK_SHIFT)];
 }
 
 static struct block *find_block(uintptr_t address)
 {
-    struct block *places = piece_at(places_of(address));
+    struct block *places = mm_piece_at(places_of(address));
     for (unsigned i = 0; i < PROBES && places != NULL; i++) {
         struct block *block = place_of(places, address, i);
         uintptr_t there = atomic_load_explicit(&block->address, memory_order_acquire);
@@ -618,7 +457,7 @@ static bool is_over(const struct block *block)
 static struct block *take_block(uintptr_t address)
 {
     struct block *found = find_block(address);
-    struct block *places = need_piece(places_of(address), BLOCK_PIECE);
+    struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
     for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
         struct block *block = place_of(places, address, i);
         uintptr_t there = atomic_load_explicit(&block->address, memory_order_relaxed);

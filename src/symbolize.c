@@ -13,7 +13,7 @@ static const struct tool {
 
 static const struct tool *tool; /* NULL: there is none */
 static char tool_path[512];
-static _Atomic bool given_up;
+static _Atomic bool given_up, told_changed;
 
 /* --- finding a tool --- */
 
@@ -208,6 +208,26 @@ static bool ask(const struct mm_trace *const *traces, const char *module, uint64
     return true;
 }
 
+/* The file at the module's path may be another one than was loaded: replaced meanwhile, or found from
+ * another folder. */
+static bool is_changed(const struct mm_place *place, struct mm_symbolize_room *room)
+{
+    struct mm_build_id id;
+    int fd = place->build_id_size > 0 ? mm_os_open_read(place->module) : -1;
+    if (fd < 0)
+        return false;
+    size_t size = mm_os_read(fd, room->stack, sizeof room->stack);
+    mm_os_close(fd);
+    return mm_loaded_build_id_of_file(room->stack, size, &id) &&
+           (id.size != place->build_id_size || memcmp(id.bytes, place->build_id, id.size) != 0);
+}
+
+static void tell_changed(const char *module, struct mm_symbolize_room *room)
+{
+    if (!atomic_exchange_explicit(&told_changed, true, memory_order_relaxed))
+        room->changed = module;
+}
+
 /* Whether an earlier frame is of the same module, which was asked about then. */
 static bool was_asked(const struct mm_trace *const *traces, unsigned trace, unsigned frame)
 {
@@ -235,8 +255,12 @@ static bool ask_all(const struct mm_trace *const *traces, struct mm_symbolize_ro
     room->text_length = 0;
     for (unsigned t = 0; t < 3; t++) {
         for (unsigned i = 0; i < traces[t]->count; i++) {
-            const char *module = traces[t]->frames[i].place.module;
-            if (is_file(module) && !was_asked(traces, t, i) && !ask(traces, module, give_up, room))
+            const struct mm_place *place = &traces[t]->frames[i].place;
+            if (!is_file(place->module) || was_asked(traces, t, i))
+                continue;
+            if (is_changed(place, room))
+                tell_changed(place->module, room);
+            else if (!ask(traces, place->module, give_up, room))
                 return false;
         }
     }

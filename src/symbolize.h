@@ -33,6 +33,7 @@ struct mm_symbolize_room {
     char text[32768];
     size_t text_length;
     char stack[16384];
+    const char *changed; /* a module whose file is another one by now, told once; or NULL */
 };
 
 /* Looks for the tools in the folders of a PATH; false when there is none. */

@@ -88,15 +88,9 @@ static struct mm_cfi_rule by_tables(uintptr_t address)
     return rule;
 }
 
-static uint64_t mix(uint64_t value)
-{
-    value *= 0x9e3779b97f4a7c15u;
-    return value ^ value >> 32;
-}
-
 static struct later_rule *later_of(uintptr_t address)
 {
-    return &later_rules[mix(address) >> (64 - LATER_BITS)];
+    return &later_rules[mm_bits_mixed(address) >> (64 - LATER_BITS)];
 }
 
 /* The rule of an address as long as its module, or the lack of one, has this stamp; 0: none. */
@@ -104,13 +98,13 @@ static uint32_t find_later(const struct later_rule *entry, uintptr_t address, ui
 {
     uint64_t content = atomic_load_explicit(&entry->content, memory_order_relaxed);
     uint64_t name = atomic_load_explicit(&entry->name, memory_order_relaxed);
-    return content >> 32 == stamp && (name ^ mix(content)) == address ? (uint32_t)content : 0;
+    return content >> 32 == stamp && (name ^ mm_bits_mixed(content)) == address ? (uint32_t)content : 0;
 }
 
 static void keep_later(struct later_rule *entry, uintptr_t address, uint64_t content)
 {
     atomic_store_explicit(&entry->content, content, memory_order_relaxed);
-    atomic_store_explicit(&entry->name, address ^ mix(content), memory_order_relaxed);
+    atomic_store_explicit(&entry->name, address ^ mm_bits_mixed(content), memory_order_relaxed);
 }
 
 /* What a walk came through that may be unloaded, but is not while its functions run. */
