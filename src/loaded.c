@@ -11,12 +11,6 @@
 #define STAMP_BITS 6u
 #define MAPS_MOST  4096u /* a list that is longer goes round in circles: it was read as it changed */
 
-#if defined DLFO_STRUCT_HAS_EH_DBASE && !defined MM_LOADED_BY_LIST
-#define HAS_FIND_OBJECT 1
-#else
-#define HAS_FIND_OBJECT 0
-#endif
-
 static _Atomic uint32_t changes;
 static const struct link_map *_Atomic last_that_stays; /* NULL: the first alone */
 
@@ -147,42 +141,75 @@ static bool is_in(const struct link_map *map, uintptr_t bias, bool stays, uintpt
     mm_peeker_start(&peeker, stays);
     if (map == first_map())
         parts = parts_of_program(&peeker);
-    else if (bias == 0 || !find_parts(&peeker, bias, &parts))
+    else if (!find_parts(&peeker, bias, &parts))
         return false;
     found->map = map;
     return spans(&parts, bias, address, found);
 }
 
+/* Of the libraries the one that begins next below the address, and else the program. */
 static bool find_by_list(uintptr_t address, struct mm_loaded *found)
 {
-    const struct link_map *map = first_map(), *last = last_map();
-    bool stays = true;
+    const struct link_map *first = first_map(), *last = last_map(), *best = NULL;
+    const struct link_map *map = first;
+    uintptr_t bias = 0;
+    bool stays = true, best_stays = true;
+    struct link_map it;
     for (unsigned i = 0; map != NULL && i < MAPS_MOST; i++) {
-        struct link_map it;
         if (stays)
             it = *map;
         else if (mm_peek(&it, (uintptr_t)map, sizeof it, sizeof it) == 0)
             return false;
-        if (is_in(map, it.l_addr, stays, address, found))
-            return true;
+        if (map != first && it.l_addr <= address && it.l_addr > bias) {
+            best = map;
+            bias = it.l_addr;
+            best_stays = stays;
+        }
         stays = stays && map != last;
         map = it.l_next;
     }
-    return false;
+    return (best != NULL && is_in(best, bias, best_stays, address, found)) ||
+           (first != NULL && is_in(first, first->l_addr, true, address, found));
 }
 
-bool mm_loaded_find(uintptr_t address, struct mm_loaded *found)
+/* --- finding by libc --- */
+
+#if defined DLFO_STRUCT_HAS_EH_DBASE && !defined MM_LOADED_BY_LIST
+
+static bool can_ask_libc(void)
 {
-#if HAS_FIND_OBJECT
+    return true;
+}
+
+static bool find_by_libc(uintptr_t address, struct mm_loaded *found)
+{
     struct dl_find_object it;
     if (_dl_find_object((void *)address, &it) != 0)
         return false;
     *found = (struct mm_loaded){it.dlfo_link_map, (uintptr_t)it.dlfo_map_start,
                                 (uintptr_t)it.dlfo_map_end, (uintptr_t)it.dlfo_eh_frame};
     return true;
+}
+
 #else
-    return find_by_list(address, found);
+
+static bool can_ask_libc(void)
+{
+    return false;
+}
+
+static bool find_by_libc(uintptr_t address, struct mm_loaded *found)
+{
+    (void)address;
+    (void)found;
+    return false;
+}
+
 #endif
+
+bool mm_loaded_find(uintptr_t address, struct mm_loaded *found)
+{
+    return can_ask_libc() ? find_by_libc(address, found) : find_by_list(address, found);
 }
 
 bool mm_loaded_linker(struct mm_loaded *found)
@@ -313,10 +340,8 @@ static uint32_t stamp_of_hash(uint64_t hash)
 
 uint32_t mm_loaded_quick_stamp(void)
 {
-    return HAS_FIND_OBJECT ? 0 : stamp_of_hash(add(1, mm_loaded_changes()));
+    return can_ask_libc() ? 0 : stamp_of_hash(add(1, mm_loaded_changes()));
 }
-
-#if HAS_FIND_OBJECT
 
 static uint64_t hash_of(const struct mm_loaded *module)
 {
@@ -343,8 +368,18 @@ static uint32_t work_out(const struct mm_loaded *module)
     return stamp_of_hash(id.size > 0 ? hash : add(hash, mm_loaded_changes()));
 }
 
+static uint32_t stamp_by_list(uintptr_t address, struct mm_loaded *found)
+{
+    if (find_by_list(address, found))
+        return mm_loaded_stays(found) ? 0 : mm_loaded_quick_stamp();
+    found->map = NULL;
+    return mm_loaded_quick_stamp();
+}
+
 uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found)
 {
+    if (!can_ask_libc())
+        return stamp_by_list(address, found);
     uint64_t now = mm_loaded_changes();
     if (!mm_loaded_find(address, found)) {
         found->map = NULL;
@@ -363,16 +398,9 @@ uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found)
     return (uint32_t)stamp;
 }
 
-#else
-
-uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found)
+bool mm_loaded_is_still(uintptr_t address, uint32_t stamp)
 {
-    uint32_t stamp = mm_loaded_quick_stamp();
-    if (!find_by_list(address, found)) {
-        found->map = NULL;
-        return stamp;
-    }
-    return mm_loaded_stays(found) ? 0 : stamp;
+    struct mm_loaded now;
+    uint32_t quick = mm_loaded_quick_stamp();
+    return (quick != 0 ? quick : mm_loaded_stamp(address, &now)) == stamp;
 }
-
-#endif

@@ -38,8 +38,10 @@ bool mm_loaded_stays(const struct mm_loaded *module);
 bool mm_loaded_linker(struct mm_loaded *found);
 
 /* The stamp of what lies at an address, in `found` if it is a module, whose map is NULL otherwise.
- * 0: it stays. Who reads it takes the stamp before and after. */
+ * 0: it stays. Who reads it asks after that whether the stamp still holds. */
 uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found);
+/* Of a stamp that is not 0. */
+bool mm_loaded_is_still(uintptr_t address, uint32_t stamp);
 /* Where finding a module takes long: the stamp of all that don't stay, else 0. */
 uint32_t mm_loaded_quick_stamp(void);
 

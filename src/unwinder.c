@@ -134,13 +134,12 @@ static uint32_t stamp_of(uintptr_t address, struct passed *passed)
 static struct mm_cfi_rule work_out(uintptr_t address, _Atomic uint64_t *entry, uint32_t tag,
                                    const struct mm_loaded *module, uint32_t stamp)
 {
-    struct mm_loaded still;
     struct mm_cfi_rule rule = {.kind = MM_CFI_END};
     bool read = mm_cfi_rule_of(address, module->map != NULL ? module : NULL, stamp == 0, &rule);
     uint32_t packed = read ? pack(&rule) : 0;
     if (packed != 0 && stamp == 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
-    else if (packed != 0 && mm_loaded_stamp(address, &still) == stamp)
+    else if (packed != 0 && mm_loaded_is_still(address, stamp))
         keep_later(later_of(address), address, (uint64_t)stamp << 32 | packed);
     return rule;
 }
