@@ -73,9 +73,11 @@ owner report_text report_json symbolize
 finding
 heap
 spans stacks
-batch registry
+batch registry interned
 size_class arena module seen sink suppress unwinder next_libc
 options next cfi
+loaded mapping pieces
+peek
 bitmap out
 os
 kernel

@@ -482,8 +482,7 @@ static struct mm_cfi_rule rule_of_row(const struct row *row)
     enum mm_cfi_kind kind = kind_of_row(row);
     /* In words, as stacks are; and no further than a function's frame may be. */
     if (kind == MM_CFI_END || row->cfa % 8 != 0 || row->fp % 8 != 0 || row->ra % 8 != 0 ||
-        row->cfa != (int32_t)row->cfa || row->fp != (int32_t)row->fp ||
-        row->ra != (int32_t)row->ra)
+        row->cfa != (int32_t)row->cfa || row->fp != (int32_t)row->fp || row->ra != (int32_t)row->ra)
         return (struct mm_cfi_rule){.kind = MM_CFI_END};
     return (struct mm_cfi_rule){kind, (int32_t)row->cfa, (int32_t)row->fp, (int32_t)row->ra};
 }

@@ -3,8 +3,8 @@
  * frame pointer and the return address are. Of the registers only these and the stack pointer are
  * followed; that is enough for what compilers make.
  *
- * Allocates nothing, takes no lock. Reads the module's tables and, on aarch64, the code at an address
- * that no table is about; through peek.h where the module does not stay. */
+ * Allocates nothing, takes no lock. Reads the module's tables and, on aarch64, the code at an
+ * address that no table is about; through peek.h where the module does not stay. */
 #ifndef MM_CFI_H
 #define MM_CFI_H
 

@@ -9,7 +9,9 @@
 
 #define PAGE       ((uintptr_t)4096) /* the smallest that there is */
 #define STAMP_BITS 6u
-#define MAPS_MOST  4096u /* a list that is longer goes round in circles: it was read as it changed */
+#define MAPS_MOST                                                                                  \
+    4096u /* a list that is longer goes round in circles: it was read as it changed                \
+           */
 
 static _Atomic uint32_t changes;
 static const struct link_map *_Atomic last_that_stays; /* NULL: the first alone */
@@ -41,8 +43,7 @@ static bool read_part(const struct parts *parts, unsigned number, ElfW(Phdr) * p
 static bool find_parts(struct mm_peeker *from, uintptr_t header, struct parts *parts)
 {
     ElfW(Ehdr) it;
-    if (!mm_peeker_read(from, header, &it, sizeof it) ||
-        memcmp(it.e_ident, ELFMAG, SELFMAG) != 0 ||
+    if (!mm_peeker_read(from, header, &it, sizeof it) || memcmp(it.e_ident, ELFMAG, SELFMAG) != 0 ||
         it.e_phoff + it.e_phnum * sizeof(ElfW(Phdr)) > PAGE)
         return false;
     *parts = (struct parts){from, header + it.e_phoff, it.e_phnum};

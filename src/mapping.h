@@ -1,5 +1,5 @@
-/* mapping.h - what is mapped into the process, as /proc/self/maps tells it: an address's mapping, and
- * the program's own file. Allocates nothing, locks nothing. */
+/* mapping.h - what is mapped into the process, as /proc/self/maps tells it: an address's mapping,
+ * and the program's own file. Allocates nothing, locks nothing. */
 #ifndef MM_MAPPING_H
 #define MM_MAPPING_H
 

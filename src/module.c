@@ -154,8 +154,7 @@ void mm_module_place(const void *address, const char *program, struct mm_place *
     mm_peeker_start(&from, stamp == 0);
     place->module_offset = (uintptr_t)address;
     read_place(&module, &from, program, place, text);
-    if (place->module == NULL ||
-        (stamp != 0 && !mm_loaded_is_still((uintptr_t)address, stamp)))
+    if (place->module == NULL || (stamp != 0 && !mm_loaded_is_still((uintptr_t)address, stamp)))
         *place = (struct mm_place){0};
 }
 

@@ -7,7 +7,6 @@
 #ifndef MM_PEEK_H
 #define MM_PEEK_H
 
-#include "bitmap.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -149,8 +149,8 @@ static void describe(struct room *room)
     if (is_known && history.has_allocated)
         mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
     mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &room->names.place);
-    finding->say_how = settings.has_options && is_of_block && mm_options.stacks == 0 &&
-                       finding->bad.count > 0;
+    finding->say_how =
+        settings.has_options && is_of_block && mm_options.stacks == 0 && finding->bad.count > 0;
     finding->asked = history.asked;
     finding->has_freed = history.has_freed;
     finding->has_allocated = history.has_allocated;

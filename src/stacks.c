@@ -7,8 +7,8 @@
  *             the batch's start on
  *
  * Slots are of 16 bytes or more, so a batch's records never reach those of the next one, and a
- * batch lies in one group. All are in pieces (pieces.h): the address space that they take grows with
- * what is traced, as does what is locked of a process that calls mlockall(). */
+ * batch lies in one group. All are in pieces (pieces.h): the address space that they take grows
+ * with what is traced, as does what is locked of a process that calls mlockall(). */
 #include "stacks.h"
 
 #include "interned.h"
@@ -375,8 +375,7 @@ void mm_stacks_skip(const struct mm_batch *batch, uint64_t slots)
     struct group *group = mm_piece_at(group_of(batch->base));
     uint64_t traced = traced_at(group, batch->base);
     if (traced & slots)
-        atomic_store_explicit(traced_of(group, batch->base), traced & ~slots,
-                              memory_order_relaxed);
+        atomic_store_explicit(traced_of(group, batch->base), traced & ~slots, memory_order_relaxed);
 }
 
 void mm_stacks_open(const struct mm_batch *batch)

@@ -208,8 +208,8 @@ static bool ask(const struct mm_trace *const *traces, const char *module, uint64
     return true;
 }
 
-/* The file at the module's path may be another one than was loaded: replaced meanwhile, or found from
- * another folder. */
+/* The file at the module's path may be another one than was loaded: replaced meanwhile, or found
+ * from another folder. */
 static bool is_changed(const struct mm_place *place, struct mm_symbolize_room *room)
 {
     struct mm_build_id id;

@@ -98,7 +98,8 @@ static uint32_t find_later(const struct later_rule *entry, uintptr_t address, ui
 {
     uint64_t content = atomic_load_explicit(&entry->content, memory_order_relaxed);
     uint64_t name = atomic_load_explicit(&entry->name, memory_order_relaxed);
-    return content >> 32 == stamp && (name ^ mm_bits_mixed(content)) == address ? (uint32_t)content : 0;
+    return content >> 32 == stamp && (name ^ mm_bits_mixed(content)) == address ? (uint32_t)content
+                                                                                : 0;
 }
 
 static void keep_later(struct later_rule *entry, uintptr_t address, uint64_t content)

@@ -375,6 +375,33 @@ static void no_more_room(void)
     stop();
 }
 
+/* More threads than there are numbers for: of those beyond stacks are kept, and no names; and none
+ * is asked who it is at each event. */
+static void no_more_numbers(void)
+{
+    enum { THREAD_NUMBERS = 1 << 20, ANY = 5 };
+    struct place place;
+    start(FRAMES, 1);
+    void *early = take(40, &place);
+    struct mm_tracer *tracer = mm_process_heap()->tracer;
+    for (unsigned i = 0; i < THREAD_NUMBERS; i++) {
+        mm_tracer_thread_ends(tracer);
+        mm_tracer_thread_starts(tracer);
+    }
+    CHECK_EQUAL(tracer->thread, 0);
+    CHECK(mm_stacks_history(early, &history) && history.allocated.thread != 0);
+    give(early, &place);
+    tracer->looks = ANY;
+    void *late = take(40, &place);
+    CHECK_EQUAL(tracer->looks, ANY);
+    CHECK(mm_stacks_history(late, &history) && names(&history.allocated, &place));
+    CHECK_EQUAL(history.allocated.thread, 0);
+    CHECK_TEXT(history.allocated.name, "?");
+    give(late, &place);
+    mm_tracer_thread_ends(tracer);
+    stop();
+}
+
 int main(void)
 {
     switched_off();
@@ -388,6 +415,7 @@ int main(void)
     all_at_once(1);
     all_at_once(3);
     no_more_room();
+    no_more_numbers();
     switched_off();
     return 0;
 }

@@ -122,7 +122,7 @@ static void left_frame(void)
     CHECK(signal(SIGUSR1, note_restorer) != SIG_ERR && raise(SIGUSR1) == 0);
     for (unsigned frame = 0; frame < 18; frame++) {
         for (unsigned i = 0; i < WORDS; i++)
-            above[i] = i <= frame  ? (uintptr_t)restorer
+            above[i] = i <= frame   ? (uintptr_t)restorer
                        : i % 2 == 0 ? 64
                                     : (uintptr_t)left_frame + 10;
         allocate_below((char *)above);

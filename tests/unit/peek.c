@@ -1,0 +1,75 @@
+/* peek.c - what is read where memory ends, and that it is what is there. */
+#include "peek.h"
+
+#include "check.h"
+#include <errno.h>
+#include <sys/mman.h>
+
+enum { PAGE = 1 << 16 }; /* of any machine a multiple of one */
+
+static char *start;
+
+static void map(void)
+{
+    start = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(start != MAP_FAILED && mprotect(start + PAGE, PAGE, PROT_NONE) == 0);
+    for (unsigned i = 0; i < PAGE; i++)
+        start[i] = (char)(i * 7 + 1 + i / 256);
+    start[PAGE - 1] = '\0';
+}
+
+static void at_the_end(void)
+{
+    char bytes[64];
+    uintptr_t end = (uintptr_t)start + PAGE;
+    errno = 17;
+    CHECK_EQUAL(mm_peek(bytes, end - 16, 16, 16), 16);
+    CHECK(memcmp(bytes, (const void *)(end - 16), 16) == 0);
+    CHECK_EQUAL(mm_peek(bytes, end - 16, 17, 64), 0);
+    CHECK_EQUAL(mm_peek(bytes, end, 1, 1), 0);
+    CHECK_EQUAL(mm_peek(bytes, 64, 8, 8), 0);
+    CHECK_EQUAL(mm_peek(bytes, UINTPTR_MAX - 3, 8, 8), 0);
+    CHECK_EQUAL(errno, 17);
+}
+
+/* To and fro, and over the ends of windows and pages. */
+static void as_it_is(struct mm_peeker *peeker)
+{
+    uint64_t state = 1;
+    for (unsigned i = 0; i < 20000; i++) {
+        char bytes[100];
+        size_t size = 1 + check_below(&state, sizeof bytes);
+        size_t at = check_below(&state, i % 2 == 0 ? PAGE - size : 3000);
+        CHECK(mm_peeker_read(peeker, (uintptr_t)start + at, bytes, size));
+        CHECK(memcmp(bytes, start + at, size) == 0);
+    }
+}
+
+static void by_peekers(void)
+{
+    struct mm_peeker peeker;
+    char word[8], text[32];
+    mm_peeker_start(&peeker, false);
+    as_it_is(&peeker);
+    CHECK(!mm_peeker_read(&peeker, (uintptr_t)start + PAGE - 4, word, sizeof word));
+    CHECK(!mm_peeker_read(&peeker, (uintptr_t)start + PAGE, word, sizeof word));
+    CHECK(!mm_peeker_read(&peeker, UINTPTR_MAX - 3, word, sizeof word));
+    as_it_is(&peeker);
+    memcpy(start + 1000, "a text of some length", sizeof "a text of some length");
+    mm_peeker_start(&peeker, false);
+    CHECK(mm_peeker_text(&peeker, (uintptr_t)start + 1000, text, sizeof text));
+    CHECK_TEXT(text, "a text of some length");
+    CHECK(mm_peeker_text(&peeker, (uintptr_t)start + 1000, text, 7));
+    CHECK_TEXT(text, "a text");
+    CHECK(!mm_peeker_text(&peeker, (uintptr_t)start + PAGE, text, sizeof text));
+    mm_peeker_start(&peeker, true);
+    as_it_is(&peeker);
+}
+
+int main(void)
+{
+    map();
+    at_the_end();
+    by_peekers();
+    return 0;
+}
