@@ -9,9 +9,8 @@
 
 #define PAGE       ((uintptr_t)4096) /* the smallest that there is */
 #define STAMP_BITS 6u
-#define MAPS_MOST                                                                                  \
-    4096u /* a list that is longer goes round in circles: it was read as it changed                \
-           */
+/* A list that is longer goes round in circles: it was read as it changed. */
+#define MAPS_MOST 4096u
 
 static _Atomic uint32_t changes;
 static const struct link_map *_Atomic last_that_stays; /* NULL: the first alone */
