@@ -499,11 +499,12 @@ static struct mm_cfi_rule rule_by(const struct description *it, uintptr_t addres
 bool mm_cfi_rule_of(uintptr_t address, const struct mm_loaded *module, bool stays,
                     struct mm_cfi_rule *rule)
 {
+    unsigned char window[MM_PEEK_WINDOW];
     struct mm_peeker peeker;
     bool failed = false;
     struct reader tables = {.from = &peeker, .failed = &failed};
     struct description it = {0};
-    mm_peeker_start(&peeker, stays);
+    mm_peeker_start(&peeker, stays, window, sizeof window);
     if (module == NULL || module->table == 0 ||
         !find_description(address, &tables, module->table, &it))
         rule->kind = is_signal_return(address) ? MM_CFI_SIGNAL : MM_CFI_END;

@@ -52,7 +52,7 @@ static bool find_parts(struct mm_peeker *from, uintptr_t header, struct parts *p
 /* The kernel tells them; or, when it started the dynamic linker as the program, that does. */
 static struct parts parts_of_program(struct mm_peeker *from)
 {
-    mm_peeker_start(from, true);
+    mm_peeker_start(from, true, NULL, 0);
     return (struct parts){from, getauxval(AT_PHDR), (unsigned)getauxval(AT_PHNUM)};
 }
 
@@ -136,9 +136,10 @@ static bool spans(const struct parts *parts, uintptr_t bias, uintptr_t address,
 static bool is_in(const struct link_map *map, uintptr_t bias, bool stays, uintptr_t address,
                   struct mm_loaded *found)
 {
+    unsigned char window[MM_PEEK_WINDOW];
     struct mm_peeker peeker;
     struct parts parts;
-    mm_peeker_start(&peeker, stays);
+    mm_peeker_start(&peeker, stays, window, sizeof window);
     if (map == first_map())
         parts = parts_of_program(&peeker);
     else if (!find_parts(&peeker, bias, &parts))
@@ -287,10 +288,11 @@ static uintptr_t lowest(const struct parts *parts)
 
 void mm_loaded_build_id(const struct mm_loaded *module, struct mm_build_id *id)
 {
+    unsigned char window[MM_PEEK_WINDOW];
     struct mm_peeker peeker;
     struct parts parts;
     ElfW(Phdr) part;
-    mm_peeker_start(&peeker, mm_loaded_stays(module));
+    mm_peeker_start(&peeker, mm_loaded_stays(module), window, sizeof window);
     id->size = 0;
     if (!find_parts(&peeker, module->start, &parts))
         return;
@@ -309,7 +311,7 @@ bool mm_loaded_build_id_of_file(const void *head, size_t size, struct mm_build_i
     struct mm_peeker peeker;
     struct parts parts;
     ElfW(Phdr) part;
-    mm_peeker_start(&peeker, true);
+    mm_peeker_start(&peeker, true, NULL, 0);
     id->size = 0;
     if (size < sizeof(ElfW(Ehdr)) || !find_parts(&peeker, (uintptr_t)head, &parts))
         return false;

@@ -146,12 +146,13 @@ void mm_module_place(const void *address, const char *program, struct mm_place *
                      struct mm_place_text *text)
 {
     struct mm_loaded module;
+    unsigned char window[MM_PEEK_WINDOW];
     struct mm_peeker from;
     uint32_t stamp = mm_loaded_stamp((uintptr_t)address, &module);
     *place = (struct mm_place){0};
     if (stamp != 0 && module.map == NULL)
         return;
-    mm_peeker_start(&from, stamp == 0);
+    mm_peeker_start(&from, stamp == 0, window, sizeof window);
     place->module_offset = (uintptr_t)address;
     read_place(&module, &from, program, place, text);
     if (place->module == NULL || (stamp != 0 && !mm_loaded_is_still((uintptr_t)address, stamp)))

@@ -38,8 +38,8 @@ size_t mm_peek(void *to, uintptr_t from, size_t least, size_t most)
 static bool refill(struct mm_peeker *peeker, uintptr_t from, size_t size)
 {
     size_t before = from % BEFORE, most = PAGE - (from - before) % PAGE;
-    if (most > sizeof peeker->window)
-        most = sizeof peeker->window;
+    if (most > peeker->capacity)
+        most = peeker->capacity;
     if (before + size > most) {
         before = 0;
         most = size;

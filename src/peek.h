@@ -21,14 +21,18 @@ size_t mm_peek(void *to, uintptr_t from, size_t least, size_t most);
 struct mm_peeker {
     bool trusts; /* what it is asked for is there for good: nobody is asked */
     uintptr_t start;
-    size_t size; /* of what was copied */
-    unsigned char window[MM_PEEK_WINDOW];
+    size_t size, capacity; /* of what was copied, and may be */
+    unsigned char *window;
 };
 
-static inline void mm_peeker_start(struct mm_peeker *peeker, bool trusts)
+/* The window, of MM_PEEK_WINDOW bytes or more, is not looked at where it trusts. */
+static inline void mm_peeker_start(struct mm_peeker *peeker, bool trusts, unsigned char *window,
+                                   size_t capacity)
 {
     peeker->trusts = trusts;
     peeker->start = peeker->size = 0;
+    peeker->window = window;
+    peeker->capacity = capacity;
 }
 
 /* See mm_peeker_read(). */

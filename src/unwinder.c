@@ -402,12 +402,15 @@ struct known {
 struct mm_unwinder_memory {
     struct known stacks[1u << KNOWN_BITS];
     struct home_stack home;
+    volatile bool is_walking; /* a signal handler that comes in between has no use of the window */
+    unsigned char window[PAGE];
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
 {
     struct home_stack *home = &memory->home;
+    memory->is_walking = false;
     home->top = mm_os_home_stack(&home->low);
     home->floor = home->low < home->top ? home->low : 0;
 }
@@ -471,13 +474,12 @@ static inline void look_at_caller(uintptr_t pc)
         mm_loaded_changed();
 }
 
-uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
-                           struct mm_frames *frames)
+static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_memory *memory,
+                                                            unsigned most, struct mm_frames *frames,
+                                                            struct mm_peeker *strange)
 {
-    struct mm_peeker strange;
-    mm_peeker_start(&strange, false);
     struct cursor at;
-    begin_here(&at, memory != NULL ? &memory->home : NULL, &strange);
+    begin_here(&at, memory != NULL ? &memory->home : NULL, strange);
     frames->count = 0;
     while (is_in(&own, at.pc)) {
         if (!follow(&at, rule_of(&at)))
@@ -504,6 +506,22 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
     if (place != NULL)
         place->may_change = at.passed.any;
     return known != NULL ? &known->note : NULL;
+}
+
+uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
+                           struct mm_frames *frames)
+{
+    unsigned char small[MM_PEEK_WINDOW];
+    struct mm_peeker strange;
+    bool has_page = memory != NULL && !memory->is_walking;
+    if (has_page)
+        memory->is_walking = true;
+    mm_peeker_start(&strange, false, has_page ? memory->window : small,
+                    has_page ? sizeof memory->window : sizeof small);
+    uint32_t *note = walk(memory, most, frames, &strange);
+    if (has_page)
+        memory->is_walking = false;
+    return note;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,

@@ -45,24 +45,24 @@ static void as_it_is(struct mm_peeker *peeker)
     }
 }
 
-static void by_peekers(void)
+static void by_peekers(unsigned char *window, size_t size)
 {
     struct mm_peeker peeker;
     char word[8], text[32];
-    mm_peeker_start(&peeker, false);
+    mm_peeker_start(&peeker, false, window, size);
     as_it_is(&peeker);
     CHECK(!mm_peeker_read(&peeker, (uintptr_t)start + PAGE - 4, word, sizeof word));
     CHECK(!mm_peeker_read(&peeker, (uintptr_t)start + PAGE, word, sizeof word));
     CHECK(!mm_peeker_read(&peeker, UINTPTR_MAX - 3, word, sizeof word));
     as_it_is(&peeker);
     memcpy(start + 1000, "a text of some length", sizeof "a text of some length");
-    mm_peeker_start(&peeker, false);
+    mm_peeker_start(&peeker, false, window, size);
     CHECK(mm_peeker_text(&peeker, (uintptr_t)start + 1000, text, sizeof text));
     CHECK_TEXT(text, "a text of some length");
     CHECK(mm_peeker_text(&peeker, (uintptr_t)start + 1000, text, 7));
     CHECK_TEXT(text, "a text");
     CHECK(!mm_peeker_text(&peeker, (uintptr_t)start + PAGE, text, sizeof text));
-    mm_peeker_start(&peeker, true);
+    mm_peeker_start(&peeker, true, NULL, 0);
     as_it_is(&peeker);
 }
 
@@ -70,6 +70,9 @@ int main(void)
 {
     map();
     at_the_end();
-    by_peekers();
+    static unsigned char window[PAGE];
+    by_peekers(window, MM_PEEK_WINDOW);
+    map();
+    by_peekers(window, 4096);
     return 0;
 }
