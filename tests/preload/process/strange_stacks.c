@@ -3,6 +3,7 @@
  * usage: strange_stacks unloaded PLUGIN PLUGIN | left_frame | neighbour */
 #include "check.h"
 
+#include <alloca.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,8 +20,12 @@ enum { SIZE = 1 << 16, WORDS = 128, SECONDS = 2 };
 
 static _Atomic bool stop;
 
+/* From another depth each time, so that no stack is known again. */
 __attribute__((noinline)) static void allocate(void)
 {
+    static unsigned state = 1;
+    char *bytes = alloca(next_random(&state) % 4096);
+    __asm__ volatile("" : : "r"(bytes) : "memory");
     for (unsigned i = 0; i < 3; i++)
         free(hide(malloc(40)));
 }
@@ -138,13 +143,17 @@ static void left_frame(void)
 
 /* --- a neighbour that another thread unmaps --- */
 
+/* It is there at once, and for a moment. */
 static void *come_and_go(void *argument)
 {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     while (!stop) {
-        CHECK(mmap(argument, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-                   -1, 0) == argument);
-        CHECK(mmap(argument, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        CHECK(mmap(argument, page, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, -1, 0) ==
               argument);
+        for (volatile unsigned i = 0; i < 1000; i++)
+            ;
+        CHECK(mmap(argument, page, PROT_NONE, flags, -1, 0) == argument);
     }
     return NULL;
 }
