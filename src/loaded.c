@@ -224,7 +224,7 @@ void mm_loaded_start(const void *own)
     struct mm_loaded mine, libc;
     bool seen = false;
     const struct link_map *last = NULL;
-    if (!find_by_list((uintptr_t)own, &mine) || !find_by_list((uintptr_t)getauxval, &libc))
+    if (!mm_loaded_find((uintptr_t)own, &mine) || !mm_loaded_find((uintptr_t)getauxval, &libc))
         return;
     for (const struct link_map *map = first_map(); map != NULL; map = map->l_next) {
         seen = seen || map == mine.map;
