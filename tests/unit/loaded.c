@@ -112,6 +112,7 @@ static void copy(const char *path)
 
 struct visit {
     uintptr_t address;
+    const struct link_map *map;
     uint32_t stamp, again;
     struct mm_build_id id;
 };
@@ -126,6 +127,7 @@ static struct visit load(const char *path)
     visit.address = (uintptr_t)dlsym(plugin, "unit_loaded_plugin");
     visit.stamp = mm_loaded_stamp(visit.address, &found);
     CHECK(visit.stamp != 0 && found.map != NULL && mm_loaded_is_still(visit.address, visit.stamp));
+    visit.map = found.map;
     mm_loaded_build_id(&found, &visit.id);
     mm_loaded_changed();
     visit.again = mm_loaded_stamp(visit.address, &found);
@@ -145,7 +147,7 @@ static void in_its_place(const char *one_path, const char *other_path)
     /* Kept over changes that are not its own. */
     CHECK_EQUAL(one.again, one.stamp);
     struct visit again = load(one_path);
-    CHECK(again.address != one.address || again.stamp == one.stamp);
+    CHECK(again.address != one.address || again.map != one.map || again.stamp == one.stamp);
 }
 
 static void of_files(const char *path)
