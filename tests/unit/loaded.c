@@ -19,12 +19,13 @@
 
 static struct mm_loaded found;
 
+int main(int argc, char **argv);
+
 static void of_each_kind(void)
 {
-    static char outside[1];
     void *block = malloc(1);
     CHECK(mm_loaded_find((uintptr_t)of_each_kind, &found) && mm_loaded_stays(&found));
-    CHECK((uintptr_t)outside - found.start < found.end - found.start && found.table != 0);
+    CHECK((uintptr_t)main - found.start < found.end - found.start);
     CHECK_EQUAL(mm_loaded_stamp((uintptr_t)of_each_kind, &found), 0);
     CHECK(mm_loaded_find((uintptr_t)qsort, &found) && !mm_loaded_stays(&found));
     CHECK(mm_loaded_stamp((uintptr_t)qsort, &found) != 0 && found.map != NULL);
