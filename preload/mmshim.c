@@ -8,8 +8,8 @@
 #include "entry/route.h"
 #include "forwarded/registry.h"
 #include "lookup.h"
+#include "stacks/loaded.h"
 #include "stacks/module.h"
-#include "stacks/unwinder.h"
 #include "system/os.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -348,7 +348,7 @@ static int masked(int flags)
 {
     if (!mm_process_started())
         mm_process_heap();
-    mm_unwinder_forget();
+    mm_loaded_changed();
     return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
 }
 

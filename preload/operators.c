@@ -47,8 +47,9 @@ struct form {
 static void *search(const struct form *form, const void *caller)
 {
     struct mm_place place;
+    struct mm_place_text text;
     void *function = NULL;
-    mm_module_place(caller, "", &place);
+    mm_module_place(caller, "", &place, &text);
     if (place.module != NULL)
         function = find_in(place.module, form->name);
     if (function == NULL || function == form->own)

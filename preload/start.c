@@ -6,6 +6,7 @@
 #include "findings/sink.h"
 #include "lookup.h"
 #include "slots/heap.h"
+#include "stacks/loaded.h"
 #include "stacks/module.h"
 #include "view/snapshot.h"
 #include <pthread.h>
@@ -62,6 +63,7 @@ struct mm_process_config mm_process_default_config(void)
     if (!done) {
         done = true;
         shim_set_up_libc();
+        mm_loaded_start((const void *)mm_process_default_config);
         read_options(&report);
     }
     report.most = (uint64_t)mm_options.max_reports;
@@ -180,10 +182,11 @@ static void take_out(char *list, const char *name)
 static void leave_children_alone(void)
 {
     struct mm_place self;
+    struct mm_place_text text;
     char *list = getenv("LD_PRELOAD");
     if (mm_options.children || list == NULL)
         return;
-    mm_module_place(&mm_options, "", &self);
+    mm_module_place(&mm_options, "", &self, &text);
     if (self.module == NULL)
         return;
     const char *slash = strrchr(self.module, '/');

@@ -1,34 +1,41 @@
 /* stacks.c - see stacks.h. The tables:
  *
- *   words     stacks, one after the other: a head, then the frames; an id is the number of the head
- *   chains    by hash of a stack: the id of the last one, whose head has the id of the one before
  *   threads   by number
- *   traced    by unit: of the batch that starts there, the slots whose records hold
- *   records   by 16 bytes of the arena: slot i of a batch has the i-th from the batch's start on
  *   blocks    by hash of the address: forwarded blocks, with their records
+ *   groups    by 4 MiB of the arena: for each unit, of the batch that starts there, the slots whose
+ *             records hold; and the records, one for 16 bytes: slot i of a batch has the i-th from
+ *             the batch's start on
  *
- * Slots are of 16 bytes or more, so a batch's records never reach those of the next one. */
+ * Slots are of 16 bytes or more, so a batch's records never reach those of the next one, and a
+ * batch lies in one group. All are in pieces (pieces.h): the address space that they take grows
+ * with what is traced, as does what is locked of a process that calls mlockall(). */
 #include "blocks/stacks.h"
 
+#include "blocks/tracer.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
+#include "stacks/interned.h"
+#include "system/pieces.h"
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS     24u
+#define ID_BITS     MM_INTERNED_BITS
 #define THREAD_BITS 20u
 #define ASKED_BITS  20u
-#define WORDS       ((size_t)1 << ID_BITS)
 #define THREADS     ((size_t)1 << THREAD_BITS)
-#define CHAIN_BITS  18u
 #define BLOCK_BITS  20u
 #define PROBES      32u /* places that a forwarded block may have */
 #define RECENT      16u /* threads that are looked at for one that has no tracer of its own */
 #define NAME_LOOKS  64u /* events of a thread after which its name is looked at no more */
 
+/* Of a piece, by what it holds. */
+#define THREAD_SHIFT 12u
+#define BLOCK_SHIFT  14u
+#define GROUP_SHIFT  22u
+
 _Static_assert(ID_BITS + THREAD_BITS + ASKED_BITS == 64, "an event is one word");
-_Static_assert(MM_UNWINDER_MOST < 1u << 8 && 8 + ID_BITS == 32, "so is a stack's head");
 _Static_assert(MM_SLOT_SIZE_MAX < 1u << ASKED_BITS, "what is asked of a slot fits");
+_Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies in one group");
 
 /* A stack, a thread and a size, packed; 0: nothing is known. */
 typedef _Atomic uint64_t event;
@@ -49,74 +56,39 @@ struct block {
     struct record record;
 };
 
-/* A heap's watch. */
-struct mm_tracer {
-    struct mm_watch watch; /* first */
-    uint64_t random;
-    uint32_t untraced; /* allocations until the next that is traced */
-    uint32_t thread;   /* number of the heap's thread; 0: not known yet */
-    uint32_t looks;    /* times that its name was, or was not, looked at */
-    struct mm_unwinder_memory *memory;
-};
-
 static struct mm_tracer *tracer_of(struct mm_watch *watch)
 {
     return (struct mm_tracer *)watch;
 }
 
+struct group {
+    _Atomic uint64_t traced[1u << (GROUP_SHIFT - MM_UNIT_SHIFT)];
+    struct record records[((size_t)1 << GROUP_SHIFT) / MM_GRANULE];
+};
+
 static struct tables {
     unsigned frames; /* 0: nothing is traced */
     uint32_t every;
-    uint64_t *words;
-    _Atomic uint32_t *chains;
-    struct thread *threads;
-    _Atomic uint64_t *traced;
-    struct record *records;
-    struct block *blocks;
+    mm_piece *groups;
+    size_t group_count;
 } tables;
-static _Atomic uint64_t words_used, stacks_lost;
+static mm_piece threads[THREADS >> THREAD_SHIFT] MM_SELDOM;
+static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+static _Atomic uint64_t stacks_lost;
 static _Atomic uint32_t threads_used;
 
-struct part {
-    void **table;
-    size_t size;
-};
+#define THREAD_PIECE (sizeof(struct thread) << THREAD_SHIFT)
+#define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
 
-enum { PARTS = 6 };
-
-static void list_parts(struct part parts[static PARTS])
+static void release_tables(void)
 {
-    size_t granules = mm_arena.size / MM_GRANULE, units = mm_arena.size >> MM_UNIT_SHIFT;
-    parts[0] = (struct part){(void **)&tables.chains, sizeof *tables.chains << CHAIN_BITS};
-    parts[1] = (struct part){(void **)&tables.words, sizeof *tables.words * WORDS};
-    parts[2] = (struct part){(void **)&tables.threads, sizeof *tables.threads * THREADS};
-    parts[3] = (struct part){(void **)&tables.traced, sizeof *tables.traced * (units + 1)};
-    parts[4] = (struct part){(void **)&tables.records, sizeof *tables.records * (granules + 1)};
-    parts[5] = (struct part){(void **)&tables.blocks, sizeof *tables.blocks << BLOCK_BITS};
-}
-
-static bool map_parts(void)
-{
-    struct part parts[PARTS];
-    bool complete = true;
-    list_parts(parts);
-    for (unsigned i = 0; i < PARTS; i++) {
-        *parts[i].table = mm_os_map(parts[i].size);
-        if (*parts[i].table != NULL)
-            mm_os_set_dumped(*parts[i].table, parts[i].size, false);
-        complete = complete && *parts[i].table != NULL;
+    mm_piece_release_all(threads, sizeof threads / sizeof threads[0], THREAD_PIECE);
+    mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
+    if (tables.groups != NULL) {
+        mm_piece_release_all(tables.groups, tables.group_count, sizeof(struct group));
+        mm_os_release(tables.groups, tables.group_count * sizeof *tables.groups);
     }
-    return complete;
-}
-
-static void release_parts(void)
-{
-    struct part parts[PARTS];
-    list_parts(parts);
-    for (unsigned i = 0; i < PARTS; i++) {
-        if (*parts[i].table != NULL)
-            mm_os_release(*parts[i].table, parts[i].size);
-    }
+    mm_interned_stop();
     tables = (struct tables){0};
 }
 
@@ -126,11 +98,12 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
 {
     if (settings->frames == 0)
         return true;
-    atomic_store(&words_used, 1); /* id 0 is no stack, thread 0 no thread */
-    atomic_store(&threads_used, 1);
+    atomic_store(&threads_used, 1); /* thread 0 is no thread */
     atomic_store(&stacks_lost, 0);
-    if (!map_parts() || !mm_unwinder_start(&settings->unwind)) {
-        release_parts();
+    tables.group_count = (mm_arena.size >> GROUP_SHIFT) + 1;
+    tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
+    if (tables.groups == NULL || !mm_interned_start() || !mm_unwinder_start(&settings->unwind)) {
+        release_tables();
         return false;
     }
     tables.frames = settings->frames < MM_UNWINDER_MOST ? settings->frames : MM_UNWINDER_MOST;
@@ -140,14 +113,13 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
     return true;
 }
 
-/* The arena is still there: its size is that of two tables. */
 void mm_stacks_stop(void)
 {
     if (tables.frames == 0)
         return;
     mm_watcher = NULL;
     mm_unwinder_stop();
-    release_parts();
+    release_tables();
 }
 
 bool mm_stacks_are_kept(void)
@@ -160,87 +132,9 @@ uint64_t mm_stacks_lost(void)
     return atomic_load_explicit(&stacks_lost, memory_order_relaxed);
 }
 
-/* --- stacks: a word with their number of frames, then the frames --- */
-
-static uint64_t mix(uint64_t value)
+static void lose(void)
 {
-    value *= 0x9e3779b97f4a7c15u;
-    return value ^ value >> 32;
-}
-
-/* A sum of products, turned by their place, that do not wait for each other. */
-static uint64_t hash_of(const struct mm_frames *stack)
-{
-    uint64_t hash = stack->count;
-    for (unsigned i = 0; i < stack->count; i++) {
-        uint64_t product = (uintptr_t)stack->frames[i] * 0x9e3779b97f4a7c15u;
-        unsigned turn = 7 * i % 64;
-        hash += product << turn | product >> (63 - turn) >> 1;
-    }
-    return mix(hash);
-}
-
-/* A stack's head: how many frames, which stack comes next in its chain, and what of the hash the
- * chain does not tell. */
-static uint64_t head_of(const struct mm_frames *stack, uint32_t next, uint64_t hash)
-{
-    return stack->count | (uint64_t)next << 8 | hash >> 32 << 32;
-}
-
-static unsigned count_of(uint64_t head)
-{
-    return head & 0xff;
-}
-
-static uint32_t next_of(uint64_t head)
-{
-    return head >> 8 & (WORDS - 1);
-}
-
-/* Among the stacks of a chain from `id` on, up to but not including `end`. */
-static uint32_t find_stack(const struct mm_frames *stack, uint64_t hash, uint32_t id, uint32_t end)
-{
-    for (; id != end; id = next_of(tables.words[id])) {
-        const uint64_t *words = &tables.words[id];
-        if (words[0] >> 32 == hash >> 32 && count_of(words[0]) == stack->count &&
-            memcmp(&words[1], stack->frames, stack->count * sizeof *words) == 0)
-            return id;
-    }
-    return 0;
-}
-
-static uint32_t take_words(uint64_t count)
-{
-    if (atomic_load_explicit(&words_used, memory_order_relaxed) + count > WORDS)
-        return 0;
-    uint64_t id = atomic_fetch_add_explicit(&words_used, count, memory_order_relaxed);
-    return id + count <= WORDS ? (uint32_t)id : 0;
-}
-
-/* The id of a stack, 0 when there is no room for it. Of two threads that bring the same one at the
- * same time both get one id, and the other's words are lost. */
-static uint32_t intern(const struct mm_frames *stack)
-{
-    uint64_t hash = hash_of(stack);
-    _Atomic uint32_t *chain = &tables.chains[hash % ((size_t)1 << CHAIN_BITS)];
-    /* Acquire, here and when the exchange fails, pairs with the release of an exchange that
-     * succeeded: the words are there. */
-    uint32_t first = atomic_load_explicit(chain, memory_order_acquire);
-    uint32_t found = find_stack(stack, hash, first, 0);
-    uint32_t made = found == 0 ? take_words(1 + stack->count) : 0;
-    if (found == 0 && made == 0)
-        atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
-    if (made == 0)
-        return found;
-    memcpy(&tables.words[made + 1], stack->frames, stack->count * sizeof *tables.words);
-    for (uint32_t looked_at = first; found == 0; looked_at = first) {
-        tables.words[made] = head_of(stack, first, hash);
-        if (atomic_compare_exchange_strong_explicit(chain, &first, made, memory_order_release,
-                                                    memory_order_acquire))
-            return made;
-        found = find_stack(stack, hash, first, looked_at);
-    }
-    return found;
+    atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
 }
 
 /* Walked by this thread at this moment; 0 when it is not kept. */
@@ -251,7 +145,9 @@ static uint32_t current_stack(struct mm_tracer *tracer)
         mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, tables.frames, &frames);
     if (note != NULL && *note != 0)
         return *note;
-    uint32_t id = frames.count > 0 ? intern(&frames) : 0;
+    uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
+    if (id == 0 && frames.count > 0)
+        lose();
     if (note != NULL)
         *note = id;
     return id;
@@ -259,15 +155,23 @@ static uint32_t current_stack(struct mm_tracer *tracer)
 
 /* --- threads --- */
 
+/* NULL: there is none of this number. */
+static struct thread *thread_of(uint32_t number)
+{
+    struct thread *there = number != 0 ? mm_piece_at(&threads[number >> THREAD_SHIFT]) : NULL;
+    return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
+}
+
+/* 0 when there are too many: events are of nobody then. */
 static uint32_t add_thread(pid_t id)
 {
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
     if (number >= THREADS)
         return 0;
     number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
-    if (number >= THREADS)
+    if (number >= THREADS || mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
         return 0;
-    struct thread *thread = &tables.threads[number];
+    struct thread *thread = thread_of(number);
     mm_os_thread_name(id, thread->name);
     /* Release pairs with the acquire of whoever reads the id: the name is there. */
     atomic_store_explicit(&thread->id, id, memory_order_release);
@@ -281,8 +185,8 @@ static uint32_t find_thread(void)
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
     number = number < THREADS ? number : THREADS;
     for (unsigned i = 0; i < RECENT && number-- > 1; i++) {
-        struct thread *thread = &tables.threads[number];
-        if (atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
+        struct thread *thread = thread_of(number);
+        if (thread != NULL && atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
             !atomic_load_explicit(&thread->is_gone, memory_order_relaxed))
             return number;
     }
@@ -297,7 +201,7 @@ static void look_at_name(struct mm_tracer *tracer)
         return;
     uint32_t looks = ++tracer->looks;
     if ((looks & (looks - 1)) == 0)
-        mm_os_thread_name(mm_os_thread_id(), tables.threads[tracer->thread].name);
+        mm_os_thread_name(mm_os_thread_id(), thread_of(tracer->thread)->name);
 }
 
 static void thread_starts(struct mm_watch *watch);
@@ -306,7 +210,7 @@ static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
         return find_thread();
-    if (tracer->thread == 0)
+    if (!tracer->has_thread)
         thread_starts(&tracer->watch);
     look_at_name(tracer);
     return tracer->thread;
@@ -315,10 +219,12 @@ static uint32_t current_thread(struct mm_tracer *tracer)
 /* As long as there is the thread, it can tell its name itself. */
 static void tell_thread(struct mm_stack *stack, uint32_t number)
 {
-    struct thread *thread = &tables.threads[number];
-    stack->thread = atomic_load_explicit(&thread->id, memory_order_acquire);
+    struct thread *thread = thread_of(number);
     memcpy(stack->name, "?", 2);
-    if (number != 0 && !atomic_load_explicit(&thread->is_gone, memory_order_acquire))
+    if (thread == NULL)
+        return;
+    stack->thread = atomic_load_explicit(&thread->id, memory_order_acquire);
+    if (!atomic_load_explicit(&thread->is_gone, memory_order_acquire))
         mm_os_thread_name(stack->thread, stack->name);
     if (stack->name[0] == '?') /* gone, or left behind by fork() */
         memcpy(stack->name, thread->name, sizeof stack->name);
@@ -340,13 +246,7 @@ static size_t asked_of(uint64_t happened)
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
 {
-    uint32_t id = (uint32_t)(happened & (WORDS - 1));
-    const uint64_t *words = &tables.words[id];
-    stack->count = 0;
-    if (id != 0)
-        stack->count = count_of(words[0]);
-    for (unsigned i = 0; i < stack->count; i++)
-        stack->frames[i] = (const void *)words[1 + i]; /* NOLINT(performance-no-int-to-ptr) */
+    stack->count = mm_interned_frames(happened % (1u << ID_BITS), stack->frames);
     if (happened != 0)
         tell_thread(stack, (uint32_t)(happened >> (64 - THREAD_BITS)));
     return stack->count > 0;
@@ -396,22 +296,24 @@ static void thread_starts(struct mm_watch *watch)
 {
     struct mm_tracer *tracer = tracer_of(watch);
     tracer->thread = find_thread();
+    tracer->has_thread = true;
     tracer->looks = 0;
     mm_unwinder_thread_starts(tracer->memory);
 }
 
-static void thread_ends(struct mm_watch *watch)
-{
-    struct mm_tracer *tracer = tracer_of(watch);
-    struct thread *thread = &tables.threads[tracer->thread];
-    if (tracer->thread != 0)
-        atomic_store_explicit(&thread->is_gone, true, memory_order_release);
-    tracer->thread = 0;
-}
-
 static void thread_lends(struct mm_watch *watch)
 {
-    tracer_of(watch)->thread = 0;
+    struct mm_tracer *tracer = tracer_of(watch);
+    tracer->thread = 0;
+    tracer->has_thread = false;
+}
+
+static void thread_ends(struct mm_watch *watch)
+{
+    struct thread *thread = thread_of(tracer_of(watch)->thread);
+    if (thread != NULL)
+        atomic_store_explicit(&thread->is_gone, true, memory_order_release);
+    thread_lends(watch);
 }
 
 /* Whether the next allocation is traced; counts it. */
@@ -441,60 +343,87 @@ static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 
 /* --- slots --- */
 
-static _Atomic uint64_t *traced_of(uintptr_t base)
+static size_t offset_of(uintptr_t base)
 {
-    return &tables.traced[(base - mm_arena.base) >> MM_UNIT_SHIFT];
+    return (base - mm_arena.base) % ((size_t)1 << GROUP_SHIFT);
 }
 
-static struct record *record_of(uintptr_t base, unsigned index)
+static mm_piece *group_of(uintptr_t base)
 {
-    return &tables.records[(base - mm_arena.base) / MM_GRANULE + index];
+    return &tables.groups[(base - mm_arena.base) >> GROUP_SHIFT];
+}
+
+static struct record *record_of(struct group *group, uintptr_t base, unsigned index)
+{
+    return &group->records[offset_of(base) / MM_GRANULE + index];
+}
+
+static _Atomic uint64_t *traced_of(struct group *group, uintptr_t base)
+{
+    return &group->traced[offset_of(base) >> MM_UNIT_SHIFT];
+}
+
+static uint64_t traced_at(struct group *group, uintptr_t base)
+{
+    return group != NULL ? atomic_load_explicit(traced_of(group, base), memory_order_relaxed) : 0;
 }
 
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    return atomic_load_explicit(traced_of(batch->base), memory_order_relaxed);
+    return traced_at(mm_piece_at(group_of(batch->base)), batch->base);
 }
 
-static bool is_traced(uintptr_t base, unsigned index)
+/* NULL: it is not traced. */
+static struct record *traced_record(uintptr_t base, unsigned index)
 {
-    return atomic_load_explicit(traced_of(base), memory_order_relaxed) >> index & 1;
-}
-
-static void begin_batch(const struct mm_batch *batch)
-{
-    atomic_store_explicit(traced_of(batch->base), 0, memory_order_relaxed);
+    struct group *group = mm_piece_at(group_of(base));
+    return traced_at(group, base) >> index & 1 ? record_of(group, base, index) : NULL;
 }
 
 /* The owner alone writes the word: a load and a store will do. */
 static void skip(const struct mm_batch *batch, uint64_t slots)
 {
-    uint64_t traced = mm_stacks_traced(batch);
+    struct group *group = mm_piece_at(group_of(batch->base));
+    uint64_t traced = traced_at(group, batch->base);
     if (traced & slots)
-        atomic_store_explicit(traced_of(batch->base), traced & ~slots, memory_order_relaxed);
+        atomic_store_explicit(traced_of(group, batch->base), traced & ~slots, memory_order_relaxed);
+}
+
+static void begin_batch(const struct mm_batch *batch)
+{
+    skip(batch, UINT64_MAX);
 }
 
 static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index, size_t asked)
 {
-    uint64_t traced = mm_stacks_traced(batch) | (uint64_t)1 << index;
-    is_due(tracer_of(watch));
-    begin_record(record_of(batch->base, index), event_now(tracer_of(watch), asked));
-    atomic_store_explicit(traced_of(batch->base), traced, memory_order_relaxed);
+    struct mm_tracer *tracer = tracer_of(watch);
+    uintptr_t base = batch->base;
+    is_due(tracer);
+    struct group *group = mm_piece_need(group_of(base), sizeof(struct group));
+    if (group == NULL) {
+        lose();
+        return;
+    }
+    uint64_t traced = traced_at(group, base) | (uint64_t)1 << index;
+    begin_record(record_of(group, base, index), event_now(tracer, asked));
+    atomic_store_explicit(traced_of(group, base), traced, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }
 
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        size_t asked)
 {
-    if (is_traced(batch->base, index))
-        atomic_store_explicit(&record_of(batch->base, index)->allocated,
-                              event_now(tracer_of(watch), asked), memory_order_relaxed);
+    struct record *record = traced_record(batch->base, index);
+    if (record != NULL)
+        atomic_store_explicit(&record->allocated, event_now(tracer_of(watch), asked),
+                              memory_order_relaxed);
 }
 
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
 {
-    if (is_traced(batch->base, index))
-        end_record(record_of(batch->base, index), tracer_of(watch));
+    struct record *record = traced_record(batch->base, index);
+    if (record != NULL)
+        end_record(record, tracer_of(watch));
 }
 
 /* Where each allocation is traced, the next one would only set the tag again. */
@@ -518,10 +447,22 @@ static struct mm_watcher watcher = {
 
 /* --- forwarded blocks --- */
 
+/* The places that a block may have, in one piece. */
+static mm_piece *places_of(uintptr_t address)
+{
+    return &blocks[mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
+}
+
+static struct block *place_of(struct block *places, uintptr_t address, unsigned number)
+{
+    return &places[(mm_bits_mixed(address >> 4) + number) % (1u << BLOCK_SHIFT)];
+}
+
 static struct block *find_block(uintptr_t address)
 {
-    for (unsigned i = 0; i < PROBES; i++) {
-        struct block *block = &tables.blocks[(mix(address >> 4) + i) % ((size_t)1 << BLOCK_BITS)];
+    struct block *places = mm_piece_at(places_of(address));
+    for (unsigned i = 0; i < PROBES && places != NULL; i++) {
+        struct block *block = place_of(places, address, i);
         uintptr_t there = atomic_load_explicit(&block->address, memory_order_acquire);
         if (there == address)
             return block;
@@ -540,8 +481,9 @@ static bool is_over(const struct block *block)
 static struct block *take_block(uintptr_t address)
 {
     struct block *found = find_block(address);
-    for (unsigned i = 0; i < PROBES && found == NULL; i++) {
-        struct block *block = &tables.blocks[(mix(address >> 4) + i) % ((size_t)1 << BLOCK_BITS)];
+    struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
+    for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
+        struct block *block = place_of(places, address, i);
         uintptr_t there = atomic_load_explicit(&block->address, memory_order_relaxed);
         if ((there == 0 || is_over(block)) &&
             atomic_compare_exchange_strong_explicit(&block->address, &there, address,
@@ -571,7 +513,7 @@ void mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, size_t asked)
     uint64_t happened = event_now(tracer, 0);
     struct block *block = take_block(mm_os_untagged(ptr));
     if (block == NULL) {
-        atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
+        lose();
         return;
     }
     atomic_store_explicit(&block->asked, asked, memory_order_relaxed);
@@ -590,10 +532,10 @@ void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
 static bool tell_slot(struct mm_stack_history *history, uintptr_t address)
 {
     struct mm_slot_info info = mm_batch_inspect(address);
-    if (!info.in_slot || !is_traced(info.base, info.index))
-        return false;
-    tell_record(history, record_of(info.base, info.index));
-    return true;
+    const struct record *record = info.in_slot ? traced_record(info.base, info.index) : NULL;
+    if (record != NULL)
+        tell_record(history, record);
+    return record != NULL;
 }
 
 static bool tell_block(struct mm_stack_history *history, const void *ptr)

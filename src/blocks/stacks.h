@@ -5,8 +5,8 @@
  * of slots lie in a table over the arena, those of forwarded blocks in one by address. A record
  * outlives the block, and its batch, until the memory is handed out again.
  *
- * Stacks are kept once each, in a table of bounded size; threads as well. All tables are reserved
- * at the start and touched as they fill. Nothing here takes a lock or calls malloc. */
+ * Stacks are kept once each, in a table of bounded size; threads as well. Tables grow as they fill.
+ * Nothing here takes a lock or calls malloc. */
 #ifndef MM_STACKS_H
 #define MM_STACKS_H
 

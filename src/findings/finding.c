@@ -55,7 +55,7 @@ void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned c
     trace->count = count < MM_TRACE_MAX ? count : MM_TRACE_MAX;
     for (unsigned i = 0; i < trace->count; i++) {
         trace->frames[i] = (struct mm_frame){.address = frames[i]};
-        mm_module_place(frames[i], program, &trace->frames[i].place);
+        mm_module_place(frames[i], program, &trace->frames[i].place, &names->place);
         keep_names(names, &trace->frames[i].place);
     }
 }

@@ -46,6 +46,7 @@ struct mm_finding {
 struct mm_names {
     size_t used; /* 0 at first */
     char text[98304];
+    struct mm_place_text place; /* of the last frame looked at */
 };
 
 /* Fills a trace's frames with what the modules tell. */

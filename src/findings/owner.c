@@ -5,6 +5,7 @@
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "stacks/module.h"
+#include "system/mapping.h"
 #include "system/os.h"
 #include <string.h>
 
@@ -122,82 +123,7 @@ static void describe_forwarded(struct mm_out *out, uintptr_t address)
 
 /* --- foreign pointers: the mapping that they lie in --- */
 
-struct mapping {
-    uintptr_t start, end;
-    bool writable;
-    char path[256];
-};
-
-/* /proc/self/maps, a character at a time from a small buffer. */
-struct reader {
-    int fd;
-    size_t at, length;
-    char buffer[512];
-};
-
-static int next_char(struct reader *reader)
-{
-    if (reader->at == reader->length) {
-        reader->length = mm_os_read(reader->fd, reader->buffer, sizeof reader->buffer);
-        reader->at = 0;
-        if (reader->length == 0)
-            return -1;
-    }
-    return (unsigned char)reader->buffer[reader->at++];
-}
-
-static uintptr_t next_hex(struct reader *reader)
-{
-    uintptr_t value = 0;
-    for (;;) {
-        int c = next_char(reader);
-        if (c >= '0' && c <= '9')
-            value = value * 16 + (uintptr_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            value = value * 16 + (uintptr_t)(c - 'a') + 10;
-        else
-            return value;
-    }
-}
-
-/* A line is: start-end rwxp offset device inode [path]; see proc(5). */
-static bool next_mapping(struct reader *reader, struct mapping *mapping)
-{
-    mapping->start = next_hex(reader);
-    mapping->end = next_hex(reader);
-    next_char(reader);
-    mapping->writable = next_char(reader) == 'w';
-    unsigned spaces = 0;
-    size_t length = 0;
-    int previous = 'w';
-    for (int c; (c = next_char(reader)) >= 0 && c != '\n'; previous = c) {
-        if (c == ' ' && previous != ' ' && spaces < 4)
-            spaces++;
-        else if (c != ' ' || length > 0)
-            if (spaces == 4 && length + 1 < sizeof mapping->path)
-                mapping->path[length++] = (char)c;
-    }
-    mapping->path[length] = '\0';
-    return mapping->end != 0;
-}
-
-enum lookup { MAPPED, NOT_MAPPED, UNREADABLE };
-
-static enum lookup find_mapping(uintptr_t address, struct mapping *mapping)
-{
-    struct reader reader = {.fd = mm_os_open_read("/proc/self/maps")};
-    enum lookup result = NOT_MAPPED;
-    if (reader.fd < 0)
-        return UNREADABLE;
-    while (result == NOT_MAPPED && next_mapping(&reader, mapping)) {
-        if (address >= mapping->start && address < mapping->end)
-            result = MAPPED;
-    }
-    mm_os_close(reader.fd);
-    return result;
-}
-
-static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
+static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
 {
     pid_t thread = 0;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -221,11 +147,11 @@ static bool describe_stack(struct mm_out *out, const struct mapping *mapping)
     return true;
 }
 
-static bool describe_module(struct mm_out *out, const struct mapping *mapping, const void *ptr,
-                            const char *program)
+static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping, const void *ptr,
+                            const char *program, struct mm_place_text *text)
 {
     struct mm_place place;
-    mm_module_place(ptr, program, &place);
+    mm_module_place(ptr, program, &place, text);
     if (place.module == NULL)
         return false;
     mm_out_format(out, "%s of ", mapping->writable ? "global" : "read-only data");
@@ -244,27 +170,29 @@ static void describe_file(struct mm_out *out, const char *path)
     mm_out_format(out, ", a mapped file");
 }
 
-static void describe_foreign(struct mm_out *out, const void *ptr, const char *program)
+static void describe_foreign(struct mm_out *out, uintptr_t address, const char *program,
+                             struct mm_place_text *text)
 {
-    struct mapping mapping;
-    uintptr_t address = (uintptr_t)ptr;
-    enum lookup lookup = find_mapping(address, &mapping);
-    if (lookup == MAPPED &&
-        (describe_stack(out, &mapping) || describe_module(out, &mapping, ptr, program)))
+    char path[256];
+    struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
+    enum mm_mapping_fate fate = mm_mapping_find(address, &mapping);
+    if (fate == MM_MAPPING_FOUND &&
+        (describe_stack(out, &mapping) ||
+         describe_module(out, &mapping, (void *)address, program, text)))
         return;
-    if (lookup == MAPPED && mapping.path[0] == '/') {
-        describe_file(out, mapping.path);
+    if (fate == MM_MAPPING_FOUND && path[0] == '/') {
+        describe_file(out, path);
         return;
     }
     mm_out_format(out, "%s",
-                  lookup == UNREADABLE   ? "unknown memory: /proc/self/maps cannot be read"
-                  : lookup == NOT_MAPPED ? "nothing mapped there"
-                                         : "anonymous memory");
+                  fate == MM_MAPPING_UNREADABLE ? "unknown memory: /proc/self/maps cannot be read"
+                  : fate == MM_MAPPING_NONE     ? "nothing mapped there"
+                                                : "anonymous memory");
     describe_beside_forwarded(out, address);
 }
 
 void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                       const char *program)
+                       const char *program, struct mm_place_text *text)
 {
     uintptr_t address = mm_os_untagged(ptr);
     if (address - mm_arena.base < mm_arena.size)
@@ -274,5 +202,5 @@ void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const
     else if (kind == MEM_MNGR_INTERIOR_FREE)
         describe_forwarded(out, address);
     else
-        describe_foreign(out, (const void *)address, program);
+        describe_foreign(out, address, program, text);
 }

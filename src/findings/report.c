@@ -16,6 +16,8 @@
 #include "findings/sink.h"
 #include "findings/suppress.h"
 #include "stacks/unwinder.h"
+#include "system/bitmap.h"
+#include "system/mapping.h"
 #include "system/os.h"
 #include "system/out.h"
 #include <errno.h>
@@ -136,9 +138,9 @@ static void describe(struct mm_room *room)
     mm_out_start(&out, finding->description, sizeof finding->description);
     if (is_known && history.has_allocated)
         mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
-    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program);
+    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &room->names.place);
     finding->say_how =
-        settings.has_options && is_of_block && !mm_stacks_are_kept() && finding->bad.count > 0;
+        settings.has_options && is_of_block && mm_options.stacks == 0 && finding->bad.count > 0;
     finding->asked = history.asked;
     finding->has_freed = history.has_freed;
     finding->has_allocated = history.has_allocated;
@@ -159,7 +161,7 @@ struct call {
 static void begin_finding(struct mm_room *room, const struct call *call)
 {
     struct mm_finding *finding = &room->finding;
-    mm_os_program_path(room->program, sizeof room->program);
+    mm_mapping_program_path(room->program, sizeof room->program);
     finding->kind = call->kind;
     finding->ptr = call->ptr;
     finding->program = room->program;
@@ -170,6 +172,17 @@ static void begin_finding(struct mm_room *room, const struct call *call)
                   &room->names);
 }
 
+static void note_changed(const char *module)
+{
+    char text[512];
+    struct mm_out out;
+    mm_out_start(&out, text, sizeof text);
+    mm_out_format(&out, "MM_SYMBOLIZE: ");
+    mm_out_cut(&out, module, 300);
+    mm_out_format(&out, " is not the file that was loaded; no lines of it are told");
+    mm_report_note(text);
+}
+
 static void symbolize(struct mm_room *room)
 {
     if (mm_options.symbolize && !mm_os_is_guest())
@@ -177,6 +190,8 @@ static void symbolize(struct mm_room *room)
     if (room->sources != NULL && !mm_symbolize(&room->finding, room->sources))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
                        "it is not run again");
+    if (room->sources != NULL && room->sources->changed != NULL)
+        note_changed(room->sources->changed);
 }
 
 static bool is_suppressed_by(const char *kind, const char *name)

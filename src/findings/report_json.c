@@ -1,6 +1,7 @@
 /* report_json.c - lines for programs. All is the caller's; nothing is kept. */
 #include "findings/report_json.h"
 
+#include "system/mapping.h"
 #define VERSION       1u    /* of this format */
 #define TEXT_SHOWN    1024u /* bytes: in C++ one name may be longer than a report */
 #define TEXT_LEAST    64u   /* what is left of it, rather than that frames are left out */
@@ -126,7 +127,7 @@ static void begin(struct mm_out *out, const char *type)
 {
     char host[MM_HOST_NAME], program[1024];
     mm_os_host_name(host);
-    mm_os_program_path(program, sizeof program);
+    mm_mapping_program_path(program, sizeof program);
     mm_out_format(out, "{\"mmshim\":%u,\"type\":\"%s\"", (uint64_t)VERSION, type);
     write_time(out);
     write_text_member(out, "host", host);

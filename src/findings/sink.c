@@ -5,6 +5,7 @@
 #include "findings/sink.h"
 
 #include "entry/options.h"
+#include "system/mapping.h"
 #include "system/os.h"
 #include "system/out.h"
 #include <errno.h>
@@ -53,7 +54,7 @@ bool mm_sink_has_stderr(void)
 static void write_program_name(struct mm_out *out)
 {
     char path[256];
-    mm_os_program_path(path, sizeof path);
+    mm_mapping_program_path(path, sizeof path);
     const char *slash = strrchr(path, '/');
     mm_out_format(out, "%s", slash != NULL ? slash + 1 : path);
 }

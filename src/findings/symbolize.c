@@ -27,7 +27,7 @@ static struct choice {
     char path[512];
 } choices[2];
 static _Atomic unsigned chosen;
-static _Atomic bool given_up;
+static _Atomic bool given_up, told_changed;
 static struct mm_symbolize_room rooms[ROOMS] MM_SELDOM;
 
 struct mm_symbolize_room *mm_symbolize_take(void)
@@ -37,8 +37,10 @@ struct mm_symbolize_room *mm_symbolize_take(void)
         if (atomic_load_explicit(&given_up, memory_order_relaxed))
             break;
         for (unsigned i = 0; i < ROOMS; i++) {
-            if (mm_turn_try(&rooms[i].turn))
+            if (mm_turn_try(&rooms[i].turn)) {
+                rooms[i].changed = NULL;
                 return &rooms[i];
+            }
         }
         if (mm_os_milliseconds() > give_up)
             break;
@@ -88,7 +90,8 @@ static bool find_tool(const char *search_path, const struct tool *tool, struct c
 static bool find_own(struct choice *choice)
 {
     struct mm_place place;
-    mm_module_place((const void *)mm_symbolize_start, NULL, &place);
+    struct mm_place_text text;
+    mm_module_place((const void *)mm_symbolize_start, NULL, &place, &text);
     const char *slash = place.module != NULL ? strrchr(place.module, '/') : NULL;
     return (slash != NULL &&
             find_in_folder(place.module, (size_t)(slash - place.module), &own, choice)) ||
@@ -285,6 +288,26 @@ static bool ask(const struct mm_trace *const *traces, const char *module, uint64
     return true;
 }
 
+/* The file at the module's path may be another one than was loaded: replaced meanwhile, or found
+ * from another folder. */
+static bool is_changed(const struct mm_place *place, struct mm_symbolize_room *room)
+{
+    struct mm_build_id id;
+    int fd = place->build_id_size > 0 ? mm_os_open_read(place->module) : -1;
+    if (fd < 0)
+        return false;
+    size_t size = mm_os_read(fd, room->stack, sizeof room->stack);
+    mm_os_close(fd);
+    return mm_loaded_build_id_of_file(room->stack, size, &id) &&
+           (id.size != place->build_id_size || memcmp(id.bytes, place->build_id, id.size) != 0);
+}
+
+static void tell_changed(const char *module, struct mm_symbolize_room *room)
+{
+    if (!atomic_exchange_explicit(&told_changed, true, memory_order_relaxed))
+        room->changed = module;
+}
+
 /* Whether an earlier frame is of the same module, which was asked about then. */
 static bool was_asked(const struct mm_trace *const *traces, unsigned trace, unsigned frame)
 {
@@ -312,8 +335,12 @@ static bool ask_all(const struct mm_trace *const *traces, struct mm_symbolize_ro
     room->text_length = 0;
     for (unsigned t = 0; t < 3; t++) {
         for (unsigned i = 0; i < traces[t]->count; i++) {
-            const char *module = traces[t]->frames[i].place.module;
-            if (is_file(module) && !was_asked(traces, t, i) && !ask(traces, module, give_up, room))
+            const struct mm_place *place = &traces[t]->frames[i].place;
+            if (!is_file(place->module) || was_asked(traces, t, i))
+                continue;
+            if (is_changed(place, room))
+                tell_changed(place->module, room);
+            else if (!ask(traces, place->module, give_up, room))
                 return false;
         }
     }

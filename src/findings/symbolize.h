@@ -35,6 +35,7 @@ struct mm_symbolize_room {
     char text[65536];
     size_t text_length;
     char stack[16384];
+    const char *changed; /* a module whose file is another one by now, told once; or NULL */
 };
 
 /* One of a few, which is also how many tools run at once: each may take much memory. NULL when no

@@ -1,65 +1,34 @@
+/* cfi.c - see cfi.h. Keeps nothing. What is read of a module that may go at that moment can be
+ * anything: no length is believed that is beyond all sense, and no reading faults. */
 #include "stacks/cfi.h"
 
-#include "system/libc.h"
-#include "system/os.h"
-#include <link.h>
+#include "stacks/loaded.h"
+#include "system/peek.h"
 #include <string.h>
 
-/* --- modules --- */
-
-struct search {
-    uintptr_t address;
-    struct mm_cfi_module *module;
-};
-
-static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
-{
-    struct search *search = argument;
-    struct mm_cfi_module found = {UINTPTR_MAX, 0, NULL};
-    (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        uintptr_t start = info->dlpi_addr + part->p_vaddr;
-        if (part->p_type == PT_GNU_EH_FRAME)
-            found.table = (const uint8_t *)start;
-        if (part->p_type == PT_LOAD && start < found.start)
-            found.start = start;
-        if (part->p_type == PT_LOAD && start + part->p_memsz > found.end)
-            found.end = start + part->p_memsz;
-    }
-    if (search->address - found.start >= found.end - found.start || found.table == NULL)
-        return 0;
-    *search->module = found;
-    return 1;
-}
-
-bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module)
-{
-    struct mm_libc_object found;
-    struct search search = {address, module};
-    if (mm_libc_find_object == NULL)
-        return dl_iterate_phdr(look_into, &search) != 0;
-    if (mm_libc_find_object((void *)address, &found) != 0 || found.eh_frame_header == NULL)
-        return false;
-    *module =
-        (struct mm_cfi_module){(uintptr_t)found.start, (uintptr_t)found.end, found.eh_frame_header};
-    return true;
-}
+#define ENTRY_MOST (1u << 20) /* bytes of a function's description */
 
 /* --- numbers as the tables have them --- */
 
 struct reader {
-    const uint8_t *at, *end;
+    struct mm_peeker *from;
+    uintptr_t at, end;
+    bool *failed; /* something could not be read */
 };
 
 static uint64_t read_fixed(struct reader *in, unsigned size)
 {
     uint64_t value = 0;
-    if (size > (size_t)(in->end - in->at)) {
+    if (size > in->end - in->at) {
         in->at = in->end;
         return 0;
     }
-    memcpy(&value, in->at, size); /* tables have the machine's byte order, and that is little */
+    /* Tables have the machine's byte order, and that is little. */
+    if (!mm_peeker_read(in->from, in->at, &value, size)) {
+        *in->failed = true;
+        in->end = in->at;
+        return 0;
+    }
     in->at += size;
     return value;
 }
@@ -70,7 +39,7 @@ static uint64_t read_leb(struct reader *in, bool is_signed)
     unsigned shift = 0;
     uint8_t byte = 0x80;
     for (; in->at < in->end && (byte & 0x80); shift += 7) {
-        byte = *in->at++;
+        byte = (uint8_t)read_fixed(in, 1);
         if (shift < 64)
             value |= (uint64_t)(byte & 0x7f) << shift;
     }
@@ -94,7 +63,7 @@ enum { PCREL = 0x10, DATAREL = 0x30, OMIT = 0xff }; /* the upper half of a point
 /* `relative_to` is for DATAREL. */
 static uintptr_t read_pointer(struct reader *in, uint8_t encoding, uintptr_t relative_to)
 {
-    uintptr_t here = (uintptr_t)in->at;
+    uintptr_t here = in->at;
     uint64_t value;
     switch (encoding & 0x0f) {
     case 0x03:
@@ -125,17 +94,30 @@ struct description {
     bool has_augmentation, of_signal;
 };
 
-static struct reader entry_at(const uint8_t *start)
+/* The next `size` bytes; `in` goes on behind them. */
+static struct reader take(struct reader *in, uint64_t size)
 {
-    struct reader in = {start, start + 4};
-    in.end = start + 4 + read_fixed(&in, 4);
+    struct reader part = *in;
+    if (size > in->end - in->at)
+        size = in->end - in->at;
+    in->at = part.end = part.at + size;
+    return part;
+}
+
+static struct reader entry_at(const struct reader *tables, uintptr_t start)
+{
+    struct reader in = *tables;
+    in.at = start;
+    in.end = start + 4;
+    uint64_t size = read_fixed(&in, 4);
+    *in.failed |= size > ENTRY_MOST;
+    in.end = *in.failed ? in.at : in.at + size;
     return in;
 }
 
 static void read_augmentation(struct description *it, struct reader *in, const char *letters)
 {
-    uint64_t length = read_unsigned(in);
-    struct reader data = {in->at, in->at + length};
+    struct reader data = take(in, read_unsigned(in));
     for (; *letters != '\0'; letters++) {
         if (*letters == 'R')
             it->encoding = (uint8_t)read_fixed(&data, 1);
@@ -146,16 +128,26 @@ static void read_augmentation(struct description *it, struct reader *in, const c
         else if (*letters == 'S')
             it->of_signal = true;
     }
-    in->at += length;
 }
 
-static bool read_common(struct description *it, const uint8_t *start)
+/* At most so many letters stand for something. */
+static void read_letters(struct reader *in, char letters[static 8])
 {
-    struct reader in = entry_at(start);
+    unsigned count = 0;
+    for (char letter; (letter = (char)read_fixed(in, 1)) != '\0';) {
+        if (count < 7)
+            letters[count++] = letter;
+    }
+    letters[count] = '\0';
+}
+
+static bool read_common(struct description *it, const struct reader *tables, uintptr_t start)
+{
+    char letters[8];
+    struct reader in = entry_at(tables, start);
     read_fixed(&in, 4);
     uint64_t version = read_fixed(&in, 1);
-    const char *letters = (const char *)in.at;
-    in.at += strlen(letters) + 1;
+    read_letters(&in, letters);
     it->code_unit = read_unsigned(&in);
     it->data_unit = read_signed(&in);
     it->return_register = version == 1 ? read_fixed(&in, 1) : read_unsigned(&in);
@@ -166,45 +158,56 @@ static bool read_common(struct description *it, const uint8_t *start)
     return version == 1 || version == 3;
 }
 
-static bool read_description(struct description *it, const uint8_t *start)
+static bool read_description(struct description *it, const struct reader *tables, uintptr_t start)
 {
-    struct reader in = entry_at(start);
-    const uint8_t *common = in.at;
+    struct reader in = entry_at(tables, start);
+    uintptr_t common = in.at;
     common -= read_fixed(&in, 4);
-    if (!read_common(it, common))
+    if (*in.failed || !read_common(it, tables, common))
         return false;
     it->start = read_pointer(&in, it->encoding, 0);
     it->size = read_pointer(&in, it->encoding & 0x0f, 0);
-    if (it->has_augmentation) {
-        uint64_t length = read_unsigned(&in);
-        in.at += length;
-    }
+    if (it->has_augmentation)
+        take(&in, read_unsigned(&in));
     it->own = in;
     return true;
 }
 
-/* The table is a sorted one of pairs, as linkers write it: function and description, relative to
- * the table. */
-static bool find_description(uintptr_t address, struct description *it)
+/* A function and its description, relative to the table. */
+static int64_t read_half(const struct reader *tables, uintptr_t pair, unsigned half)
+{
+    struct reader in = *tables;
+    in.at = pair + 4 * half;
+    in.end = in.at + 4;
+    return (int32_t)read_fixed(&in, 4);
+}
+
+/* The table is a sorted one of such pairs, as linkers write it. */
+static bool find_description(uintptr_t address, const struct reader *tables, uintptr_t table,
+                             struct description *it)
 {
     enum { SORTED = DATAREL | 0x0b };
-    struct mm_cfi_module module;
-    if (!mm_cfi_find_module(address, &module) || module.table[3] != SORTED)
+    struct reader in = *tables;
+    in.at = table;
+    in.end = table + 20;
+    uint32_t encodings = (uint32_t)read_fixed(&in, 4);
+    if (encodings >> 24 != SORTED)
         return false;
-    struct reader in = {module.table + 4, module.table + 20};
-    read_pointer(&in, module.table[1], 0);
-    size_t count = read_pointer(&in, module.table[2], 0);
-    const int32_t(*pairs)[2] = (const int32_t(*)[2])(const void *)in.at;
-    int64_t wanted = (int64_t)(address - (uintptr_t)module.table);
+    read_pointer(&in, encodings >> 8 & 0xff, 0);
+    size_t count = read_pointer(&in, encodings >> 16 & 0xff, 0);
+    int64_t wanted = (int64_t)(address - table);
     size_t below = 0; /* pairs that start at or before the address */
-    while (below < count) {
+    while (below < count && !*in.failed) {
         size_t middle = below + (count - below) / 2;
-        if (pairs[middle][0] <= wanted)
+        if (read_half(tables, in.at + 8 * middle, 0) <= wanted)
             below = middle + 1;
         else
             count = middle;
     }
-    return below > 0 && read_description(it, module.table + pairs[below - 1][1]) &&
+    if (below == 0 || *in.failed)
+        return false;
+    int64_t description = read_half(tables, in.at + 8 * (below - 1), 1);
+    return read_description(it, tables, table + (uintptr_t)description) &&
            address - it->start < it->size;
 }
 
@@ -282,10 +285,7 @@ static void set_expression(struct machine *machine, uint64_t number, struct read
 
 static struct reader read_block(struct reader *in)
 {
-    uint64_t length = read_unsigned(in);
-    struct reader block = {in->at, in->at + length};
-    in->at += length;
-    return block;
+    return take(in, read_unsigned(in));
 }
 
 static void define_cfa(struct machine *machine, uint64_t number, int64_t offset)
@@ -467,29 +467,50 @@ static bool is_signal_return(uintptr_t address)
 {
 #ifdef __aarch64__
     static const uint32_t sigreturn[] = {0xd2801168 /* mov x8, #139 */, 0xd4000001 /* svc #0 */};
-    uintptr_t code = (address + 3) / 4 * 4; /* `address` may be one less */
-    return mm_os_is_readable((const void *)code) &&
-           memcmp((const void *)code, sigreturn, sizeof sigreturn) == 0;
+    uint32_t code[2];
+    uintptr_t at = (address + 3) / 4 * 4; /* `address` may be one less */
+    return mm_peek(code, at, sizeof code, sizeof code) != 0 &&
+           memcmp(code, sigreturn, sizeof sigreturn) == 0;
 #else
     (void)address;
     return false;
 #endif
 }
 
-struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address)
+static struct mm_cfi_rule rule_of_row(const struct row *row)
 {
-    struct description it = {0};
-    if (!find_description(address, &it))
-        return (struct mm_cfi_rule){.kind = is_signal_return(address) ? MM_CFI_SIGNAL : MM_CFI_END};
-    if (it.of_signal)
-        return (struct mm_cfi_rule){.kind = MM_CFI_SIGNAL};
-    struct machine machine = {.it = &it};
-    execute(&machine, it.common, 0);
-    machine.initial = machine.row;
-    execute(&machine, it.own, address - it.start);
-    const struct row *row = &machine.row;
     enum mm_cfi_kind kind = kind_of_row(row);
-    if (kind == MM_CFI_END)
-        return (struct mm_cfi_rule){.kind = kind};
+    /* In words, as stacks are; and no further than a function's frame may be. */
+    if (kind == MM_CFI_END || row->cfa % 8 != 0 || row->fp % 8 != 0 || row->ra % 8 != 0 ||
+        row->cfa != (int32_t)row->cfa || row->fp != (int32_t)row->fp || row->ra != (int32_t)row->ra)
+        return (struct mm_cfi_rule){.kind = MM_CFI_END};
     return (struct mm_cfi_rule){kind, (int32_t)row->cfa, (int32_t)row->fp, (int32_t)row->ra};
+}
+
+static struct mm_cfi_rule rule_by(const struct description *it, uintptr_t address)
+{
+    struct machine machine = {.it = it};
+    execute(&machine, it->common, 0);
+    machine.initial = machine.row;
+    execute(&machine, it->own, address - it->start);
+    return rule_of_row(&machine.row);
+}
+
+bool mm_cfi_rule_of(uintptr_t address, const struct mm_loaded *module, bool stays,
+                    struct mm_cfi_rule *rule)
+{
+    unsigned char window[MM_PEEK_WINDOW];
+    struct mm_peeker peeker;
+    bool failed = false;
+    struct reader tables = {.from = &peeker, .failed = &failed};
+    struct description it = {0};
+    mm_peeker_start(&peeker, stays, window, sizeof window);
+    if (module == NULL || module->table == 0 ||
+        !find_description(address, &tables, module->table, &it))
+        rule->kind = is_signal_return(address) ? MM_CFI_SIGNAL : MM_CFI_END;
+    else if (it.of_signal)
+        rule->kind = MM_CFI_SIGNAL;
+    else
+        *rule = rule_by(&it, address);
+    return !failed;
 }

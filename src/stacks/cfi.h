@@ -3,8 +3,8 @@
  * frame pointer and the return address are. Of the registers only these and the stack pointer are
  * followed; that is enough for what compilers make.
  *
- * Allocates nothing; as to locks see unwinder.h. Reads nothing but the module's tables and, on
- * aarch64, the code at an address that no table is about. */
+ * Allocates nothing, takes no lock. Reads the module's tables and, on aarch64, the code at an
+ * address that no table is about; through peek.h where the module does not stay. */
 #ifndef MM_CFI_H
 #define MM_CFI_H
 
@@ -28,14 +28,11 @@ struct mm_cfi_rule {
     enum mm_cfi_kind kind;
     int32_t cfa, fp, ra;
 };
-struct mm_cfi_rule mm_cfi_rule_of(uintptr_t address);
-
-struct mm_cfi_module {
-    uintptr_t start, end;
-    const uint8_t *table; /* .eh_frame_hdr */
-};
-/* The module that an address is in; false when it is in none, or in one without tables. */
-bool mm_cfi_find_module(uintptr_t address, struct mm_cfi_module *module);
+/* `module` is where the address is, NULL when it is in none; it was found to stay or not. False: it
+ * could not be read, or is said to be longer than any is. */
+struct mm_loaded;
+bool mm_cfi_rule_of(uintptr_t address, const struct mm_loaded *module, bool stays,
+                    struct mm_cfi_rule *rule);
 
 /* A return address as it is stored, without a signature (aarch64's pointer authentication). */
 static inline uintptr_t mm_cfi_plain_address(uintptr_t address)

@@ -1,68 +1,82 @@
+/* module.c - see module.h. Keeps nothing and locks nothing. */
 #include "stacks/module.h"
 
-#include "system/libc.h"
-#include "system/symbols.h"
-#include <link.h>
+#include "system/peek.h"
 #include <stdbool.h>
 #include <string.h>
 
-struct module {
-    const char *name;
-    uintptr_t base;            /* what its addresses count from */
-    const ElfW(Dyn) * dynamic; /* NULL: it has none */
-    const char *start;         /* where its file header is */
-};
-
-/* Between a module's segments there may be room, where something else lies. */
-static bool covers(const struct dl_phdr_info *info, uintptr_t address, struct module *module)
-{
-    uintptr_t start = UINTPTR_MAX;
-    bool covered = false;
-    *module = (struct module){info->dlpi_name, info->dlpi_addr, NULL, NULL};
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        uintptr_t at = info->dlpi_addr + part->p_vaddr;
-        if (part->p_type == PT_DYNAMIC)
-            module->dynamic = (const void *)at;
-        if (part->p_type == PT_LOAD && at < start)
-            start = at;
-        covered |= part->p_type == PT_LOAD && address - at < part->p_memsz;
-    }
-    module->start = (const char *)start;
-    return covered;
-}
-
-struct search {
-    uintptr_t address;
-    struct module *module;
-};
-
-static int look_into(struct dl_phdr_info *info, size_t size, void *argument)
-{
-    const struct search *search = argument;
-    (void)size;
-    return covers(info, search->address, search->module);
-}
-
-static bool find_module(const void *address, struct module *module)
-{
-    struct mm_libc_object found;
-    struct search search = {(uintptr_t)address, module};
-    if (mm_libc_find_object == NULL)
-        return dl_iterate_phdr(look_into, &search) != 0;
-    if (mm_libc_find_object((void *)(uintptr_t)address, &found) != 0)
-        return false;
-    *module = (struct module){found.map->l_name, found.map->l_addr, found.map->l_ld, found.start};
-    return true;
-}
-
 const void *mm_module_of(const void *address)
 {
-    struct module module;
-    return find_module(address, &module) ? module.start : NULL;
+    struct mm_loaded module;
+    return mm_loaded_find((uintptr_t)address, &module) ? module.map : NULL;
 }
 
 /* --- its symbols --- */
+
+struct symbols {
+    struct mm_peeker *from;
+    uintptr_t bias, table, names, gnu_hash, hash; /* 0: there is none */
+};
+
+/* The dynamic linker turns these into addresses as it loads a module, but not in the kernel's own,
+ * which is read-only. */
+static uintptr_t address_in(const struct symbols *symbols, const ElfW(Dyn) * entry)
+{
+    uintptr_t value = entry->d_un.d_ptr;
+    return value < symbols->bias ? value + symbols->bias : value;
+}
+
+static bool find_tables(struct symbols *symbols, uintptr_t dynamic)
+{
+    ElfW(Dyn) entry;
+    for (; mm_peeker_read(symbols->from, dynamic, &entry, sizeof entry); dynamic += sizeof entry) {
+        if (entry.d_tag == DT_NULL)
+            return symbols->table != 0 && symbols->names != 0;
+        if (entry.d_tag == DT_SYMTAB)
+            symbols->table = address_in(symbols, &entry);
+        else if (entry.d_tag == DT_STRTAB)
+            symbols->names = address_in(symbols, &entry);
+        else if (entry.d_tag == DT_GNU_HASH)
+            symbols->gnu_hash = address_in(symbols, &entry);
+        else if (entry.d_tag == DT_HASH)
+            symbols->hash = address_in(symbols, &entry);
+    }
+    return false;
+}
+
+static uint32_t read_word(struct mm_peeker *from, uintptr_t at, uint32_t otherwise)
+{
+    uint32_t word;
+    return mm_peeker_read(from, at, &word, sizeof word) ? word : otherwise;
+}
+
+/* A table: number of buckets, first symbol, words of the filter, its shift; the filter; the
+ * buckets, each the first symbol of a chain; a word a symbol, whose lowest bit ends a chain. The
+ * last symbol ends the chain that starts last. */
+static uint32_t count_by_gnu_hash(struct mm_peeker *from, uintptr_t table)
+{
+    uint32_t buckets = read_word(from, table, 0), first = read_word(from, table + 4, 0), last = 0;
+    uintptr_t bucket = table + 16 + read_word(from, table + 8, 0) * sizeof(ElfW(Addr));
+    uintptr_t chains = bucket + 4 * (uintptr_t)buckets;
+    for (uint32_t i = 0; i < buckets; i++) {
+        uint32_t start = read_word(from, bucket + 4 * (uintptr_t)i, UINT32_MAX);
+        if (start == UINT32_MAX)
+            return 0;
+        last = start > last ? start : last;
+    }
+    if (last < first)
+        return 0;
+    while (!(read_word(from, chains + 4 * (uintptr_t)(last - first), 1) & 1))
+        last++;
+    return last + 1;
+}
+
+static uint32_t count_symbols(const struct symbols *symbols)
+{
+    if (symbols->gnu_hash != 0)
+        return count_by_gnu_hash(symbols->from, symbols->gnu_hash);
+    return symbols->hash != 0 ? read_word(symbols->from, symbols->hash + 4, 0) : 0;
+}
 
 static bool spans(const ElfW(Sym) * symbol, ElfW(Addr) address)
 {
@@ -72,89 +86,77 @@ static bool spans(const ElfW(Sym) * symbol, ElfW(Addr) address)
            address - symbol->st_value < (symbol->st_size != 0 ? symbol->st_size : 1);
 }
 
-static void find_symbol(const struct module *module, struct mm_place *place)
+static bool find_nearest(const struct symbols *symbols, ElfW(Addr) address, ElfW(Sym) * nearest)
 {
-    struct mm_symbols symbols = mm_symbols_of(module->dynamic, module->base);
-    const ElfW(Sym) *nearest = NULL;
-    for (uint32_t count = mm_symbols_count(&symbols), i = 0; i < count; i++) {
-        const ElfW(Sym) *symbol = &symbols.table[i];
-        if (spans(symbol, place->module_offset) &&
-            (nearest == NULL || symbol->st_value > nearest->st_value))
-            nearest = symbol;
-    }
-    if (nearest == NULL)
-        return;
-    place->symbol = symbols.names + nearest->st_name;
-    place->symbol_offset = place->module_offset - nearest->st_value;
-}
-
-/* --- its build-id --- */
-
-static size_t rounded_up(size_t size, size_t multiple)
-{
-    return (size + multiple - 1) & ~(multiple - 1);
-}
-
-/* Notes are padded to the alignment of their segment. */
-static bool find_in_notes(const char *note, const char *end, size_t padding, struct mm_place *place)
-{
-    while ((size_t)(end - note) >= sizeof(ElfW(Nhdr))) {
-        const ElfW(Nhdr) *header = (const void *)note;
-        const char *name = note + sizeof *header;
-        size_t to_content = rounded_up(sizeof *header + header->n_namesz, padding);
-        size_t whole = rounded_up(to_content + header->n_descsz, padding);
-        if (whole > (size_t)(end - note))
+    ElfW(Sym) symbol;
+    bool found = false;
+    for (uint32_t count = count_symbols(symbols), i = 0; i < count; i++) {
+        if (!mm_peeker_read(symbols->from, symbols->table + i * sizeof symbol, &symbol,
+                            sizeof symbol))
             return false;
-        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 &&
-            memcmp(name, "GNU", 4) == 0) {
-            place->build_id = (const unsigned char *)note + to_content;
-            place->build_id_size = header->n_descsz;
-            return true;
+        if (spans(&symbol, address) && (!found || symbol.st_value > nearest->st_value)) {
+            *nearest = symbol;
+            found = true;
         }
-        note += whole;
     }
-    return false;
+    return found;
 }
 
-static bool is_loaded(const ElfW(Phdr) * segments, unsigned count, const ElfW(Phdr) * part)
+/* A text of a module that stays is told where it lies. */
+static const char *text_at(struct mm_peeker *from, uintptr_t at, char *copy, size_t capacity)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_R) &&
-            part->p_vaddr >= segments[i].p_vaddr &&
-            part->p_vaddr + part->p_memsz <= segments[i].p_vaddr + segments[i].p_memsz)
-            return true;
-    }
-    return false;
+    if (from->trusts)
+        return (const char *)at; /* NOLINT(performance-no-int-to-ptr) */
+    return mm_peeker_text(from, at, copy, capacity) ? copy : NULL;
 }
 
-/* The headers are in the module's first page, or they are not looked for. */
-static void find_build_id(const struct module *module, struct mm_place *place)
+static void find_symbol(struct mm_peeker *from, const struct link_map *map, struct mm_place *place,
+                        struct mm_place_text *text)
 {
-    const ElfW(Ehdr) *header = (const void *)module->start;
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-        header->e_phoff + header->e_phnum * sizeof(ElfW(Phdr)) > 4096)
+    struct symbols symbols = {.from = from, .bias = map->l_addr};
+    ElfW(Sym) nearest = {0};
+    if (map->l_ld == NULL || !find_tables(&symbols, (uintptr_t)map->l_ld) ||
+        !find_nearest(&symbols, place->module_offset, &nearest))
         return;
-    const ElfW(Phdr) *segments = (const void *)(module->start + header->e_phoff);
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        const ElfW(Phdr) *segment = &segments[i];
-        if (segment->p_type != PT_NOTE || !is_loaded(segments, header->e_phnum, segment))
-            continue;
-        const char *notes = (const char *)(module->base + segment->p_vaddr);
-        if (find_in_notes(notes, notes + segment->p_memsz, segment->p_align == 8 ? 8 : 4, place))
-            return;
-    }
+    place->symbol =
+        text_at(from, symbols.names + nearest.st_name, text->symbol, sizeof text->symbol);
+    place->symbol_offset = place->module_offset - nearest.st_value;
 }
 
-void mm_module_place(const void *address, const char *program, struct mm_place *place)
+/* --- all of it --- */
+
+static void read_place(const struct mm_loaded *module, struct mm_peeker *from, const char *program,
+                       struct mm_place *place, struct mm_place_text *text)
 {
-    struct module module;
+    struct link_map map;
+    if (!mm_peeker_read(from, (uintptr_t)module->map, &map, sizeof map))
+        return;
+    place->module_offset -= map.l_addr;
+    place->module = text_at(from, (uintptr_t)map.l_name, text->module, sizeof text->module);
+    if (place->module != NULL && place->module[0] == '\0')
+        place->module = program;
+    find_symbol(from, &map, place, text);
+    mm_loaded_build_id(module, &text->build_id);
+    place->build_id = text->build_id.bytes;
+    place->build_id_size = text->build_id.size;
+}
+
+/* What went meanwhile, or came, is not told half. */
+void mm_module_place(const void *address, const char *program, struct mm_place *place,
+                     struct mm_place_text *text)
+{
+    struct mm_loaded module;
+    unsigned char window[MM_PEEK_WINDOW];
+    struct mm_peeker from;
+    uint32_t stamp = mm_loaded_stamp((uintptr_t)address, &module);
     *place = (struct mm_place){0};
-    if (!find_module(address, &module))
+    if (stamp != 0 && module.map == NULL)
         return;
-    place->module = module.name[0] != '\0' ? module.name : program;
-    place->module_offset = (uintptr_t)address - module.base;
-    find_symbol(&module, place);
-    find_build_id(&module, place);
+    mm_peeker_start(&from, stamp == 0, window, sizeof window);
+    place->module_offset = (uintptr_t)address;
+    read_place(&module, &from, program, place, text);
+    if (place->module == NULL || (stamp != 0 && !mm_loaded_is_still((uintptr_t)address, stamp)))
+        *place = (struct mm_place){0};
 }
 
 void mm_module_write_symbol(struct mm_out *out, const struct mm_place *place)

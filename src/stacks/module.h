@@ -1,13 +1,13 @@
 /* module.h - the program or library that an address lies in: its path and build-id, and the
  * exported symbol there.
  *
- * Read from the module's own tables, without a lock where the dynamic linker offers that
- * (glibc 2.35 on), else by dl_iterate_phdr(): a thread that waits for the one that reports may be
- * inside dlopen(). Allocates nothing. What is found refers into the module, and is void once that
- * is unloaded. */
+ * Read from the module's own tables, without a lock: a thread that waits for the one that reports
+ * may be inside dlopen(). Allocates nothing. Of a module that may be unloaded meanwhile all that is
+ * told is a copy. */
 #ifndef MM_MODULE_H
 #define MM_MODULE_H
 
+#include "stacks/loaded.h"
 #include "system/out.h"
 #include <stdint.h>
 
@@ -24,10 +24,17 @@ struct mm_place {
     size_t build_id_size; /* 0: it has none */
 };
 
+/* What a place refers to where it is a copy. */
+struct mm_place_text {
+    char module[4096], symbol[4096]; /* cut to fit */
+    struct mm_build_id build_id;
+};
+
 /* The module that holds an address, by a pointer that is its own; NULL: none. */
 const void *mm_module_of(const void *address);
 /* `program` is the path of the program itself, which its own entry does not tell. */
-void mm_module_place(const void *address, const char *program, struct mm_place *place);
+void mm_module_place(const void *address, const char *program, struct mm_place *place,
+                     struct mm_place_text *text);
 
 /* Writes " in symbol+0xoff" and " (module+0xoff)" as far as they are known. */
 void mm_module_write_symbol(struct mm_out *out, const struct mm_place *place);

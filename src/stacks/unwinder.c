@@ -1,16 +1,20 @@
-/* unwinder.c - see unwinder.h. The rules lie in one table for all threads, read and written without
- * a lock: an entry is one word that says both which address it is about and what the rule is. */
+/* unwinder.c - see unwinder.h. Rules lie in two tables for all threads, read and written without a
+ * lock. Those of modules that stay hold for good; an entry is one word that says both which address
+ * it is about and what the rule is. Those of modules that came later hold for one stamp. */
 #include "stacks/unwinder.h"
 
 #include "stacks/cfi.h"
+#include "stacks/loaded.h"
 #include "system/bitmap.h"
 #include "system/os.h"
+#include "system/peek.h"
 #include <stdatomic.h>
 #include <string.h>
 #include <ucontext.h>
 
 #define RULE_BITS    16u /* the table has 2^16 entries */
 #define FEW_BITS     9u  /* that of the rules for bad calls */
+#define LATER_BITS   12u /* that for modules that came later */
 #define ADDRESS_BITS 48u
 #define FRAME_MOST   ((uintptr_t)1 << 20) /* longer than any frame that is followed */
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
@@ -18,21 +22,28 @@
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
 #define HOME_MOST    ((uintptr_t)1 << 30) /* a larger stack is not known as a thread's own */
 #define ASK_MOST     256u                 /* pages that one walk asks for to know it */
-#define ALL          UINTPTR_MAX
+#define STEPS_MOST   1024u /* to where a report's stack begins; what lies there may be a circle */
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
 
+/* Of two writers at the same time neither may be believed: the name is of both words. */
+struct later_rule {
+    _Atomic uint64_t name, content;
+};
+
 static _Atomic uint64_t *rules, few_rules[1u << FEW_BITS] MM_SELDOM;
-static _Atomic uint32_t generation; /* of the modules, see mm_unwinder_forget() */
+static struct later_rule later_rules[1u << LATER_BITS] MM_SELDOM;
 static bool use_frame_pointers;
-static struct mm_cfi_module own;
+static struct mm_loaded own, linker;
 
 bool mm_unwinder_start(const struct mm_unwinder_settings *settings)
 {
     use_frame_pointers = settings->frame_pointers;
-    if (settings->own == NULL || !mm_cfi_find_module((uintptr_t)settings->own, &own))
-        own = (struct mm_cfi_module){0};
+    if (settings->own == NULL || !mm_loaded_find((uintptr_t)settings->own, &own))
+        own = (struct mm_loaded){0};
+    if (!mm_loaded_linker(&linker))
+        linker = (struct mm_loaded){0};
     rules = mm_os_map(sizeof *rules << RULE_BITS);
     return rules != NULL;
 }
@@ -42,14 +53,6 @@ void mm_unwinder_stop(void)
     if (rules != NULL)
         mm_os_release(rules, sizeof *rules << RULE_BITS);
     rules = NULL;
-}
-
-void mm_unwinder_forget(void)
-{
-    if (rules == NULL)
-        return;
-    mm_os_purge(rules, sizeof *rules << RULE_BITS);
-    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
 /* --- rules, packed in 32 bits; 0 is none ---
@@ -76,47 +79,105 @@ static inline struct mm_cfi_rule unpack(uint32_t packed)
                                 -(int32_t)(packed >> 10 & 63) * 8};
 }
 
-static bool is_own(uintptr_t address)
+static struct mm_cfi_rule by_tables(uintptr_t address)
 {
-    return address - own.start < own.end - own.start;
+    struct mm_loaded module;
+    struct mm_cfi_rule rule = {.kind = MM_CFI_END};
+    bool is_there = mm_loaded_find(address, &module);
+    mm_cfi_rule_of(address, is_there ? &module : NULL, is_there && mm_loaded_stays(&module), &rule);
+    return rule;
 }
 
-__attribute__((noinline)) static struct mm_cfi_rule find_rule(uintptr_t address,
-                                                              _Atomic uint64_t *entry, uint32_t tag)
+static struct later_rule *later_of(uintptr_t address)
 {
-    struct mm_cfi_rule rule = mm_cfi_rule_of(address);
-    uint32_t packed = pack(&rule);
-    if (packed != 0)
+    return &later_rules[mm_bits_mixed(address) >> (64 - LATER_BITS)];
+}
+
+/* The rule of an address as long as its module, or the lack of one, has this stamp; 0: none. */
+static uint32_t find_later(const struct later_rule *entry, uintptr_t address, uint32_t stamp)
+{
+    uint64_t content = atomic_load_explicit(&entry->content, memory_order_relaxed);
+    uint64_t name = atomic_load_explicit(&entry->name, memory_order_relaxed);
+    return content >> 32 == stamp && (name ^ mm_bits_mixed(content)) == address ? (uint32_t)content
+                                                                                : 0;
+}
+
+static void keep_later(struct later_rule *entry, uintptr_t address, uint64_t content)
+{
+    atomic_store_explicit(&entry->content, content, memory_order_relaxed);
+    atomic_store_explicit(&entry->name, address ^ mm_bits_mixed(content), memory_order_relaxed);
+}
+
+/* What a walk came through that may be unloaded, but is not while its functions run. */
+struct passed {
+    bool any;
+    uint32_t stamp;
+    struct mm_loaded last; /* with this stamp */
+};
+
+static bool is_in(const struct mm_loaded *module, uintptr_t address)
+{
+    return address - module->start < module->end - module->start;
+}
+
+static uint32_t stamp_of(uintptr_t address, struct passed *passed)
+{
+    uint32_t stamp = passed->stamp;
+    if (stamp == 0 || !is_in(&passed->last, address))
+        stamp = mm_loaded_stamp(address, &passed->last);
+    passed->stamp = passed->last.map != NULL ? stamp : 0;
+    passed->any |= stamp != 0;
+    return stamp;
+}
+
+/* `entry` is where it is kept if its module stays. What was read while the module changed is not
+ * kept. */
+static struct mm_cfi_rule work_out(uintptr_t address, _Atomic uint64_t *entry, uint32_t tag,
+                                   const struct mm_loaded *module, uint32_t stamp)
+{
+    struct mm_cfi_rule rule = {.kind = MM_CFI_END};
+    bool read = mm_cfi_rule_of(address, module->map != NULL ? module : NULL, stamp == 0, &rule);
+    uint32_t packed = read ? pack(&rule) : 0;
+    if (packed != 0 && stamp == 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
+    else if (packed != 0 && mm_loaded_is_still(address, stamp))
+        keep_later(later_of(address), address, (uint64_t)stamp << 32 | packed);
     return rule;
+}
+
+MM_COLD static struct mm_cfi_rule find_rule(uintptr_t address, _Atomic uint64_t *entry,
+                                            uint32_t tag, struct passed *passed)
+{
+    const struct later_rule *later = later_of(address);
+    uint32_t stamp = mm_loaded_quick_stamp();
+    uint32_t packed = stamp != 0 ? find_later(later, address, stamp) : 0;
+    passed->any |= packed != 0;
+    if (packed == 0) {
+        stamp = stamp_of(address, passed);
+        packed = stamp != 0 ? find_later(later, address, stamp) : 0;
+    }
+    return packed != 0 ? unpack(packed) : work_out(address, entry, tag, &passed->last, stamp);
 }
 
 /* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
  * exactly; in the small table all but exactly. */
-static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address)
+static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address,
+                                         struct passed *passed)
 {
     uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
     _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
     uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
-    if ((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0)
+    if (mm_likely((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0))
         return unpack((uint32_t)there);
-    return find_rule(address, entry, (uint32_t)mixed);
-}
-
-static inline struct mm_cfi_rule rule_of(uintptr_t address)
-{
-    /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
-    static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
-    if (use_frame_pointers && !is_own(address))
-        return by_frame_pointer;
-    return look_up(rules, RULE_BITS, address);
+    return find_rule(address, entry, (uint32_t)mixed, passed);
 }
 
 /* --- what may be read ---
  *
- * A stack that the program made itself may end anywhere, before a page that must not be read, and
- * what lies at its end need not be what a call left. Of the stack that the thread came with all is
- * readable from where it stands on, once that is known to be where it stands. */
+ * A stack that the program made itself may end anywhere, before a page that must not be read or
+ * that goes at that moment, and what lies at its end need not be what a call left. Of the stack
+ * that the thread came with all is readable from where it stands on, once that is known to be where
+ * it stands. */
 
 struct home_stack {
     uintptr_t low, top; /* readable from here to there; top 0: nothing known yet */
@@ -126,17 +187,20 @@ struct home_stack {
 /* A place on the stack: in a function, and how its caller would find its registers. */
 struct cursor {
     uintptr_t pc, sp, fp;
-    const uintptr_t *pc_at, *fp_at; /* where they were loaded from; NULL: from a register */
-    uintptr_t link;                 /* aarch64's link register if `interrupted`; else 0 */
-    uintptr_t top;                  /* above the whole stack, or above others too */
-    uintptr_t readable;             /* up to here it may be read without asking */
-    struct home_stack *home;        /* that the thread remembers; or NULL */
-    bool interrupted;               /* by a signal: pc is not where a call returns to */
+    uintptr_t pc_at, fp_at;    /* where they were loaded from; 0: from a register */
+    uintptr_t pc_there;        /* the return address as it is stored */
+    uintptr_t link;            /* aarch64's link register if `interrupted`; else 0 */
+    uintptr_t top;             /* above the whole stack, or above others too */
+    uintptr_t low, room;       /* from here on so many bytes may be read as they are */
+    struct home_stack *home;   /* that the thread remembers; or NULL */
+    struct mm_peeker *strange; /* for all other; NULL: pages are asked for */
+    bool interrupted;          /* by a signal: pc is not where a call returns to */
+    struct passed passed;
 };
 
-static inline uintptr_t page_end(uintptr_t address)
+static inline uintptr_t page_of(uintptr_t address)
 {
-    return (address | (PAGE - 1)) + 1;
+    return address & ~(PAGE - 1);
 }
 
 /* Further down than it was so far? Then the pages in between are asked for, once, from above: the
@@ -146,7 +210,7 @@ MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
     if (sp < home->floor || home->low - sp > HOME_MOST)
         return false;
     for (unsigned asked = 0; home->low > sp && asked < ASK_MOST; asked++) {
-        uintptr_t next = page_end(home->low - 1) - PAGE;
+        uintptr_t next = page_of(home->low - 1);
         if (!mm_os_is_readable((const void *)next)) {
             home->floor = home->low;
             return false;
@@ -156,52 +220,63 @@ MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
     return home->low <= sp;
 }
 
-/* On other stacks a walk asks once a page; but not of the one below `sp`, which was written to. */
-static void begin_stack(struct cursor *at)
+/* Of another stack than its own the thread knows only the page below `sp`, which was written to. */
+static inline void begin_stack(struct cursor *at)
 {
     struct home_stack *home = at->home;
     at->top = mm_os_stack_top(at->sp);
-    at->readable = page_end(at->sp - 1);
+    at->low = page_of(at->sp - 1);
+    at->room = PAGE;
     if (home != NULL && at->top == home->top &&
-        (mm_likely(at->sp >= home->low) || has_grown(home, at->sp)))
-        at->readable = ALL;
+        (mm_likely(at->sp >= home->low) || has_grown(home, at->sp))) {
+        at->low = page_of(at->sp);
+        at->room = at->top - at->low;
+    }
 }
 
-static bool may_read(struct cursor *at, uintptr_t address)
+/* A report is of a call that was made, so that it asks no more than every process may. */
+READS_STACK MM_COLD static bool load_strange(struct cursor *at, uintptr_t address, uintptr_t *value)
 {
-    if (mm_likely(address < at->readable))
-        return true;
-    if (!mm_os_is_readable((const void *)address))
+    if (at->strange != NULL)
+        return mm_peeker_look(at->strange, address, value, sizeof *value);
+    if (address % sizeof *value != 0 || !mm_os_is_readable((const void *)address))
         return false;
-    at->readable = page_end(address);
+    at->low = page_of(address);
+    at->room = PAGE;
+    *value = *(const uintptr_t *)address;
     return true;
 }
 
-/* In ascending order, as the pages are. */
-static inline bool may_read_both(struct cursor *at, uintptr_t one, uintptr_t other)
+/* The addresses of `room` that are read are multiples of a word. */
+READS_STACK static inline bool load(struct cursor *at, uintptr_t address, uintptr_t *value)
 {
-    return may_read(at, one < other ? one : other) && may_read(at, one < other ? other : one);
+    if (mm_unlikely(address - at->low >= at->room))
+        return load_strange(at, address, value);
+    *value = *(const uintptr_t *)address;
+    return true;
 }
 
 /* --- steps --- */
 
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
-static inline __attribute__((always_inline)) struct cursor here(struct home_stack *home)
+static inline __attribute__((always_inline)) void
+begin_here(struct cursor *at, struct home_stack *home, struct mm_peeker *strange)
 {
-    struct cursor at;
 #if defined __x86_64__
     __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
-                     : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
+                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
 #elif defined __aarch64__
     __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29"
-                     : "=&r"(at.pc), "=&r"(at.sp), "=&r"(at.fp));
+                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
 #endif
-    at.pc_at = at.fp_at = NULL;
-    at.link = 0; /* the function that this is in has saved it */
-    at.interrupted = true;
-    at.home = home;
-    begin_stack(&at);
-    return at;
+    at->pc_at = at->fp_at = 0;
+    at->link = 0; /* the function that this is in has saved it */
+    at->home = home;
+    at->strange = strange;
+    at->interrupted = true;
+    at->passed.any = false;
+    at->passed.stamp = 0;
+    begin_stack(at);
 }
 
 static inline uintptr_t address_of(const struct cursor *at)
@@ -209,27 +284,38 @@ static inline uintptr_t address_of(const struct cursor *at)
     return at->interrupted ? at->pc : at->pc - 1;
 }
 
-/* What the kernel saved when it called a signal handler lies above the handler's frame. */
-READS_STACK static void leave_signal(struct cursor *at)
-{
+/* Where in the kernel's frame, from the stack pointer on, the registers are. */
 #if defined __x86_64__
-    const ucontext_t *context = (const ucontext_t *)at->sp;
-    const greg_t *registers = context->uc_mcontext.gregs;
-    *at = (struct cursor){.pc = (uintptr_t)registers[REG_RIP],
-                          .sp = (uintptr_t)registers[REG_RSP],
-                          .fp = (uintptr_t)registers[REG_RBP],
-                          .home = at->home};
+#define SAVED(number) offsetof(ucontext_t, uc_mcontext.gregs[number])
+enum { PC_AT = SAVED(REG_RIP), SP_AT = SAVED(REG_RSP), FP_AT = SAVED(REG_RBP), LINK_AT = PC_AT };
 #elif defined __aarch64__
-    const ucontext_t *context = (const ucontext_t *)(at->sp + sizeof(siginfo_t));
-    const mcontext_t *registers = &context->uc_mcontext;
-    *at = (struct cursor){.pc = registers->pc,
-                          .sp = registers->sp,
-                          .fp = registers->regs[29],
-                          .link = registers->regs[30],
-                          .home = at->home};
+#define SAVED(name) (sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext.name))
+enum { PC_AT = SAVED(pc), SP_AT = SAVED(sp), FP_AT = SAVED(regs[29]), LINK_AT = SAVED(regs[30]) };
 #endif
-    at->interrupted = true;
-    begin_stack(at);
+
+/* What the kernel saved when it called a signal handler lies above the handler's frame; or what
+ * looks like that is left there of an earlier one. Where the stack pointer points to is believed
+ * only further up on the thread's own stack, or after a look. */
+static bool leave_signal(struct cursor *at)
+{
+    struct cursor to = {.home = at->home, .strange = at->strange, .passed = at->passed};
+    uintptr_t link;
+    if (at->sp % sizeof(uintptr_t) != 0 || !load(at, at->sp + PC_AT, &to.pc) ||
+        !load(at, at->sp + SP_AT, &to.sp) || !load(at, at->sp + FP_AT, &to.fp) ||
+        !load(at, at->sp + LINK_AT, &link))
+        return false;
+#ifdef __aarch64__
+    to.link = link;
+#endif
+    to.interrupted = true;
+    begin_stack(&to);
+    bool is_further = to.sp > at->sp && to.sp - at->low < at->room && to.room > PAGE;
+    if (!is_further && !mm_os_is_readable((const void *)(to.sp & ~(sizeof(uintptr_t) - 1))))
+        return false;
+    if (to.room == PAGE)
+        to.room = 0;
+    *at = to;
+    return true;
 }
 
 /* Out of a function that a signal interrupted while it had saved nothing: its frame may be empty.
@@ -238,12 +324,10 @@ static bool leave_leaf(struct cursor *at, int32_t size)
 {
     if (at->link == 0 || size < 0 || (uintptr_t)size >= FRAME_MOST)
         return false;
-    *at = (struct cursor){.pc = mm_cfi_plain_address(at->link),
-                          .sp = at->sp + (uintptr_t)size,
-                          .fp = at->fp,
-                          .top = at->top,
-                          .readable = at->readable,
-                          .home = at->home};
+    at->pc = mm_cfi_plain_address(at->link);
+    at->sp += (uintptr_t)size;
+    at->link = at->pc_at = at->fp_at = 0;
+    at->interrupted = false;
     return true;
 }
 
@@ -253,60 +337,64 @@ READS_STACK static inline __attribute__((always_inline)) bool follow(struct curs
 {
     uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
     if (mm_unlikely(rule.kind > MM_CFI_FP)) {
-        if (rule.kind == MM_CFI_SIGNAL) {
-            leave_signal(at);
-            return true;
-        }
+        if (rule.kind == MM_CFI_SIGNAL)
+            return leave_signal(at);
         if (rule.kind == MM_CFI_LEAF)
             return leave_leaf(at, rule.cfa);
         if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
-            cfa % sizeof(uintptr_t) != 0 || !may_read_both(at, cfa, at->fp))
+            cfa % sizeof(uintptr_t) != 0 || !load(at, cfa, &cfa))
             return false;
-        cfa = *(const uintptr_t *)cfa;
     }
     if (mm_unlikely(cfa - at->sp - 1 >= FRAME_MOST || cfa > at->top ||
-                    cfa % sizeof(uintptr_t) != 0 ||
-                    !may_read_both(at, cfa + (uintptr_t)(intptr_t)rule.fp,
-                                   cfa + (uintptr_t)(intptr_t)rule.ra)))
+                    cfa % sizeof(uintptr_t) != 0))
         return false;
     if (rule.kind == MM_CFI_AT_FP || rule.fp != 0) {
         uintptr_t saved = cfa + (uintptr_t)(intptr_t)rule.fp;
-        at->fp_at = (const uintptr_t *)(rule.kind == MM_CFI_AT_FP ? at->fp : saved);
-        at->fp = *at->fp_at;
+        at->fp_at = rule.kind == MM_CFI_AT_FP ? at->fp : saved;
+        if (mm_unlikely(at->fp_at % sizeof(uintptr_t) != 0 || !load(at, at->fp_at, &at->fp)))
+            return false;
     }
-    at->pc_at = (const uintptr_t *)(cfa + (uintptr_t)(intptr_t)rule.ra);
-    at->pc = mm_cfi_plain_address(*at->pc_at);
+    at->pc_at = cfa + (uintptr_t)(intptr_t)rule.ra;
+    if (!load(at, at->pc_at, &at->pc_there))
+        return false;
+    at->pc = mm_cfi_plain_address(at->pc_there);
     at->sp = cfa;
     at->interrupted = false;
     return at->pc != 0;
 }
 
-READS_STACK static inline bool step(struct cursor *at)
+static inline struct mm_cfi_rule rule_of(struct cursor *at)
 {
-    return follow(at, rule_of(address_of(at)));
+    /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
+    static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
+    uintptr_t address = address_of(at);
+    if (use_frame_pointers && !is_in(&own, address))
+        return by_frame_pointer;
+    return look_up(rules, RULE_BITS, address, &at->passed);
 }
 
 /* The same for a bad call's stack. */
-READS_STACK static bool step_back(struct cursor *at, bool exactly)
+static bool step_back(struct cursor *at, bool exactly)
 {
     uintptr_t address = address_of(at);
-    return follow(at, exactly ? mm_cfi_rule_of(address) : look_up(few_rules, FEW_BITS, address));
+    return follow(at, exactly ? by_tables(address)
+                              : look_up(few_rules, FEW_BITS, address, &at->passed));
 }
 
 /* --- stacks that a thread remembers --- */
 
 struct word {
-    const uintptr_t *at;
-    uintptr_t value;
+    uintptr_t at, value;
 };
 
-/* All that the walk from `pc`, `sp` and perhaps `fp` on depended on besides the rules. The same
- * words lead to the same stack: each step's place follows from the words before. */
+/* All that the walk from `pc`, `sp` and perhaps `fp` on depended on besides the rules of modules
+ * that stay. The same words lead to the same stack: each step's place follows from the words
+ * before. */
 struct known {
     uintptr_t pc, sp, fp;
-    uint32_t generation;
+    uint32_t changes; /* of modules, as far as it may change with them */
     uint32_t note;
-    bool uses_fp;
+    bool uses_fp, may_change;
     uint8_t count;
     struct word words[WORDS_MOST];
 };
@@ -314,12 +402,15 @@ struct known {
 struct mm_unwinder_memory {
     struct known stacks[1u << KNOWN_BITS];
     struct home_stack home;
+    volatile bool is_walking; /* a signal handler that comes in between has no use of the window */
+    unsigned char window[PAGE];
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
 {
     struct home_stack *home = &memory->home;
+    memory->is_walking = false;
     home->top = mm_os_home_stack(&home->low);
     home->floor = home->low < home->top ? home->low : 0;
 }
@@ -331,15 +422,15 @@ static struct known *place_of(struct mm_unwinder_memory *memory, const struct cu
 }
 
 /* In order: while the words are the same, the next one is where a walk would look, too. */
-READS_STACK static bool is_same(const struct known *known, struct cursor *at)
+static bool is_same(const struct known *known, struct cursor *at)
 {
     if (known->pc != at->pc || known->sp != at->sp || known->note == 0 ||
         (known->uses_fp && known->fp != at->fp) ||
-        known->generation != atomic_load_explicit(&generation, memory_order_relaxed))
+        (known->may_change && known->changes != mm_loaded_changes()))
         return false;
     for (unsigned i = 0; i < known->count; i++) {
-        if (!may_read(at, (uintptr_t)known->words[i].at) ||
-            *known->words[i].at != known->words[i].value)
+        uintptr_t value;
+        if (!load(at, known->words[i].at, &value) || value != known->words[i].value)
             return false;
     }
     return true;
@@ -350,69 +441,102 @@ static void forget(struct known *known, const struct cursor *at)
     known->pc = at->pc;
     known->sp = at->sp;
     known->fp = at->fp;
-    known->generation = atomic_load_explicit(&generation, memory_order_relaxed);
+    known->changes = mm_loaded_changes();
     known->note = 0;
-    known->uses_fp = false;
+    known->uses_fp = known->may_change = false;
     known->count = 0;
 }
 
-/* False when it depends on more than is remembered. */
-READS_STACK static bool remember(struct known *known, const struct cursor *before,
-                                 const struct cursor *at)
+/* A step by a rule, from where the frame pointer was this. False when it depends on more than is
+ * remembered. */
+static bool remember(struct known *known, struct word fp, const struct cursor *at,
+                     const struct mm_cfi_rule *rule)
 {
-    struct mm_cfi_rule rule = rule_of(address_of(before));
-    bool by_fp = rule.kind != MM_CFI_SP;
+    bool by_fp = rule->kind != MM_CFI_SP;
     if (at->interrupted || known->count + 3u > WORDS_MOST)
         return false;
-    if (by_fp && before->fp_at == NULL)
+    if (by_fp && fp.at == 0)
         known->uses_fp = true;
     else if (by_fp)
-        known->words[known->count++] = (struct word){before->fp_at, before->fp};
-    if (rule.kind == MM_CFI_AT_FP) {
-        const uintptr_t *cfa_at = (const uintptr_t *)(before->fp + (uintptr_t)(intptr_t)rule.cfa);
+        known->words[known->count++] = fp;
+    if (rule->kind == MM_CFI_AT_FP) {
+        uintptr_t cfa_at = fp.value + (uintptr_t)(intptr_t)rule->cfa;
         known->words[known->count++] = (struct word){cfa_at, at->sp};
     }
-    known->words[known->count++] = (struct word){at->pc_at, *at->pc_at};
+    known->words[known->count++] = (struct word){at->pc_at, at->pc_there};
     return true;
 }
 
-uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
-                           struct mm_frames *frames)
+/* The dynamic linker asks for memory when it loads a module, before that is there. */
+static inline void look_at_caller(uintptr_t pc)
 {
-    struct cursor at = here(memory != NULL ? &memory->home : NULL);
+    if (mm_unlikely(is_in(&linker, pc)))
+        mm_loaded_changed();
+}
+
+static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_memory *memory,
+                                                            unsigned most, struct mm_frames *frames,
+                                                            struct mm_peeker *strange)
+{
+    struct cursor at;
+    begin_here(&at, memory != NULL ? &memory->home : NULL, strange);
     frames->count = 0;
-    while (is_own(at.pc)) {
-        if (!step(&at))
+    while (is_in(&own, at.pc)) {
+        if (!follow(&at, rule_of(&at)))
             return NULL;
     }
-    at.fp_at = NULL;
-    struct known *known = memory != NULL ? place_of(memory, &at) : NULL;
+    at.fp_at = 0;
+    look_at_caller(at.pc);
+    struct known *place = memory != NULL ? place_of(memory, &at) : NULL, *known = place;
     if (known != NULL && is_same(known, &at))
         return &known->note;
     if (known != NULL)
         forget(known, &at);
     for (;;) {
         frames->frames[frames->count++] = (const void *)address_of(&at);
-        struct cursor before = at;
-        if (frames->count == most || !step(&at))
+        struct word fp = {at.fp_at, at.fp};
+        if (frames->count == most)
             break;
-        if (known != NULL && !remember(known, &before, &at))
+        struct mm_cfi_rule rule = rule_of(&at);
+        if (!follow(&at, rule))
+            break;
+        if (known != NULL && !remember(known, fp, &at, &rule))
             known = NULL;
     }
+    if (place != NULL)
+        place->may_change = at.passed.any;
     return known != NULL ? &known->note : NULL;
+}
+
+uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
+                           struct mm_frames *frames)
+{
+    unsigned char small[MM_PEEK_WINDOW];
+    struct mm_peeker strange;
+    bool has_page = memory != NULL && !memory->is_walking;
+    if (has_page)
+        memory->is_walking = true;
+    mm_peeker_start(&strange, false, has_page ? memory->window : small,
+                    has_page ? sizeof memory->window : sizeof small);
+    uint32_t *note = walk(memory, most, frames, &strange);
+    if (has_page)
+        memory->is_walking = false;
+    return note;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
                            struct mm_frames *frames)
 {
-    struct cursor at = here(NULL);
+    struct cursor at;
+    unsigned steps = 0;
     frames->count = 0;
     if (caller == NULL)
         return;
+    begin_here(&at, NULL, NULL);
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);
-    } while (frames->count < most && step_back(&at, exactly));
+    } while (frames->count < most && steps++ < STEPS_MOST && step_back(&at, exactly));
     if (frames->count == 0)
         frames->frames[frames->count++] = (const char *)caller - 1;
 }

@@ -8,9 +8,11 @@
  * A thread moreover remembers its last stacks with every word of memory that led through them. As
  * long as these words are the same, so is the stack, and nothing is walked.
  *
- * Allocates nothing and takes no lock: modules are found by _dl_find_object(), or, before glibc
- * 2.35, under the lock that the dynamic linker holds while it links a module in or out. May be
- * called from any place, signal handlers too. Code without call frame information ends a stack. */
+ * Allocates nothing and takes no lock. May be called from any place, signal handlers too. Code
+ * without call frame information ends a stack.
+ *
+ * Whatever lies on a stack, nothing faults: what is known to be the calling thread's own stack, and
+ * modules that are never unloaded (loaded.h), are read as they are, all else as peek.h does. */
 #ifndef MM_UNWINDER_H
 #define MM_UNWINDER_H
 
@@ -36,9 +38,6 @@ struct mm_unwinder_settings {
 /* False when the system refuses memory. */
 bool mm_unwinder_start(const struct mm_unwinder_settings *settings);
 void mm_unwinder_stop(void);
-/* Before modules are loaded: where one was unloaded another may come to lie. */
-void mm_unwinder_forget(void);
-
 /* A thread's last stacks. All zero at first; for one thread at a time, each of which says so when
  * it takes it over. */
 struct mm_unwinder_memory;
@@ -55,7 +54,7 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
 /* Takes up to `most` frames from the function that `caller` returns into on, at least this one
  * unless `caller` is NULL. Always by unwind tables, and without what mm_unwinder_start() makes. Not
  * `exactly` is by rules that are kept, some 10 ns a frame instead of 150: good to know a stack
- * again, but not to show it, for a module may have been unloaded since, and another lie there. */
+ * again, but not to show it. */
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
                            struct mm_frames *frames);
 

@@ -95,4 +95,11 @@ static inline bool mm_bits_find_run(uint64_t word, unsigned order, unsigned *sta
     return true;
 }
 
+/* For a place in a table: each bit of the word has its part in the upper ones. */
+static inline uint64_t mm_bits_mixed(uint64_t word)
+{
+    word *= 0x9e3779b97f4a7c15u;
+    return word ^ word >> 32;
+}
+
 #endif

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What the kernel says: a negative errno is a failure. The calling conventions are those of
@@ -107,6 +108,14 @@ ssize_t mm_kernel_read(int fd, void *buffer, size_t size)
 ssize_t mm_kernel_write(int fd, const void *text, size_t size)
 {
     return with_errno(call(SYS_write, (long[6]){fd, (long)text, (long)size}));
+}
+
+ssize_t mm_kernel_read_own(void *to, const void *from, size_t size)
+{
+    struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
+    long self = call(SYS_getpid, (long[6]){0});
+    return with_errno(
+        call(SYS_process_vm_readv, (long[6]){self, (long)&local, 1, (long)&remote, 1, 0}));
 }
 
 int mm_kernel_close(int fd)

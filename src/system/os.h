@@ -177,7 +177,7 @@ bool mm_os_may_execute(const char *path);
 /* What errno says, in English. */
 const char *mm_os_error_text(int error);
 
-/* The path of the running program, cut to fit; "?" when the system does not tell. */
+/* The path of what the kernel started, cut to fit; "?" when the system does not tell. */
 void mm_os_program_path(char *path, size_t capacity);
 /* The machine's name; "?" when the system does not tell. */
 #define MM_HOST_NAME 65u

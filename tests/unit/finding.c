@@ -19,8 +19,9 @@ static void take(struct mm_trace *to)
 
 static void check_symbol(unsigned number)
 {
+    static struct mm_place_text text;
     struct mm_place place;
-    mm_module_place(places[number], "program", &place);
+    mm_module_place(places[number], "program", &place, &text);
     CHECK(place.symbol != NULL);
     CHECK_TEXT(trace.frames[number].place.symbol, place.symbol);
 }

@@ -2,6 +2,8 @@
  * the end of a batch, in a sample, and when the table of stacks is full. */
 #include "blocks/stacks.h"
 
+#include "blocks/tracer.h"
+
 #include "check.h"
 #include "check_state.h"
 #include "entry/process.h"
@@ -377,6 +379,34 @@ static void no_more_room(void)
     stop();
 }
 
+/* More threads than there are numbers for: of those beyond stacks are kept, and no names; and none
+ * is asked who it is at each event. */
+static void no_more_numbers(void)
+{
+    enum { THREAD_NUMBERS = 1 << 20, ANY = 5 };
+    struct place place;
+    start(FRAMES, 1);
+    void *early = take(40, &place);
+    struct mm_watch *watch = mm_process_heap()->watch;
+    struct mm_tracer *tracer = (struct mm_tracer *)watch;
+    for (unsigned i = 0; i < THREAD_NUMBERS; i++) {
+        mm_watcher->thread_ends(watch);
+        mm_watcher->thread_starts(watch);
+    }
+    CHECK_EQUAL(tracer->thread, 0);
+    CHECK(mm_stacks_history(early, &history) && history.allocated.thread != 0);
+    give(early, &place);
+    tracer->looks = ANY;
+    void *late = take(40, &place);
+    CHECK_EQUAL(tracer->looks, ANY);
+    CHECK(mm_stacks_history(late, &history) && names(&history.allocated, &place));
+    CHECK_EQUAL(history.allocated.thread, 0);
+    CHECK_TEXT(history.allocated.name, "?");
+    give(late, &place);
+    mm_watcher->thread_ends(watch);
+    stop();
+}
+
 int main(void)
 {
     switched_off();
@@ -390,6 +420,7 @@ int main(void)
     all_at_once(1);
     all_at_once(3);
     no_more_room();
+    no_more_numbers();
     switched_off();
     return 0;
 }

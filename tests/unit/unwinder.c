@@ -3,6 +3,7 @@
 #include "stacks/unwinder.h"
 
 #include "check.h"
+#include "stacks/loaded.h"
 #include <alloca.h>
 #include <pthread.h>
 #include <signal.h>
@@ -356,7 +357,7 @@ static void remembering(void)
     struct mm_frames one = {.count = 0}, other = {.count = 0};
     for (volatile unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         if (steps[i].forgets)
-            mm_unwinder_forget();
+            mm_loaded_changed();
         struct mm_frames *frames = steps[i].second ? &other : &one;
         CHECK_EQUAL(walk_once(steps[i].second, steps[i].next, frames), steps[i].expected);
     }

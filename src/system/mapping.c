@@ -1,0 +1,81 @@
+/* mapping.c - see mapping.h. Keeps nothing and locks nothing. */
+#include "system/mapping.h"
+
+#include "system/os.h"
+#include <sys/auxv.h>
+
+/* /proc/self/maps, a character at a time from a small buffer. */
+struct reader {
+    int fd;
+    size_t at, length;
+    char buffer[512];
+};
+
+static int next_char(struct reader *reader)
+{
+    if (reader->at == reader->length) {
+        reader->length = mm_os_read(reader->fd, reader->buffer, sizeof reader->buffer);
+        reader->at = 0;
+        if (reader->length == 0)
+            return -1;
+    }
+    return (unsigned char)reader->buffer[reader->at++];
+}
+
+static uintptr_t next_hex(struct reader *reader)
+{
+    uintptr_t value = 0;
+    for (;;) {
+        int c = next_char(reader);
+        if (c >= '0' && c <= '9')
+            value = value * 16 + (uintptr_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value = value * 16 + (uintptr_t)(c - 'a') + 10;
+        else
+            return value;
+    }
+}
+
+/* A line is: start-end rwxp offset device inode [path]; see proc(5). */
+static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
+{
+    mapping->start = next_hex(reader);
+    mapping->end = next_hex(reader);
+    next_char(reader);
+    mapping->writable = next_char(reader) == 'w';
+    unsigned spaces = 0;
+    size_t length = 0;
+    int previous = 'w';
+    for (int c; (c = next_char(reader)) >= 0 && c != '\n'; previous = c) {
+        if (c == ' ' && previous != ' ' && spaces < 4)
+            spaces++;
+        else if (c != ' ' || length > 0)
+            if (spaces == 4 && length + 1 < mapping->capacity)
+                mapping->path[length++] = (char)c;
+    }
+    mapping->path[length] = '\0';
+    return mapping->end != 0;
+}
+
+enum mm_mapping_fate mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
+{
+    struct reader reader = {.fd = mm_os_open_read("/proc/self/maps")};
+    enum mm_mapping_fate fate = MM_MAPPING_NONE;
+    if (reader.fd < 0)
+        return MM_MAPPING_UNREADABLE;
+    while (fate == MM_MAPPING_NONE && next_mapping(&reader, mapping)) {
+        if (address >= mapping->start && address < mapping->end)
+            fate = MM_MAPPING_FOUND;
+    }
+    mm_os_close(reader.fd);
+    return fate;
+}
+
+/* Where the kernel started the dynamic linker as the program, that is what it tells of it. */
+void mm_mapping_program_path(char *path, size_t capacity)
+{
+    struct mm_mapping mapping = {.path = path, .capacity = capacity};
+    if (getauxval(AT_BASE) != 0 ||
+        mm_mapping_find(getauxval(AT_PHDR), &mapping) != MM_MAPPING_FOUND || path[0] != '/')
+        mm_os_program_path(path, capacity);
+}

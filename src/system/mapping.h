@@ -1,0 +1,24 @@
+/* mapping.h - what is mapped into the process, as /proc/self/maps tells it: an address's mapping,
+ * and the program's own file. Allocates nothing, locks nothing. */
+#ifndef MM_MAPPING_H
+#define MM_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mm_mapping {
+    uintptr_t start, end;
+    bool writable;
+    char *path; /* room for the file's, cut to fit; empty when it is of none */
+    size_t capacity;
+};
+
+enum mm_mapping_fate { MM_MAPPING_FOUND, MM_MAPPING_NONE, MM_MAPPING_UNREADABLE };
+enum mm_mapping_fate mm_mapping_find(uintptr_t address, struct mm_mapping *mapping);
+
+/* The path of the running program, cut to fit, also of one that was started as an argument of the
+ * dynamic linker; "?" when the system does not tell. */
+void mm_mapping_program_path(char *path, size_t capacity);
+
+#endif
