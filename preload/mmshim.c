@@ -1,7 +1,6 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports. */
 #include "lookup.h"
-#include "module.h"
 #include "options.h"
 #include "os.h"
 #include "process.h"
@@ -10,6 +9,7 @@
 #include "unwinder.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,7 +208,8 @@ static void *own_function(const char *name)
 
 /* Another library may have its own, too. */
 static shim_dlsym_fn *_Atomic other_dlsym;
-static bool is_trial, came_back;
+static _Atomic pthread_t trying_thread; /* 0: none */
+static bool came_back;                  /* to it */
 
 static shim_dlsym_fn *next_dlsym(void)
 {
@@ -222,9 +223,9 @@ void shim_find_dlsym(void)
     shim_dlsym_fn *other = (shim_dlsym_fn *)shim_next("dlsym");
     if (other == NULL || other == shim_dlsym())
         return;
-    is_trial = true;
+    atomic_store_explicit(&trying_thread, pthread_self(), memory_order_relaxed);
     other(RTLD_DEFAULT, "getpid");
-    is_trial = false;
+    atomic_store_explicit(&trying_thread, 0, memory_order_relaxed);
     if (!came_back)
         atomic_store_explicit(&other_dlsym, other, memory_order_relaxed);
 }
@@ -239,32 +240,22 @@ MM_COLD static void *in_place_of(void *own, void *handle, const char *name)
 /* Ends in a jump: what RTLD_NEXT and RTLD_DEFAULT mean, libc takes from the return address. */
 EXPORT void *dlsym(void *handle, const char *name)
 {
-    if (mm_unlikely(is_trial))
+    pthread_t trying = atomic_load_explicit(&trying_thread, memory_order_relaxed);
+    if (mm_unlikely(trying != 0) && trying == pthread_self())
         came_back = true;
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
     return own != NULL ? in_place_of(own, handle, name) : next_dlsym()(handle, name);
 }
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
- *     first after it, and nobody's run while we hold our locks but those of the allocator behind
- *     us, whose locks a thread that we wait for may need --- */
-
-static bool is_of_next_allocator(const void *handler)
-{
-    const void *module = handler != NULL ? mm_module_of(handler) : NULL;
-    return module != NULL && module == mm_module_of(shim_libc(SHIM_MALLOC)) &&
-           module != mm_module_of(shim_libc(SHIM_ATFORK));
-}
+ *     first after it, and nobody's run while we hold our locks --- */
 
 EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
                              void *library)
 {
     int (*next)(void (*)(void), void (*)(void), void (*)(void), void *) =
         (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
-    struct mm_fork_handlers handlers = {prepare, parent, child};
     mm_process_heap(); /* registers ours, once */
-    if (is_of_next_allocator((const void *)prepare) && mm_process_add_next_fork_handlers(&handlers))
-        return 0;
     return next != NULL ? next(prepare, parent, child, library) : ENOMEM;
 }
 

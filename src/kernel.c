@@ -79,9 +79,9 @@ void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value)
     call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value});
 }
 
-void mm_kernel_futex_wake(_Atomic uint32_t *word)
+void mm_kernel_futex_wake(_Atomic uint32_t *word, int most)
 {
-    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, 1});
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, most});
 }
 
 static long with_errno(long result)

@@ -27,8 +27,8 @@ bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
 /* Waits while the word is `value`; may return before. */
 void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value);
-/* Lets one thread that waits go on. */
-void mm_kernel_futex_wake(_Atomic uint32_t *word);
+/* Lets up to `most` threads that wait go on. */
+void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 
 /* These fail with -1 and errno. */
 /* What it makes, anyone may read and write whom the umask lets. */

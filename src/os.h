@@ -5,6 +5,7 @@
 #ifndef MM_OS_H
 #define MM_OS_H
 
+#include "lock.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -25,31 +26,6 @@ static inline bool mm_os_single_threaded(void)
     return false;
 #endif
 }
-
-/* A lock that the thread inside fork() passes through: it holds every lock of ours from its prepare
- * handler to its parent or child handler, and handlers of others allocate in between.
- *
- * After Ulrich Drepper's third mutex ("Futexes Are Tricky", 2011), and no pthread_mutex_t: a
- * preloaded library that counts those may allocate in its pthread_mutex_lock(). */
-struct mm_lock {
-    _Atomic uint32_t state; /* 0: free; else the holder's name, and whether somebody may wait */
-};
-
-void mm_lock(struct mm_lock *lock);
-void mm_unlock(struct mm_lock *lock);
-/* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
- * in many millions of pairs of threads also when the other one does. */
-bool mm_lock_unless_held(struct mm_lock *lock);
-/* Between these two calls none of the above does anything in the calling thread. */
-void mm_locks_pass(void);
-void mm_locks_pass_end(void);
-bool mm_locks_are_passed(void);
-
-/* glibc's lock on its list of streams, which one thread may take several times. In a fork()'s child
- * it is made anew, whether or not glibc did so. */
-void mm_os_lock_streams(void);
-void mm_os_unlock_streams(void);
-void mm_os_renew_streams(void);
 
 /* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
  * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it

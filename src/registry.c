@@ -1,3 +1,8 @@
+/* registry.c - no lock: bits, sums and leaves are changed by whichever thread comes, at any time.
+ *
+ * A bit is set only while the next allocator counts the block as handed out: set after it gave the
+ * block, cleared before it gets it back. So a fork() may come anywhere. What was between the two
+ * steps in a thread that the child does not have is a block that nobody there knows of. */
 #include "registry.h"
 
 #include "bitmap.h"
@@ -26,23 +31,19 @@ struct leaf {
     struct word words[LEAF_WORDS];
     _Atomic uint64_t groups[LEAF_GROUPS / MM_WORD_BITS];
     size_t index;
-    struct leaf *below; /* the next lower one that there is */
+    struct leaf *_Atomic below; /* the next lower one that there is */
 };
 
-/* A thread goes through one of several gates, by the address of its stack, so that threads seldom
- * write to the same cache line; fork() closes all of them. What the live blocks come to is kept by
- * gate as well: only the sums over all gates mean anything. */
+/* What the live blocks come to is kept by gate: a thread goes through one of several, by the
+ * address of its stack, so that threads seldom write to the same cache line. Only the sums over all
+ * gates mean anything. */
 static struct mm_gate {
-    _Alignas(CACHE_LINE) _Atomic unsigned inside; /* threads, and those about to find it closed */
-    _Atomic int64_t count, bytes;
+    _Alignas(CACHE_LINE) _Atomic int64_t count, bytes;
     _Atomic int64_t told; /* bytes, when mm_registry_hold() last returned true */
 } gates[GATES];
-static _Atomic bool closed;
-static struct mm_lock closed_lock; /* held while closed */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock;  /* to make one; taken inside a gate only */
 static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
 
 /* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
@@ -64,7 +65,7 @@ void mm_registry_release(void)
     if (leaves == NULL)
         return;
     for (struct leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
-        below = leaf->below;
+        below = atomic_load(&leaf->below);
         mm_os_release(leaf, sizeof *leaf);
     }
     mm_os_release(leaves, LEAVES * sizeof *leaves);
@@ -83,40 +84,18 @@ static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
 
 void mm_registry_leave(struct mm_gate *gate)
 {
+    (void)gate;
     depth--;
-    /* Release pairs with the load in mm_registry_lock_all(): it has seen what was done inside. */
-    if (gate != NULL)
-        atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
-/* Both steps are sequentially consistent with those of mm_registry_lock_all(): either the gates are
- * found closed here, or this thread is found inside there. Who is inside already is waited for, and
- * does not wait. */
-static bool go_in(struct mm_gate *gate)
-{
-    atomic_fetch_add(&gate->inside, 1);
-    if (mm_likely(!atomic_load(&closed)) || depth > 0)
-        return true;
-    atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
-    return false;
-}
-
-/* None for a process of one thread, where whoever forks is not inside, nor for the thread inside
- * fork(), which is alone. */
+/* None for a process of one thread. */
 struct mm_gate *mm_registry_enter(void)
 {
-    if (mm_os_single_threaded() || mm_locks_are_passed()) {
-        depth++;
-        return NULL;
-    }
-    uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
-    struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
-    while (mm_unlikely(!go_in(gate))) {
-        mm_lock(&closed_lock); /* until they open */
-        mm_unlock(&closed_lock);
-    }
     depth++;
-    return gate;
+    if (mm_os_single_threaded())
+        return NULL;
+    uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+    return &gates[(stack >> 16 ^ stack >> 23) % GATES];
 }
 
 bool mm_registry_is_inside(void)
@@ -163,32 +142,41 @@ static struct leaf *leaf_of(uintptr_t address)
     return atomic_load_explicit(&leaves[address >> LEAF_BITS], memory_order_acquire);
 }
 
-/* Releases pair with the acquires of leaf_of() and of a search. It can be searched before a block
- * is noted in it. */
-static void publish_leaf(struct leaf *leaf)
+/* Links it in, or finds the one that another thread did, or a signal handler in this one, before.
+ * Releases pair with the acquires of a search. */
+static struct leaf *link_leaf(struct leaf *leaf)
 {
-    struct leaf *above = NULL, *below = atomic_load_explicit(&highest_leaf, memory_order_relaxed);
-    for (; below != NULL && below->index > leaf->index; below = below->below)
-        above = below;
-    leaf->below = below;
-    if (above == NULL)
-        atomic_store_explicit(&highest_leaf, leaf, memory_order_release);
-    else
-        __atomic_store_n(&above->below, leaf, __ATOMIC_RELEASE);
-    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
+    struct leaf *_Atomic *place = &highest_leaf;
+    for (;;) {
+        struct leaf *below = atomic_load_explicit(place, memory_order_acquire);
+        if (below != NULL && below->index == leaf->index)
+            return below;
+        if (below != NULL && below->index > leaf->index) {
+            place = &below->below;
+            continue;
+        }
+        atomic_store_explicit(&leaf->below, below, memory_order_relaxed);
+        if (atomic_compare_exchange_strong_explicit(place, &below, leaf, memory_order_release,
+                                                    memory_order_relaxed))
+            return leaf;
+    }
 }
 
+/* Without a lock: whoever comes in between may never come back, be it a handler that exits or a
+ * fork(). It can be searched before a block is noted in it. */
 static struct leaf *make_leaf(uintptr_t address)
 {
     if (leaves == NULL || address >> ADDRESS_BITS != 0)
         return NULL;
-    mm_lock(&leaf_lock);
-    struct leaf *leaf = leaf_of(address);
-    if (leaf == NULL && (leaf = mm_os_map(sizeof *leaf)) != NULL) {
-        leaf->index = address >> LEAF_BITS;
-        publish_leaf(leaf);
-    }
-    mm_unlock(&leaf_lock);
+    struct leaf *made = mm_os_map(sizeof *made);
+    if (made == NULL)
+        return leaf_of(address);
+    made->index = address >> LEAF_BITS;
+    struct leaf *leaf = link_leaf(made);
+    if (leaf != made)
+        mm_os_release(made, sizeof *made);
+    /* Release pairs with the acquire of leaf_of(). */
+    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
     return leaf;
 }
 
@@ -344,7 +332,7 @@ static uintptr_t find_below(uintptr_t address)
     static const struct place end = {LEAF_WORDS - 1, UINT64_MAX};
     size_t index = address >> LEAF_BITS;
     struct leaf *leaf = atomic_load_explicit(&highest_leaf, memory_order_acquire);
-    for (; leaf != NULL; leaf = __atomic_load_n(&leaf->below, __ATOMIC_ACQUIRE)) {
+    for (; leaf != NULL; leaf = atomic_load_explicit(&leaf->below, memory_order_acquire)) {
         struct place here = {word_index(address), bit_of(address) | (bit_of(address) - 1)};
         uintptr_t offset;
         if (leaf->index <= index &&
@@ -411,28 +399,8 @@ size_t mm_registry_bytes(void)
     return at_least_none(bytes);
 }
 
-void mm_registry_lock_all(void)
+void mm_registry_after_fork(void)
 {
-    mm_lock(&closed_lock);
-    atomic_store(&closed, true);
-    for (unsigned i = 0; i < GATES; i++) {
-        for (unsigned round = 0; atomic_load(&gates[i].inside) != 0; round++)
-            mm_os_wait(round);
-    }
-}
-
-void mm_registry_unlock_all(void)
-{
-    atomic_store(&closed, false);
-    mm_unlock(&closed_lock);
-}
-
-void mm_registry_renew_locks(void)
-{
-    /* Of threads that looked whether they may go in. */
-    for (unsigned i = 0; i < GATES; i++)
-        atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
-    mm_registry_unlock_all();
     /* A thread that looked around is gone here. */
     atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
 }

@@ -16,9 +16,8 @@
 bool mm_registry_reserve(void);
 void mm_registry_release(void);
 
-/* Bracket a call of the next allocator and the change of the registry that goes with it: fork()
- * waits until no thread is inside, so that the child's registry and the child's system allocator
- * agree. They nest: the next allocator may itself ask us for memory. */
+/* Bracket a call of the next allocator and the change of the registry that goes with it. They nest:
+ * the next allocator may itself ask us for memory. */
 struct mm_gate;
 struct mm_gate *mm_registry_enter(void);
 void mm_registry_leave(struct mm_gate *gate);
@@ -48,9 +47,7 @@ size_t mm_registry_count(void);
 bool mm_registry_hold(struct mm_gate *gate, int64_t change);
 size_t mm_registry_bytes(void);
 
-/* For fork(). */
-void mm_registry_lock_all(void);
-void mm_registry_unlock_all(void);
-void mm_registry_renew_locks(void); /* instead, in the child */
+/* In a fork()'s child. */
+void mm_registry_after_fork(void);
 
 #endif
