@@ -272,6 +272,8 @@ static int masked(int flags)
     if (!mm_process_started())
         mm_process_heap();
     mm_unwinder_forget();
+    if (shim_is_aside())
+        return flags;
     return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
 }
 

@@ -63,6 +63,8 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "__libc_realloc",
     "__libc_memalign",
     "__register_atfork",
+    "pthread_setname_np",
+    "prctl",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
 static _Atomic bool knows_sizes;

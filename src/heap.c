@@ -440,7 +440,7 @@ struct mm_heap *mm_heap_attach(void)
     struct mm_heap *heap = find_heap();
     if (heap != NULL) {
         atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
-        heap->thread = mm_os_thread_id();
+        heap->thread = mm_os_own_id();
         heap->stack = (uintptr_t)__builtin_frame_address(0);
         heap->tls = &mm_tls_heap;
         mm_homes_add(heap);

@@ -2,10 +2,11 @@
  *
  * A thread may end without giving its heap up: one that first asked for memory when its last
  * destructors ran, and one that ended past libc. No hook tells of it, and to ask the system about
- * each thread takes calls that a sandbox may forbid. But two threads that live never have a variable
- * at one address, and libc gives the stacks of ended threads, with their variables, to new ones: so
- * a new thread finds what was left behind where it itself is now. The same helps the program's first
- * thread, whose variables get their initial values only after resolvers of the program ran. */
+ * each thread takes calls that a sandbox may forbid. But two threads that live never have a
+ * variable at one address, and libc gives the stacks of ended threads, with their variables, to new
+ * ones: so a new thread finds what was left behind where it itself is now. The same helps the
+ * program's first thread, whose variables get their initial values only after resolvers of the
+ * program ran. */
 #ifndef MM_HOMES_H
 #define MM_HOMES_H
 

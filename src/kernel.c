@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the kernel says: a negative errno is a failure. The calling conventions are those of
@@ -74,9 +75,12 @@ bool mm_kernel_sysinfo(struct sysinfo *info)
     return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
 }
 
-void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value)
+void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
 {
-    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value});
+    struct timespec most = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+    const struct timespec *timeout = milliseconds != 0 ? &most : NULL;
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value, (long)timeout});
 }
 
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most)

@@ -3,18 +3,22 @@
 #include "lock.h"
 
 #include "kernel.h"
+#include "os.h"
 #include <limits.h>
 #include <pthread.h>
 
-#define WAITERS ((uint32_t)1 << 31)
+#define WAITERS     ((uint32_t)1 << 31)
+#define PATIENCE_MS 100u /* of a request with a fork(): most take less */
 
 /* The thread that is inside fork() and holds the locks, 0 when none does: pthread_self(), because
  * unlike the thread id it is the same on both sides. Only the thread itself needs to see its own
  * store. */
 static _Atomic pthread_t passing_thread;
 static bool taken[MM_LOCKS_MOST]; /* by it; not those that it held before */
-/* Threads that hold the locks for a fork(), or are about to. */
+/* Threads that hold the locks for a fork(), or are about to; and whether a request has waited for
+ * such a one in vain: then none waits any more, until that fork() ends after all. */
 static _Atomic unsigned forks;
+static _Atomic bool is_stuck;
 
 static bool passes(void)
 {
@@ -29,11 +33,22 @@ static uint32_t own_name(void)
     return ((uint32_t)((uintptr_t)pthread_self() >> 6) | 1) & ~WAITERS;
 }
 
+/* `give_up` is when the request's patience ends, 0 as long as no fork() was seen. */
+static bool may_wait(uint64_t *give_up)
+{
+    uint64_t now = mm_os_milliseconds();
+    if (*give_up == 0)
+        *give_up = now + PATIENCE_MS;
+    if (now >= *give_up)
+        atomic_store(&is_stuck, true);
+    return !atomic_load(&is_stuck);
+}
+
 /* Who has waited does not know whether others do. Nor does who waits no more: the word says so
  * before it goes, for it may be the one that was woken. */
 static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
 {
-    for (;;) {
+    for (uint64_t give_up = 0;;) {
         uint32_t there = 0;
         /* Acquire on failure, too: who sees a forking thread's name sees `forks`. */
         if (atomic_compare_exchange_strong_explicit(&lock->state, &there, name | WAITERS,
@@ -43,9 +58,10 @@ static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
             !atomic_compare_exchange_strong_explicit(&lock->state, &there, there | WAITERS,
                                                      memory_order_relaxed, memory_order_relaxed))
             continue;
-        if (is_request && atomic_load(&forks) > 0)
+        bool beside_fork = is_request && atomic_load(&forks) > 0;
+        if (beside_fork && !may_wait(&give_up))
             return false;
-        mm_kernel_futex_wait(&lock->state, there | WAITERS);
+        mm_kernel_futex_wait(&lock->state, there | WAITERS, beside_fork ? PATIENCE_MS : 0);
     }
 }
 
@@ -65,8 +81,7 @@ void mm_lock(struct mm_lock *lock)
 
 void mm_unlock(struct mm_lock *lock)
 {
-    if (!passes() &&
-        atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
+    if (!passes() && atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
         mm_kernel_futex_wake(&lock->state, 1);
 }
 
@@ -88,7 +103,7 @@ bool mm_lock_for_request(struct mm_lock *lock)
     return take_unless_held(lock, true);
 }
 
-/* Requests that wait already learn now that they need not. */
+/* Requests that wait already learn now for whom. */
 void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count)
 {
     bool took[MM_LOCKS_MOST];
@@ -108,6 +123,7 @@ static void leave(struct mm_lock *const locks[], unsigned count)
     for (unsigned i = 0; i < count; i++)
         took[i] = taken[i];
     atomic_store_explicit(&passing_thread, 0, memory_order_relaxed);
+    atomic_store(&is_stuck, false);
     for (unsigned i = count; i-- > 0;) {
         if (took[i])
             mm_unlock(locks[i]);

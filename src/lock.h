@@ -2,7 +2,8 @@
  *
  * The thread inside fork() holds them all from its prepare handler to its parent or child handler.
  * It passes through them itself, for handlers of others allocate in between; and no request waits
- * for it: libc takes locks of its own inside of fork(), which a thread that allocates may hold. */
+ * for it for ever: libc takes locks of its own inside of fork(), which a thread that allocates may
+ * hold. */
 #ifndef MM_LOCK_H
 #define MM_LOCK_H
 
@@ -21,7 +22,7 @@ void mm_unlock(struct mm_lock *lock);
 /* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
  * in many millions of pairs of threads also when the other one does. */
 bool mm_lock_unless_held(struct mm_lock *lock);
-/* For malloc() and free(): false, too, rather than wait while a fork() is under way. */
+/* For malloc() and free(): false, too, when a fork() does not come to its end. */
 bool mm_lock_for_request(struct mm_lock *lock);
 
 /* The locks in the order in which they are taken. What the forking thread holds already, because a

@@ -11,7 +11,7 @@
 unsigned mm_process_classes = MM_CLASSES;
 
 static struct mm_lock start_lock;
-static _Atomic bool started;
+static _Atomic bool started, is_aside;
 /* Made once, and kept over mm_process_stop(). */
 static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
@@ -134,6 +134,18 @@ void mm_process_keep_to(size_t limit)
         mm_arena_shrink(limit);
 }
 
+static void start_or_step_aside(void)
+{
+    if (mm_process_steps_aside()) {
+        mm_registry_trust_all();
+        atomic_store_explicit(&is_aside, true, memory_order_release);
+        return;
+    }
+    mm_registry_reserve();
+    struct mm_process_config config = mm_process_default_config();
+    start(&config);
+}
+
 /* The registry comes first, so that what the start itself asks for is forwarded, and known. The
  * program's main() finds errno 0, and a first free() keeps it. The lock is held by this thread when
  * a start is under way in it: a signal handler came, or another preloaded library has its own of
@@ -141,15 +153,13 @@ void mm_process_keep_to(size_t limit)
 static void start_by_default(void)
 {
     int saved_errno = errno;
-    if (!mm_lock_unless_held(&start_lock))
+    if (atomic_load_explicit(&is_aside, memory_order_acquire) || !mm_lock_unless_held(&start_lock))
         return;
-    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
-        mm_registry_reserve();
-        struct mm_process_config config = mm_process_default_config();
-        start(&config);
-    }
+    if (!atomic_load_explicit(&started, memory_order_relaxed))
+        start_or_step_aside();
     mm_unlock(&start_lock);
-    watch_forks();
+    if (mm_process_started())
+        watch_forks();
     errno = saved_errno;
 }
 

@@ -1,4 +1,5 @@
-/* queue.h - the two queues of a memory list, for heap.c: which one a batch is in, its state says. */
+/* queue.h - the two queues of a memory list, for heap.c: which one a batch is in, its state says.
+ */
 #ifndef MM_QUEUE_H
 #define MM_QUEUE_H
 

@@ -45,6 +45,7 @@ static struct mm_gate {
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
 static _Atomic bool some_unknown; /* see mm_registry_add_moved() */
+static _Atomic bool trusts_all;
 
 /* Whoever looks around takes turns by this word: 0 when nobody does, LOOKING while one searches,
  * and then the address of the block whose size it reads. Who strikes out that block waits. */
@@ -58,6 +59,11 @@ bool mm_registry_reserve(void)
     if (leaves == NULL)
         atomic_store(&some_unknown, true);
     return leaves != NULL;
+}
+
+void mm_registry_trust_all(void)
+{
+    atomic_store(&trusts_all, true);
 }
 
 void mm_registry_release(void)
@@ -242,8 +248,9 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
     struct word *word = word_of(address);
     if (word == NULL || !was_block(word, address)) {
         /* A block that could not be noted, perhaps. */
-        return atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
-               address % (1u << GRANULE_BITS) == 0;
+        return (atomic_load_explicit(&some_unknown, memory_order_relaxed) &&
+                address % (1u << GRANULE_BITS) == 0) ||
+               atomic_load_explicit(&trusts_all, memory_order_relaxed);
     }
     /* The read-modify-write that finds the bit set passes the block on from whoever used it to
      * whoever frees it. Sequentially consistent with the two steps of read_size(): either the block
@@ -259,8 +266,9 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block)
 bool mm_registry_is_live(const void *block)
 {
     struct word *word = word_of((uintptr_t)block);
-    return word != NULL && (atomic_load_explicit(&word->live, memory_order_relaxed) &
-                            bit_of((uintptr_t)block)) != 0;
+    if (word == NULL)
+        return atomic_load_explicit(&trusts_all, memory_order_relaxed);
+    return atomic_load_explicit(&word->live, memory_order_relaxed) & bit_of((uintptr_t)block);
 }
 
 bool mm_registry_was_block(const void *pointer)

@@ -15,6 +15,8 @@
 /* False when the system refuses the memory; every pointer is then taken on trust. */
 bool mm_registry_reserve(void);
 void mm_registry_release(void);
+/* Instead of the first one: every pointer is taken on trust, whatever it is. */
+void mm_registry_trust_all(void);
 
 /* Bracket a call of the next allocator and the change of the registry that goes with it. They nest:
  * the next allocator may itself ask us for memory. */

@@ -15,16 +15,17 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS     24u
-#define THREAD_BITS 20u
-#define ASKED_BITS  20u
-#define WORDS       ((size_t)1 << ID_BITS)
-#define THREADS     ((size_t)1 << THREAD_BITS)
-#define CHAIN_BITS  18u
-#define BLOCK_BITS  20u
-#define PROBES      32u /* places that a forwarded block may have */
-#define RECENT      16u /* threads that are looked at for one that has no tracer of its own */
-#define NAME_LOOKS  64u /* events of a thread after which its name is looked at no more */
+#define ID_BITS      24u
+#define THREAD_BITS  20u
+#define ASKED_BITS   20u
+#define WORDS        ((size_t)1 << ID_BITS)
+#define THREADS      ((size_t)1 << THREAD_BITS)
+#define CHAIN_BITS   18u
+#define BLOCK_BITS   20u
+#define PROBES       32u   /* places that a forwarded block may have */
+#define RECENT       16u   /* threads that are looked at for one that has no tracer of its own */
+#define NAMED_LATE   4096u /* threads that are looked at for one that is given a name */
+#define FIRST_THREAD 1u
 
 _Static_assert(ID_BITS + THREAD_BITS + ASKED_BITS == 64, "an event is one word");
 _Static_assert(MM_UNWINDER_MOST < 1u << 8 && 8 + ID_BITS == 32, "so is a stack's head");
@@ -40,7 +41,7 @@ struct record {
 struct thread {
     _Atomic pid_t id;
     _Atomic bool is_gone;
-    char name[MM_THREAD_NAME]; /* as it was when last looked at */
+    char name[MM_THREAD_NAME]; /* as far as we were told */
 };
 
 struct block {
@@ -239,55 +240,67 @@ static uint32_t current_stack(struct mm_tracer *tracer)
 
 /* --- threads --- */
 
+/* Without a system call but for the first thread, at the start. Others begin with the name of
+ * whoever started them: that of the first is the best that is known of it. */
+static void name_thread(uint32_t number, pid_t id)
+{
+    if (number == FIRST_THREAD)
+        mm_os_thread_name(id, tables.threads[number].name);
+    else
+        memcpy(tables.threads[number].name, tables.threads[FIRST_THREAD].name, MM_THREAD_NAME);
+}
+
 static uint32_t add_thread(pid_t id)
 {
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
+    if (number < THREADS)
+        number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
     if (number >= THREADS)
         return 0;
-    number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
-    if (number >= THREADS)
-        return 0;
-    struct thread *thread = &tables.threads[number];
-    mm_os_thread_name(id, thread->name);
+    name_thread(number, id);
     /* Release pairs with the acquire of whoever reads the id: the name is there. */
-    atomic_store_explicit(&thread->id, id, memory_order_release);
+    atomic_store_explicit(&tables.threads[number].id, id, memory_order_release);
     return number;
 }
 
-/* The calling thread's number, which may be one of the last few. */
-static uint32_t find_thread(void)
+/* The number of a thread, if it is one of the last `most`; else 0. */
+static uint32_t find_thread(pid_t id, unsigned most)
 {
-    pid_t id = mm_os_thread_id();
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
     number = number < THREADS ? number : THREADS;
-    for (unsigned i = 0; i < RECENT && number-- > 1; i++) {
+    for (unsigned i = 0; i < most && number-- > FIRST_THREAD; i++) {
         struct thread *thread = &tables.threads[number];
         if (atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
             !atomic_load_explicit(&thread->is_gone, memory_order_relaxed))
             return number;
     }
-    return add_thread(id);
+    return 0;
 }
 
-/* A thread often gets its name only after it began to allocate. So it is asked for again at first,
- * but not in the long run, nor at the end: a sandbox may be closed by then. */
-static void look_at_name(struct mm_tracer *tracer)
+static uint32_t own_number(void)
 {
-    if (mm_likely(tracer->looks >= NAME_LOOKS) || tracer->thread == 0)
-        return;
-    uint32_t looks = ++tracer->looks;
-    if ((looks & (looks - 1)) == 0)
-        mm_os_thread_name(mm_os_thread_id(), tables.threads[tracer->thread].name);
+    pid_t id = mm_os_own_id();
+    uint32_t number = find_thread(id, RECENT);
+    return number != 0 ? number : add_thread(id);
 }
 
 static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
-        return find_thread();
+        return own_number();
     if (tracer->thread == 0)
         mm_tracer_thread_starts(tracer);
-    look_at_name(tracer);
     return tracer->thread;
+}
+
+/* A thread often gets its name before it allocates, from whoever started it. */
+void mm_stacks_thread_named(pid_t id, const char *name)
+{
+    if (!mm_stacks_are_kept() || id == 0)
+        return;
+    uint32_t number = find_thread(id, NAMED_LATE);
+    if (number != 0 || (number = add_thread(id)) != 0)
+        mm_os_name_as_given(name, tables.threads[number].name);
 }
 
 /* As long as there is the thread, it can tell its name itself. */
@@ -378,8 +391,7 @@ struct mm_tracer *mm_tracer_make(void *at, uint32_t seed)
 
 void mm_tracer_thread_starts(struct mm_tracer *tracer)
 {
-    tracer->thread = find_thread();
-    tracer->looks = 0;
+    tracer->thread = own_number();
     mm_unwinder_thread_starts(tracer->memory);
 }
 
@@ -409,7 +421,6 @@ bool mm_tracer_is_due(struct mm_tracer *tracer)
 uint64_t mm_tracer_ration(struct mm_tracer *tracer, uint64_t claimed)
 {
     uint64_t left = claimed;
-    look_at_name(tracer);
     if (mm_bit_count(claimed) <= tracer->untraced) {
         tracer->untraced -= mm_bit_count(claimed);
         return claimed;

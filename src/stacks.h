@@ -54,7 +54,6 @@ struct mm_tracer {
     uint64_t random;
     uint32_t untraced; /* allocations until the next that is traced */
     uint32_t thread;   /* number of the heap's thread; 0: not known yet */
-    uint32_t looks;    /* times that its name was, or was not, looked at */
     struct mm_unwinder_memory *memory;
 };
 
@@ -62,13 +61,15 @@ struct mm_tracer {
 size_t mm_tracer_size(void);
 /* `at` is all zero, and stays. */
 struct mm_tracer *mm_tracer_make(void *at, uint32_t seed);
-/* The calling thread takes the heap; all system calls that a sandbox might forbid come here, and
- * with its first requests. */
+/* The calling thread takes the heap. Makes no system call but in the first thread. */
 void mm_tracer_thread_starts(struct mm_tracer *tracer);
 /* The heap's thread ends, or becomes another one in a fork()'s child. */
 void mm_tracer_thread_ends(struct mm_tracer *tracer);
 /* The next to use it is any thread. */
 void mm_tracer_lend(struct mm_tracer *tracer);
+
+/* A thread is given a name, which is to be known when it is gone. */
+void mm_stacks_thread_named(pid_t id, const char *name);
 
 /* Whether the next allocation is traced; counts it. */
 bool mm_tracer_is_due(struct mm_tracer *tracer);

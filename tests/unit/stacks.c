@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 enum { FRAMES = 12, MANY = 5000, SAMPLE = 20, LARGE = 100000, DEPTH = 20 };
 enum { THREADS = 4, ROUNDS = 20000 / CHECK_SLOWER, SHARED = 16 };
@@ -285,8 +284,8 @@ static void *give_handed(void *argument)
 {
     struct handed *handed = argument;
     mm_free(mm_alloc(1), NULL); /* before it has a name of its own */
-    prctl(PR_SET_NAME, "giver");
     handed->thread = mm_os_thread_id();
+    mm_stacks_thread_named(handed->thread, "giver");
     give(handed->block, &handed->given);
     return NULL;
 }
