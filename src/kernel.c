@@ -75,12 +75,13 @@ bool mm_kernel_sysinfo(struct sysinfo *info)
     return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
 }
 
-void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
+bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
 {
     struct timespec most = {.tv_sec = milliseconds / 1000,
                             .tv_nsec = (long)(milliseconds % 1000) * 1000000};
     const struct timespec *timeout = milliseconds != 0 ? &most : NULL;
-    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value, (long)timeout});
+    long with[6] = {(long)word, FUTEX_WAIT_PRIVATE, value, (long)timeout};
+    return call(SYS_futex, with) != -ETIMEDOUT;
 }
 
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most)

@@ -25,9 +25,9 @@ bool mm_kernel_munmap(void *start, size_t size);
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
-/* Waits while the word is `value`, for so many milliseconds at most unless that is 0; may return
- * before. */
-void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
+/* Waits while the word is `value`; may return before. False when it waited for so many milliseconds,
+ * unless that is 0. */
+bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
 /* Lets up to `most` threads that wait go on. */
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 

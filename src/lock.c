@@ -3,7 +3,6 @@
 #include "lock.h"
 
 #include "kernel.h"
-#include "os.h"
 #include <limits.h>
 #include <pthread.h>
 
@@ -33,13 +32,13 @@ static uint32_t own_name(void)
     return ((uint32_t)((uintptr_t)pthread_self() >> 6) | 1) & ~WAITERS;
 }
 
-/* `give_up` is when the request's patience ends, 0 as long as no fork() was seen. */
-static bool may_wait(uint64_t *give_up)
+/* False when a request is not to wait any longer. Asks no clock: that may be another library's, and
+ * allocate. */
+static bool wait_while(struct mm_lock *lock, uint32_t there, bool is_request)
 {
-    uint64_t now = mm_os_milliseconds();
-    if (*give_up == 0)
-        *give_up = now + PATIENCE_MS;
-    if (now >= *give_up)
+    if (!is_request || atomic_load(&forks) == 0)
+        return mm_kernel_futex_wait(&lock->state, there, 0);
+    if (!atomic_load(&is_stuck) && !mm_kernel_futex_wait(&lock->state, there, PATIENCE_MS))
         atomic_store(&is_stuck, true);
     return !atomic_load(&is_stuck);
 }
@@ -48,20 +47,17 @@ static bool may_wait(uint64_t *give_up)
  * before it goes, for it may be the one that was woken. */
 static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
 {
-    for (uint64_t give_up = 0;;) {
+    for (;;) {
         uint32_t there = 0;
         /* Acquire on failure, too: who sees a forking thread's name sees `forks`. */
         if (atomic_compare_exchange_strong_explicit(&lock->state, &there, name | WAITERS,
                                                     memory_order_acquire, memory_order_acquire))
             return true;
-        if (!(there & WAITERS) &&
-            !atomic_compare_exchange_strong_explicit(&lock->state, &there, there | WAITERS,
-                                                     memory_order_relaxed, memory_order_relaxed))
-            continue;
-        bool beside_fork = is_request && atomic_load(&forks) > 0;
-        if (beside_fork && !may_wait(&give_up))
+        bool is_said = there & WAITERS || atomic_compare_exchange_strong_explicit(
+                                              &lock->state, &there, there | WAITERS,
+                                              memory_order_relaxed, memory_order_relaxed);
+        if (is_said && !wait_while(lock, there | WAITERS, is_request))
             return false;
-        mm_kernel_futex_wait(&lock->state, there | WAITERS, beside_fork ? PATIENCE_MS : 0);
     }
 }
 
