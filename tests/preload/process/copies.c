@@ -80,9 +80,11 @@ int main(int argc, char **argv)
     use_all(1);
     find_one_family();
     fork_beside_threads();
+    if (!interposed()) /* libc would end such a process */
+        return 0;
     CHECK(exited_with(run_self("small", err, sizeof err), 0));
-    CHECK(!interposed() || occurrences(err, "ERROR: mmshim: double-free") == 1);
-    CHECK(!interposed() || exited_with(run_self("large", err, sizeof err), 0));
-    CHECK(!interposed() || occurrences(err, "ERROR: mmshim: double-free") == 1);
+    CHECK(occurrences(err, "ERROR: mmshim: double-free") == 1);
+    CHECK(exited_with(run_self("large", err, sizeof err), 0));
+    CHECK(occurrences(err, "ERROR: mmshim: double-free") == 1);
     return 0;
 }
