@@ -256,7 +256,12 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
     int (*next)(void (*)(void), void (*)(void), void (*)(void), void *) =
         (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
     mm_process_heap(); /* registers ours, once */
-    return next != NULL ? next(prepare, parent, child, library) : ENOMEM;
+    if (next == NULL)
+        return ENOMEM;
+    mm_registry_pass(true);
+    int error = next(prepare, parent, child, library);
+    mm_registry_pass(false);
+    return error;
 }
 
 /* For libraries of old, which call libc's by this name. */

@@ -19,7 +19,7 @@ static bool taken[MM_LOCKS_MOST]; /* by it; not those that it held before */
 static _Atomic unsigned forks;
 static _Atomic bool is_stuck;
 
-static bool passes(void)
+bool mm_locks_are_passed(void)
 {
     pthread_t thread = atomic_load_explicit(&passing_thread, memory_order_relaxed);
     return thread != 0 && thread == pthread_self();
@@ -71,20 +71,21 @@ static bool is_free_for(struct mm_lock *lock, uint32_t name, uint32_t *there)
 void mm_lock(struct mm_lock *lock)
 {
     uint32_t there, name = own_name();
-    if (!passes() && !is_free_for(lock, name, &there))
+    if (!mm_locks_are_passed() && !is_free_for(lock, name, &there))
         wait_for(lock, name, false);
 }
 
 void mm_unlock(struct mm_lock *lock)
 {
-    if (!passes() && atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
+    if (!mm_locks_are_passed() &&
+        atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
         mm_kernel_futex_wake(&lock->state, 1);
 }
 
 static bool take_unless_held(struct mm_lock *lock, bool is_request)
 {
     uint32_t there, name = own_name();
-    if (passes() || is_free_for(lock, name, &there))
+    if (mm_locks_are_passed() || is_free_for(lock, name, &there))
         return true;
     return (there & ~WAITERS) != name && wait_for(lock, name, is_request);
 }

@@ -29,6 +29,7 @@ bool mm_lock_for_request(struct mm_lock *lock);
  * signal handler of its own forks, it goes on to hold on both sides. */
 #define MM_LOCKS_MOST 4u
 void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count);
+bool mm_locks_are_passed(void); /* by the calling thread */
 /* In the parent or the child, by the same thread. */
 void mm_locks_leave_in_parent(struct mm_lock *const locks[], unsigned count);
 void mm_locks_leave_in_child(struct mm_lock *const locks[], unsigned count);

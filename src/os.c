@@ -19,6 +19,32 @@ _Static_assert(sizeof((struct utsname *)0)->nodename <= MM_HOST_NAME, "a name fi
 
 #define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
 
+/* No header has them. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+static void call_if_there(void (*function)(void))
+{
+    if (function != NULL)
+        function();
+}
+
+void mm_os_lock_streams(void)
+{
+    call_if_there(_IO_list_lock);
+}
+
+void mm_os_unlock_streams(void)
+{
+    call_if_there(_IO_list_unlock);
+}
+
+void mm_os_renew_streams(void)
+{
+    call_if_there(_IO_list_resetlock);
+}
+
 bool mm_turn_try(struct mm_turn *turn)
 {
     pthread_t nobody = 0;

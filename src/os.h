@@ -27,6 +27,12 @@ static inline bool mm_os_single_threaded(void)
 #endif
 }
 
+/* glibc's lock on its list of streams, which one thread may take several times. In a fork()'s child
+ * it is made anew, whether or not glibc did so. */
+void mm_os_lock_streams(void);
+void mm_os_unlock_streams(void);
+void mm_os_renew_streams(void);
+
 /* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
  * known, and waiting ends after a while. In a fork()'s child, threads that are not there give it
  * up by mm_turn_renew(). */

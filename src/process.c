@@ -29,18 +29,25 @@ static struct mm_lock *const locks[] = {&start_lock, &mm_heap_over_lock, &mm_hea
                                         &mm_arena_lock};
 #define LOCKS (sizeof locks / sizeof locks[0])
 
-/* A signal handler that frees comes when all are held, or none. */
+/* The lock of libc's streams is the first, because a stream's own functions run inside it and
+ * allocate; fork() would take it after ours. A signal handler that frees comes when all are held,
+ * or none. */
 static void lock_before_fork(void)
 {
     struct mm_signals signals = mm_os_block_signals();
+    mm_os_lock_streams();
+    mm_registry_close();
     mm_locks_take_for_fork(locks, LOCKS);
     mm_os_restore_signals(&signals);
 }
 
-static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned))
+static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned), void (*open)(void),
+                              void (*unlock_streams)(void))
 {
     struct mm_signals signals = mm_os_block_signals();
     leave(locks, LOCKS);
+    open();
+    unlock_streams();
     mm_os_restore_signals(&signals);
 }
 
@@ -56,15 +63,14 @@ static void before_fork(void)
 static void after_fork_in_parent(void)
 {
     if (threads_at_fork)
-        unlock_after_fork(mm_locks_leave_in_parent);
+        unlock_after_fork(mm_locks_leave_in_parent, mm_registry_open, mm_os_unlock_streams);
 }
 
 static void after_fork_in_child(void)
 {
     mm_os_own_memory();
     if (threads_at_fork)
-        unlock_after_fork(mm_locks_leave_in_child);
-    mm_registry_after_fork();
+        unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_heap_renew_thread();
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))

@@ -2,10 +2,16 @@
  *
  * A bit is set only while the next allocator counts the block as handed out: set after it gave the
  * block, cleared before it gets it back. So a fork() may come anywhere. What was between the two
- * steps in a thread that the child does not have is a block that nobody there knows of. */
+ * steps in a thread that the child does not have is a block that nobody there knows of.
+ *
+ * It is the next allocator's locks that gates are for: beside many threads that go in and out, a
+ * fork() would wait for them for seconds. Both sides wait for a while only, for what holds the
+ * other one up may be that somebody waits. */
 #include "registry.h"
 
 #include "bitmap.h"
+#include "kernel.h"
+#include <limits.h>
 #include <stdatomic.h>
 
 #define ADDRESS_BITS 48u /* user space of x86-64 and aarch64 */
@@ -34,13 +40,18 @@ struct leaf {
     struct leaf *_Atomic below; /* the next lower one that there is */
 };
 
-/* What the live blocks come to is kept by gate: a thread goes through one of several, by the
- * address of its stack, so that threads seldom write to the same cache line. Only the sums over all
- * gates mean anything. */
+/* A thread goes through one of several gates, by the address of its stack, so that threads seldom
+ * write to the same cache line. What the live blocks come to is kept by gate as well: only the sums
+ * over all gates mean anything. */
 static struct mm_gate {
-    _Alignas(CACHE_LINE) _Atomic int64_t count, bytes;
+    _Alignas(CACHE_LINE) _Atomic unsigned inside; /* threads, and those about to find it closed */
+    _Atomic int64_t count, bytes;
     _Atomic int64_t told; /* bytes, when mm_registry_hold() last returned true */
 } gates[GATES];
+static _Atomic uint32_t closed; /* by so many threads inside fork() */
+static _Atomic bool is_stuck;   /* one that found them closed waited in vain: none does any more */
+#define PATIENCE_MS 200u
+#define ROUNDS_MOST 160u /* of who closes them: some 100 ms */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
@@ -90,18 +101,47 @@ static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
 
 void mm_registry_leave(struct mm_gate *gate)
 {
-    (void)gate;
     depth--;
+    if (gate != NULL)
+        atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
-/* None for a process of one thread. */
+static bool is_closed(void)
+{
+    return mm_unlikely(atomic_load(&closed) != 0) && !atomic_load(&is_stuck);
+}
+
+MM_COLD static void wait_outside(struct mm_gate *gate)
+{
+    uint32_t there;
+    atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
+    while (is_closed() && (there = atomic_load(&closed)) != 0) {
+        if (!mm_kernel_futex_wait(&closed, there, PATIENCE_MS))
+            atomic_store(&is_stuck, true);
+    }
+    atomic_fetch_add(&gate->inside, 1);
+}
+
+/* None for a process of one thread. Who is inside already does not wait, nor does the thread inside
+ * fork(). */
 struct mm_gate *mm_registry_enter(void)
 {
-    depth++;
-    if (mm_os_single_threaded())
+    if (mm_os_single_threaded()) {
+        depth++;
         return NULL;
+    }
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
-    return &gates[(stack >> 16 ^ stack >> 23) % GATES];
+    struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
+    atomic_fetch_add(&gate->inside, 1);
+    if (is_closed() && depth == 0 && !mm_locks_are_passed())
+        wait_outside(gate);
+    depth++;
+    return gate;
+}
+
+void mm_registry_pass(bool passes)
+{
+    depth += passes ? 1u : -1u;
 }
 
 bool mm_registry_is_inside(void)
@@ -407,8 +447,35 @@ size_t mm_registry_bytes(void)
     return at_least_none(bytes);
 }
 
-void mm_registry_after_fork(void)
+static bool somebody_is_inside(void)
 {
+    unsigned inside = 0;
+    for (unsigned i = 0; i < GATES; i++)
+        inside += atomic_load(&gates[i].inside);
+    return inside != 0;
+}
+
+/* A signal handler that forks may have interrupted this thread inside. */
+void mm_registry_close(void)
+{
+    atomic_fetch_add(&closed, 1);
+    for (unsigned round = 0; depth == 0 && round < ROUNDS_MOST && somebody_is_inside(); round++)
+        mm_os_wait(round);
+}
+
+void mm_registry_open(void)
+{
+    atomic_store(&is_stuck, false);
+    atomic_fetch_sub(&closed, 1);
+    mm_kernel_futex_wake(&closed, INT_MAX);
+}
+
+void mm_registry_renew(void)
+{
+    atomic_store(&is_stuck, false);
+    atomic_store(&closed, 0);
+    for (unsigned i = 0; i < GATES; i++)
+        atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
     /* A thread that looked around is gone here. */
     atomic_store_explicit(&looked_at, 0, memory_order_relaxed);
 }

@@ -23,7 +23,10 @@ void mm_registry_trust_all(void);
 struct mm_gate;
 struct mm_gate *mm_registry_enter(void);
 void mm_registry_leave(struct mm_gate *gate);
-/* Whether the calling thread is between the two. */
+/* Between these two the calling thread never waits to go in: for calls of libc's functions that
+ * allocate with a lock held which fork() takes. */
+void mm_registry_pass(bool passes);
+/* Whether the calling thread is between such two. */
 bool mm_registry_is_inside(void);
 
 /* Notes a block that the next allocator just returned. False when no memory can be had to note
@@ -49,7 +52,10 @@ size_t mm_registry_count(void);
 bool mm_registry_hold(struct mm_gate *gate, int64_t change);
 size_t mm_registry_bytes(void);
 
-/* In a fork()'s child. */
-void mm_registry_after_fork(void);
+/* For fork(), with threads: nobody goes in, or for a while only. Then one of the other two, in the
+ * parent and in the child. */
+void mm_registry_close(void);
+void mm_registry_open(void);
+void mm_registry_renew(void);
 
 #endif
