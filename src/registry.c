@@ -11,7 +11,6 @@
 
 #include "bitmap.h"
 #include "kernel.h"
-#include <limits.h>
 #include <stdatomic.h>
 
 #define ADDRESS_BITS 48u /* user space of x86-64 and aarch64 */
@@ -50,8 +49,7 @@ static struct mm_gate {
 } gates[GATES];
 static _Atomic uint32_t closed; /* by so many threads inside fork() */
 static _Atomic bool is_stuck;   /* one that found them closed waited in vain: none does any more */
-#define PATIENCE_MS 200u
-#define ROUNDS_MOST 160u /* of who closes them: some 100 ms */
+#define PATIENCE_MS 2000u
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
@@ -111,6 +109,7 @@ static bool is_closed(void)
     return mm_unlikely(atomic_load(&closed) != 0) && !atomic_load(&is_stuck);
 }
 
+/* One lets the next one in: all at once would be in each other's way in there. */
 MM_COLD static void wait_outside(struct mm_gate *gate)
 {
     uint32_t there;
@@ -119,6 +118,7 @@ MM_COLD static void wait_outside(struct mm_gate *gate)
         if (!mm_kernel_futex_wait(&closed, there, PATIENCE_MS))
             atomic_store(&is_stuck, true);
     }
+    mm_kernel_futex_wake(&closed, 1);
     atomic_fetch_add(&gate->inside, 1);
 }
 
@@ -459,7 +459,7 @@ static bool somebody_is_inside(void)
 void mm_registry_close(void)
 {
     atomic_fetch_add(&closed, 1);
-    for (unsigned round = 0; depth == 0 && round < ROUNDS_MOST && somebody_is_inside(); round++)
+    for (unsigned round = 0; depth == 0 && somebody_is_inside() && !atomic_load(&is_stuck); round++)
         mm_os_wait(round);
 }
 
@@ -467,7 +467,7 @@ void mm_registry_open(void)
 {
     atomic_store(&is_stuck, false);
     atomic_fetch_sub(&closed, 1);
-    mm_kernel_futex_wake(&closed, INT_MAX);
+    mm_kernel_futex_wake(&closed, 1);
 }
 
 void mm_registry_renew(void)
