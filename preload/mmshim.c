@@ -1,6 +1,7 @@
 /* mmshim.c - the functions that the shim takes over from libc: argument rules that are theirs
  * alone, then one forward each. mmshim.map lists all exports. */
 #include "lookup.h"
+#include "module.h"
 #include "options.h"
 #include "os.h"
 #include "process.h"
@@ -248,14 +249,26 @@ EXPORT void *dlsym(void *handle, const char *name)
 }
 
 /* --- pthread_atfork(): our handlers are registered first, so that they run last before a fork and
- *     first after it, and nobody's run while we hold our locks --- */
+ *     first after it, and nobody's run while we hold our locks but those of the allocator behind
+ *     us, whose locks a thread that we wait for may need --- */
+
+static bool is_of_next_allocator(const void *handler)
+{
+    const void *module = handler != NULL ? mm_module_of(handler) : NULL;
+    return module != NULL && module == mm_module_of(shim_libc(SHIM_MALLOC)) &&
+           module != mm_module_of(shim_libc(SHIM_ATFORK));
+}
 
 EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
                              void *library)
 {
     int (*next)(void (*)(void), void (*)(void), void (*)(void), void *) =
         (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
+    struct mm_fork_handlers handlers = {prepare, parent, child};
     mm_process_heap(); /* registers ours, once */
+    if (!shim_is_aside() && is_of_next_allocator((const void *)prepare) &&
+        mm_process_add_next_fork_handlers(&handlers))
+        return 0;
     if (next == NULL)
         return ENOMEM;
     mm_registry_pass(true);

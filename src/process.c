@@ -51,6 +51,27 @@ static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned), 
     mm_os_restore_signals(&signals);
 }
 
+/* The next allocator's own handlers, in the order in which they were registered. They take its
+ * locks, so they run when nobody is inside any more who needs these. */
+static struct mm_fork_handlers next_handlers[8];
+static unsigned next_handler_count;
+
+bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers)
+{
+    mm_lock(&start_lock);
+    bool fits = next_handler_count < sizeof next_handlers / sizeof next_handlers[0];
+    if (fits)
+        next_handlers[next_handler_count++] = *handlers;
+    mm_unlock(&start_lock);
+    return fits;
+}
+
+static void call_if_any(void (*handler)(void))
+{
+    if (handler != NULL)
+        handler();
+}
+
 /* One thread waits for nobody: a signal handler that forks may have interrupted it inside a lock,
  * which it leaves on both sides. */
 static void before_fork(void)
@@ -58,16 +79,22 @@ static void before_fork(void)
     threads_at_fork = !mm_os_single_threaded();
     if (threads_at_fork)
         lock_before_fork();
+    for (unsigned i = next_handler_count; i-- > 0;)
+        call_if_any(next_handlers[i].prepare);
 }
 
 static void after_fork_in_parent(void)
 {
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].parent);
     if (threads_at_fork)
         unlock_after_fork(mm_locks_leave_in_parent, mm_registry_open, mm_os_unlock_streams);
 }
 
 static void after_fork_in_child(void)
 {
+    for (unsigned i = 0; i < next_handler_count; i++)
+        call_if_any(next_handlers[i].child);
     mm_os_own_memory();
     if (threads_at_fork)
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);

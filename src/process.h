@@ -35,6 +35,13 @@ bool mm_process_steps_aside(void);
  * library (memory_manager.c) and by the shim (preload/start.c). */
 struct mm_process_config mm_process_default_config(void);
 
+/* Handlers of fork() that are the next allocator's: they run inside of our own, the first one
+ * before the fork last. False when there are too many. */
+struct mm_fork_handlers {
+    void (*prepare)(void), (*parent)(void), (*child)(void); /* each may be NULL */
+};
+bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers);
+
 /* Slots serve the size classes below it; larger requests are forwarded. */
 extern unsigned mm_process_classes;
 

@@ -49,7 +49,7 @@ static struct mm_gate {
 } gates[GATES];
 static _Atomic uint32_t closed; /* by so many threads inside fork() */
 static _Atomic bool is_stuck;   /* one that found them closed waited in vain: none does any more */
-#define PATIENCE_MS 2000u
+#define PATIENCE_MS 2000u       /* of either side */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
@@ -459,7 +459,9 @@ static bool somebody_is_inside(void)
 void mm_registry_close(void)
 {
     atomic_fetch_add(&closed, 1);
-    for (unsigned round = 0; depth == 0 && somebody_is_inside() && !atomic_load(&is_stuck); round++)
+    for (unsigned round = 0;
+         round < ROUNDS_MOST && depth == 0 && somebody_is_inside() && !atomic_load(&is_stuck);
+         round++)
         mm_os_wait(round);
 }
 
