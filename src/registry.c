@@ -49,7 +49,8 @@ static struct mm_gate {
 } gates[GATES];
 static _Atomic uint32_t closed; /* by so many threads inside fork() */
 static _Atomic bool is_stuck;   /* one that found them closed waited in vain: none does any more */
-#define PATIENCE_MS 2000u       /* of either side */
+#define PATIENCE_MS 2000u
+#define ROUNDS_MOST 400u /* as long, of who closes them; by no clock, which may be another's */
 
 static struct leaf *_Atomic *leaves;
 static struct leaf *_Atomic highest_leaf;
