@@ -31,25 +31,6 @@ bool shim_is_aside(void)
     return first != &own_mark;
 }
 
-/* --- before thread-local variables have their values --- */
-
-/* The dynamic linker gives them to the first thread when all is relocated. Resolvers of functions
- * that the program has come before, and may allocate; but it calls those of a preloaded library
- * first. What the thread has by then is found again, see homes.h. */
-static void no_work(void)
-{
-}
-
-__attribute__((used)) static void (*give_first_value(void))(void)
-{
-    if (mm_tls_heap == NULL)
-        mm_tls_heap = &mm_heap_none;
-    return no_work;
-}
-
-static void resolved_early(void) __attribute__((ifunc("give_first_value")));
-__attribute__((used)) static void (*const resolve_early)(void) = resolved_early;
-
 /* --- options --- */
 
 /* A request may come before libc knows the environment. It then lies where the kernel put it: on

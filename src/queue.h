@@ -5,12 +5,12 @@
 
 #include "heap.h"
 
-static inline struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm_batch *batch)
+static struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm_batch *batch)
 {
     return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
 }
 
-static inline void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
+static void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
 {
     struct mm_queue *queue = mm_queue_of(list, batch);
     uint32_t line = mm_batch_line(batch);
@@ -23,7 +23,7 @@ static inline void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
     queue->last = line;
 }
 
-static inline void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
+static void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
 {
     struct mm_queue *queue = mm_queue_of(list, batch);
     if (batch->prev != MM_LINE_NONE)
