@@ -4,6 +4,7 @@
 
 #include "system/bitmap.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum shim_function {
@@ -36,6 +37,8 @@ enum shim_function {
     SHIM_VALLOC,
     SHIM_PVALLOC,
     SHIM_REALLOCARRAY,
+    SHIM_SETNAME,
+    SHIM_PRCTL,
     SHIM_FUNCTIONS
 };
 
@@ -64,6 +67,9 @@ void *shim_libdl(enum shim_function function);
 void shim_set_up_libc(void);
 /* From now on libc's limits are the program's. */
 void shim_leave_libc_alone(void);
+
+/* Whether another copy of us comes first in the search order: this one passes everything on. */
+bool shim_is_aside(void);
 
 /* Any other; NULL when there is none. */
 void *shim_next(const char *name);

@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <gnu/libc-version.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,7 +274,8 @@ static void *own_function(const char *name)
 
 /* Another library may have its own, too. */
 static shim_dlsym_fn *_Atomic other_dlsym;
-static bool is_trial, came_back;
+static _Atomic pthread_t trying_thread; /* 0: none */
+static bool came_back;                  /* to it */
 
 static shim_dlsym_fn *next_dlsym(void)
 {
@@ -287,9 +289,9 @@ void shim_find_dlsym(void)
     shim_dlsym_fn *other = (shim_dlsym_fn *)shim_next("dlsym");
     if (other == NULL || other == shim_dlsym())
         return;
-    is_trial = true;
+    atomic_store_explicit(&trying_thread, mm_os_self(), memory_order_relaxed);
     other(RTLD_DEFAULT, "getpid");
-    is_trial = false;
+    atomic_store_explicit(&trying_thread, 0, memory_order_relaxed);
     if (!came_back)
         atomic_store_explicit(&other_dlsym, other, memory_order_relaxed);
 }
@@ -304,7 +306,8 @@ MM_COLD static void *in_place_of(void *own, shim_dlsym_fn *next, void *handle, c
 /* Ends in a jump: what RTLD_NEXT and RTLD_DEFAULT mean, libc takes from the return address. */
 EXPORT void *dlsym(void *handle, const char *name)
 {
-    if (mm_unlikely(is_trial))
+    pthread_t trying = atomic_load_explicit(&trying_thread, memory_order_relaxed);
+    if (mm_unlikely(trying != 0) && trying == mm_os_self())
         came_back = true;
     void *own = handle != RTLD_NEXT && handle != RTLD_DEFAULT ? own_function(name) : NULL;
     shim_dlsym_fn *next = next_dlsym();
@@ -331,9 +334,15 @@ EXPORT int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
         (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))shim_libc(SHIM_ATFORK);
     struct mm_fork_handlers handlers = {prepare, parent, child};
     mm_process_heap(); /* registers ours, once */
-    if (is_of_next_allocator((const void *)prepare) && mm_process_add_next_fork_handlers(&handlers))
+    if (!shim_is_aside() && is_of_next_allocator((const void *)prepare) &&
+        mm_process_add_next_fork_handlers(&handlers))
         return 0;
-    return next != NULL ? next(prepare, parent, child, library) : ENOMEM;
+    if (next == NULL)
+        return ENOMEM;
+    mm_registry_pass(true);
+    int error = next(prepare, parent, child, library);
+    mm_registry_pass(false);
+    return error;
 }
 
 /* For libraries of old, which call libc's by this name. */
@@ -349,6 +358,8 @@ static int masked(int flags)
     if (!mm_process_started())
         mm_process_heap();
     mm_loaded_changed();
+    if (shim_is_aside())
+        return flags;
     return mm_options.deepbind == MM_DEEPBIND_MASK ? flags & ~RTLD_DEEPBIND : flags;
 }
 

@@ -45,6 +45,8 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "valloc",
     "pvalloc",
     "reallocarray",
+    "pthread_setname_np",
+    "prctl",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
 static _Atomic bool has_looked, knows_sizes, may_call_back;

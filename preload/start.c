@@ -19,6 +19,21 @@
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 extern void *__libc_stack_end;
 
+/* --- which copy of us --- */
+
+/* An image and a launcher may each preload one. The first in the search order works; the others
+ * find that this name is not their own here, and pass everything on. Every version has it. */
+EXPORT const char mmshim_first_copy = 0;
+extern const char own_mark __attribute__((alias("mmshim_first_copy"), visibility("hidden")));
+
+bool shim_is_aside(void)
+{
+    const char *volatile first = &mmshim_first_copy; /* the compiler is not to compare */
+    return first != &own_mark;
+}
+
+/* --- options --- */
+
 /* A request may come before libc knows the environment. It then lies where the kernel put it: on
  * the stack, after argc and the arguments. */
 static char **environment(void)
@@ -54,6 +69,13 @@ static void read_options(const struct mm_report_settings *report)
     if (is_trusted)
         mm_options_read(environment(), mm_report_note);
     mm_report_read_options(path_variable());
+}
+
+bool mm_process_steps_aside(void)
+{
+    if (shim_is_aside())
+        shim_leave_libc_alone();
+    return shim_is_aside();
 }
 
 struct mm_process_config mm_process_default_config(void)
@@ -203,6 +225,8 @@ __attribute__((constructor)) static void begin(void)
     shim_find_libc();
     shim_find_operators();
     shim_find_dlsym();
+    if (shim_is_aside())
+        return;
     leave_children_alone();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);

@@ -5,6 +5,7 @@
 #include "view/snapshot.h"
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -76,7 +77,7 @@ EXPORT struct mallinfo mallinfo(void)
     };
 }
 
-EXPORT void malloc_stats(void)
+static void tell_slots(void)
 {
     struct mm_arena_usage usage = mm_arena_usage();
     struct mm_snapshot_sums sums = mm_snapshot_sums();
@@ -84,9 +85,21 @@ EXPORT void malloc_stats(void)
         stderr,
         "mmshim slots:\nsystem bytes     = %10zu\nin use bytes     = %10zu\nthe rest is libc's:\n",
         usage.taken, sums.live_bytes);
+}
+
+/* No cancellation point, as libc's is none. */
+EXPORT void malloc_stats(void)
+{
+    int cancel_state;
     void (*next)(void) = shim_libc(SHIM_MALLOC_STATS);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    flockfile(stderr);
+    if (!shim_is_aside())
+        tell_slots();
     if (next != NULL)
         next();
+    funlockfile(stderr);
+    pthread_setcancelstate(cancel_state, &cancel_state);
 }
 
 EXPORT int malloc_trim(size_t pad)

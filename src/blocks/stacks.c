@@ -11,7 +11,6 @@
  * with what is traced, as does what is locked of a process that calls mlockall(). */
 #include "blocks/stacks.h"
 
-#include "blocks/tracer.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "stacks/interned.h"
@@ -19,14 +18,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS     MM_INTERNED_BITS
-#define THREAD_BITS 20u
-#define ASKED_BITS  20u
-#define THREADS     ((size_t)1 << THREAD_BITS)
-#define BLOCK_BITS  20u
-#define PROBES      32u /* places that a forwarded block may have */
-#define RECENT      16u /* threads that are looked at for one that has no tracer of its own */
-#define NAME_LOOKS  64u /* events of a thread after which its name is looked at no more */
+#define ID_BITS      MM_INTERNED_BITS
+#define THREAD_BITS  20u
+#define ASKED_BITS   20u
+#define THREADS      ((size_t)1 << THREAD_BITS)
+#define BLOCK_BITS   20u
+#define PROBES       32u   /* places that a forwarded block may have */
+#define RECENT       16u   /* threads that are looked at for one that has no tracer of its own */
+#define NAMED_LATE   4096u /* threads that are looked at for one that is given a name */
+#define FIRST_THREAD 1u
 
 /* Of a piece, by what it holds. */
 #define THREAD_SHIFT 12u
@@ -47,13 +47,23 @@ struct record {
 struct thread {
     _Atomic pid_t id;
     _Atomic bool is_gone;
-    char name[MM_THREAD_NAME]; /* as it was when last looked at */
+    char name[MM_THREAD_NAME]; /* as far as we were told */
 };
 
 struct block {
     _Atomic uintptr_t address; /* 0: a free place */
     _Atomic size_t asked;
     struct record record;
+};
+
+/* A heap's watch. */
+struct mm_tracer {
+    struct mm_watch watch; /* first */
+    uint64_t random;
+    uint32_t untraced; /* allocations until the next that is traced */
+    uint32_t thread;   /* number of the heap's thread; 0: there were too many */
+    bool has_thread;   /* it was asked for */
+    struct mm_unwinder_memory *memory;
 };
 
 static struct mm_tracer *tracer_of(struct mm_watch *watch)
@@ -162,46 +172,52 @@ static struct thread *thread_of(uint32_t number)
     return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
 }
 
+/* Without a system call but for the first thread, at the start. Others begin with the name of
+ * whoever started them: that of the first is the best that is known of it. */
+static void name_thread(uint32_t number, pid_t id)
+{
+    const struct thread *first = thread_of(FIRST_THREAD);
+    if (number == FIRST_THREAD)
+        mm_os_thread_name(id, thread_of(number)->name);
+    else if (first != NULL)
+        memcpy(thread_of(number)->name, first->name, MM_THREAD_NAME);
+}
+
 /* 0 when there are too many: events are of nobody then. */
 static uint32_t add_thread(pid_t id)
 {
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
+    if (number < THREADS)
+        number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
     if (number >= THREADS)
         return 0;
-    number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
-    if (number >= THREADS || mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
+    if (mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
         return 0;
-    struct thread *thread = thread_of(number);
-    mm_os_thread_name(id, thread->name);
+    name_thread(number, id);
     /* Release pairs with the acquire of whoever reads the id: the name is there. */
-    atomic_store_explicit(&thread->id, id, memory_order_release);
+    atomic_store_explicit(&thread_of(number)->id, id, memory_order_release);
     return number;
 }
 
-/* The calling thread's number, which may be one of the last few. */
-static uint32_t find_thread(void)
+/* The number of a thread, if it is one of the last `most`; else 0. */
+static uint32_t find_thread(pid_t id, unsigned most)
 {
-    pid_t id = mm_os_thread_id();
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
     number = number < THREADS ? number : THREADS;
-    for (unsigned i = 0; i < RECENT && number-- > 1; i++) {
-        struct thread *thread = thread_of(number);
+    for (unsigned i = 0; i < most && number-- > FIRST_THREAD; i++) {
+        const struct thread *thread = thread_of(number);
         if (thread != NULL && atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
             !atomic_load_explicit(&thread->is_gone, memory_order_relaxed))
             return number;
     }
-    return add_thread(id);
+    return 0;
 }
 
-/* A thread often gets its name only after it began to allocate. So it is asked for again at first,
- * but not in the long run, nor at the end: a sandbox may be closed by then. */
-static void look_at_name(struct mm_tracer *tracer)
+static uint32_t own_number(void)
 {
-    if (mm_likely(tracer->looks >= NAME_LOOKS) || tracer->thread == 0)
-        return;
-    uint32_t looks = ++tracer->looks;
-    if ((looks & (looks - 1)) == 0)
-        mm_os_thread_name(mm_os_thread_id(), thread_of(tracer->thread)->name);
+    pid_t id = mm_os_own_id();
+    uint32_t number = find_thread(id, RECENT);
+    return number != 0 ? number : add_thread(id);
 }
 
 static void thread_starts(struct mm_watch *watch);
@@ -209,11 +225,20 @@ static void thread_starts(struct mm_watch *watch);
 static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
-        return find_thread();
+        return own_number();
     if (!tracer->has_thread)
         thread_starts(&tracer->watch);
-    look_at_name(tracer);
     return tracer->thread;
+}
+
+/* A thread often gets its name before it allocates, from whoever started it. */
+void mm_stacks_thread_named(pid_t id, const char *name)
+{
+    if (!mm_stacks_are_kept() || id == 0)
+        return;
+    uint32_t number = find_thread(id, NAMED_LATE);
+    if (number != 0 || (number = add_thread(id)) != 0)
+        mm_os_name_as_given(name, thread_of(number)->name);
 }
 
 /* As long as there is the thread, it can tell its name itself. */
@@ -295,9 +320,8 @@ static void begin_tracer(struct mm_watch *watch, uint32_t seed)
 static void thread_starts(struct mm_watch *watch)
 {
     struct mm_tracer *tracer = tracer_of(watch);
-    tracer->thread = find_thread();
+    tracer->thread = own_number();
     tracer->has_thread = true;
-    tracer->looks = 0;
     mm_unwinder_thread_starts(tracer->memory);
 }
 
@@ -331,7 +355,6 @@ static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 {
     struct mm_tracer *tracer = tracer_of(watch);
     uint64_t left = claimed;
-    look_at_name(tracer);
     if (mm_bit_count(claimed) <= tracer->untraced) {
         tracer->untraced -= mm_bit_count(claimed);
         return claimed;

@@ -48,6 +48,9 @@ uint64_t mm_stacks_lost(void);
 
 /* Slots of a batch whose records tell of their last handing out. */
 uint64_t mm_stacks_traced(const struct mm_batch *batch);
+/* A thread is given a name, which is to be known when it is gone. */
+void mm_stacks_thread_named(pid_t id, const char *name);
+
 /* Below, `watch` is that of the calling thread's heap; NULL when it has none. */
 
 /* A live slot that serves another request in place; by any thread. */

@@ -21,6 +21,11 @@ static struct mm_process_config config_of(const struct mem_mngr_config *config)
     };
 }
 
+bool mm_process_steps_aside(void)
+{
+    return false;
+}
+
 struct mm_process_config mm_process_default_config(void)
 {
     struct mem_mngr_config defaults = {0};

@@ -13,12 +13,11 @@
 unsigned mm_process_classes = MM_CLASSES;
 
 static struct mm_lock start_lock;
-static _Atomic bool started;
+static _Atomic bool started, is_aside;
 /* Made once, and kept over mm_process_stop(). */
 static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
 static bool threads_at_fork;
-static _Atomic pthread_t starting_thread; /* 0: none */
 
 /* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
 static void thread_ends(void *unused)
@@ -27,33 +26,29 @@ static void thread_ends(void *unused)
     mm_heap_detach(&mm_heap_over);
 }
 
-/* Order as everywhere: the locks further up may be held while those further down are taken. The
- * lock of libc's streams is the first, because a stream's own functions run inside it and allocate;
- * fork() would take it after ours. The registry comes before the heaps: who is inside may need one,
- * for the next allocator may ask us for memory. A signal handler that frees comes when all are
- * held, or none. */
+/* In this order everywhere: those further up may be held while those further down are taken. */
+static struct mm_lock *const locks[] = {&start_lock, &mm_heap_over_lock, &mm_heap_lock,
+                                        &mm_arena_lock};
+#define LOCKS (sizeof locks / sizeof locks[0])
+
+/* The lock of libc's streams is the first, because a stream's own functions run inside it and
+ * allocate; fork() would take it after ours. A signal handler that frees comes when all are held,
+ * or none. */
 static void lock_before_fork(void)
 {
     struct mm_signals signals = mm_os_block_signals();
     mm_os_lock_streams();
-    mm_lock(&start_lock);
-    mm_registry_lock_all();
-    mm_lock(&mm_heap_over_lock);
-    mm_lock(&mm_heap_lock);
-    mm_lock(&mm_arena_lock);
-    mm_locks_pass();
+    mm_registry_close();
+    mm_locks_take_for_fork(locks, LOCKS);
     mm_os_restore_signals(&signals);
 }
 
-static void unlock_after_fork(void (*unlock_registry)(void), void (*unlock_streams)(void))
+static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned), void (*open)(void),
+                              void (*unlock_streams)(void))
 {
     struct mm_signals signals = mm_os_block_signals();
-    mm_locks_pass_end();
-    mm_unlock(&mm_arena_lock);
-    mm_unlock(&mm_heap_lock);
-    mm_unlock(&mm_heap_over_lock);
-    unlock_registry();
-    mm_unlock(&start_lock);
+    leave(locks, LOCKS);
+    open();
     unlock_streams();
     mm_os_restore_signals(&signals);
 }
@@ -95,7 +90,7 @@ static void after_fork_in_parent(void)
     for (unsigned i = 0; i < next_handler_count; i++)
         call_if_any(next_handlers[i].parent);
     if (threads_at_fork)
-        unlock_after_fork(mm_registry_unlock_all, mm_os_unlock_streams);
+        unlock_after_fork(mm_locks_leave_in_parent, mm_registry_open, mm_os_unlock_streams);
 }
 
 static void after_fork_in_child(void)
@@ -104,7 +99,7 @@ static void after_fork_in_child(void)
         call_if_any(next_handlers[i].child);
     mm_os_own_memory();
     if (threads_at_fork)
-        unlock_after_fork(mm_registry_renew_locks, mm_os_renew_streams);
+        unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_heap_renew_thread();
     if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
@@ -158,7 +153,8 @@ static void watch_forks(void)
 
 bool mm_process_start(const struct mm_process_config *config)
 {
-    mm_lock(&start_lock);
+    if (!mm_lock_unless_held(&start_lock))
+        return false;
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
         mm_libc_start();
         mm_registry_reserve();
@@ -191,46 +187,48 @@ void mm_process_keep_to(size_t limit)
         mm_arena_shrink(limit);
 }
 
+static void start_or_step_aside(void)
+{
+    mm_libc_start();
+    if (mm_process_steps_aside()) {
+        mm_registry_trust_all();
+        atomic_store_explicit(&is_aside, true, memory_order_release);
+        return;
+    }
+    mm_registry_reserve();
+    struct mm_process_config config = mm_process_default_config();
+    start(&config);
+}
+
 /* The registry comes first, so that what the start itself asks for is forwarded, and known. The
- * program's main() finds errno 0, and a first free() keeps it. */
+ * program's main() finds errno 0, and a first free() keeps it. The lock is held by this thread when
+ * a start is under way in it: a signal handler came, or another preloaded library has its own of
+ * libc's functions that a start calls, which allocate. */
 static void start_by_default(void)
 {
     int saved_errno = errno;
-    mm_lock(&start_lock);
-    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
-        atomic_store_explicit(&starting_thread, mm_os_self(), memory_order_relaxed);
-        mm_libc_start();
-        mm_registry_reserve();
-        struct mm_process_config config = mm_process_default_config();
-        start(&config);
-        atomic_store_explicit(&starting_thread, 0, memory_order_relaxed);
-    }
+    if (atomic_load_explicit(&is_aside, memory_order_acquire) || !mm_lock_unless_held(&start_lock))
+        return;
+    if (!atomic_load_explicit(&started, memory_order_relaxed))
+        start_or_step_aside();
     mm_unlock(&start_lock);
-    watch_forks();
+    if (mm_process_started())
+        watch_forks();
     errno = saved_errno;
-}
-
-/* Of libc's functions that a start calls, another preloaded library may have its own, which
- * allocate. */
-static bool is_starting(void)
-{
-    pthread_t thread = atomic_load_explicit(&starting_thread, memory_order_relaxed);
-    return thread != 0 && thread == mm_os_self();
 }
 
 struct mm_heap *mm_process_heap(void)
 {
-    struct mm_heap *heap = mm_tls_heap;
-    if (heap != &mm_heap_none)
-        return heap;
-    if (is_starting())
-        return NULL;
+    if (mm_tls_heap != &mm_heap_none)
+        return mm_tls_heap;
     if (!mm_process_started())
         start_by_default();
+    if (!mm_process_started())
+        return NULL;
     /* The start may have allocated, and so attached a heap already. */
     if (mm_tls_heap != &mm_heap_none)
         return mm_tls_heap;
-    heap = mm_heap_attach();
+    struct mm_heap *heap = mm_heap_attach();
     /* Any value but NULL makes the destructor run. */
     if (heap != NULL && have_thread_key_by_now())
         mm_next_key_set(thread_key, heap);

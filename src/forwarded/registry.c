@@ -1,30 +1,41 @@
-/* registry.c - bits and sizes of forwarded blocks, in leaves of a two-level map.
+/* registry.c - bits and sizes of forwarded blocks, in leaves of a two-level map. No lock: bits,
+ * sums and leaves are changed by whichever thread comes, at any time. All of a block belongs to
+ * whoever noted it until one atomic step strikes it out, and then to whoever did: what is kept of
+ * its size is written by them alone. A look around takes a turn of its own, for which nobody else
+ * waits.
  *
- * All of a block belongs to whoever noted it until one atomic step strikes it out, and then to
- * whoever did: what is kept of its size is written by them alone. A leaf is made under leaf_lock
- * and stays; a look around takes a turn of its own, for which nobody else waits. */
+ * A bit is set only while the next allocator counts the block as handed out: set after it gave the
+ * block, cleared before it gets it back. So a fork() may come anywhere. What was between the two
+ * steps in a thread that the child does not have is a block that nobody there knows of.
+ *
+ * It is the next allocator's locks that gates are for: beside many threads that go in and out, a
+ * fork() would wait for them for seconds. Both sides wait for a while only, for what holds the
+ * other one up may be that somebody waits. */
 #include "forwarded/registry.h"
 
 #include "forwarded/registry_leaf.h"
+#include "system/kernel.h"
 
 #define GATES      16u
 #define CACHE_LINE 64u
 #define MUCH       ((int64_t)1 << 20)
 
 /* A thread goes through one of several gates, by the address of its stack, so that threads seldom
- * write to the same cache line; fork() closes all of them. What the live blocks come to is kept by
- * gate as well: only the sums over all gates mean anything. */
+ * write to the same cache line. What the live blocks come to is kept by gate as well: only the sums
+ * over all gates mean anything. */
 static struct mm_gate {
     _Alignas(CACHE_LINE) _Atomic unsigned inside; /* threads, and those about to find it closed */
     _Atomic int64_t count, bytes;
     _Atomic int64_t told; /* bytes, when mm_registry_hold() last returned true */
 } gates[GATES];
-static _Atomic bool closed;
-static struct mm_lock closed_lock; /* held while closed */
+static _Atomic uint32_t closed; /* by so many threads inside fork() */
+static _Atomic bool is_stuck;   /* one that found them closed waited in vain: none does any more */
+#define PATIENCE_MS 2000u
+#define ROUNDS_MOST 400u /* as long, of who closes them; by no clock, which may be another's */
 
 static struct mm_leaf *_Atomic *leaves;
 static struct mm_leaf *_Atomic highest_leaf;
-static struct mm_lock leaf_lock; /* to make one; taken inside a gate only */
+static _Atomic bool trusts_all;
 
 /* Of blocks that could not be noted the low bits of their addresses, and A_BLOCK; 0: none. */
 #define A_BLOCK ((uintptr_t)1 << MM_LEAF_GRANULE_BITS)
@@ -41,12 +52,17 @@ bool mm_registry_reserve(void)
     return leaves != NULL;
 }
 
+void mm_registry_trust_all(void)
+{
+    atomic_store(&trusts_all, true);
+}
+
 void mm_registry_release(void)
 {
     if (leaves == NULL)
         return;
     for (struct mm_leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
-        below = leaf->below;
+        below = atomic_load(&leaf->below);
         mm_os_release(leaf, sizeof *leaf);
     }
     mm_os_release(leaves, MM_LEAVES * sizeof *leaves);
@@ -66,39 +82,48 @@ static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
 void mm_registry_leave(struct mm_gate *gate)
 {
     depth--;
-    /* Release pairs with the load in mm_registry_lock_all(): it has seen what was done inside. */
     if (gate != NULL)
         atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
-/* Both steps are sequentially consistent with those of mm_registry_lock_all(): either the gates are
- * found closed here, or this thread is found inside there. Who is inside already is waited for, and
- * does not wait. */
-static bool go_in(struct mm_gate *gate)
+static bool is_closed(void)
 {
-    atomic_fetch_add(&gate->inside, 1);
-    if (mm_likely(!atomic_load(&closed)) || depth > 0)
-        return true;
-    atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
-    return false;
+    return mm_unlikely(atomic_load(&closed) != 0) && !atomic_load(&is_stuck);
 }
 
-/* None for a process of one thread, where whoever forks is not inside, nor for the thread inside
- * fork(), which is alone. */
+/* One lets the next one in: all at once would be in each other's way in there. */
+MM_COLD static void wait_outside(struct mm_gate *gate)
+{
+    uint32_t there;
+    atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
+    while (is_closed() && (there = atomic_load(&closed)) != 0) {
+        if (!mm_kernel_futex_wait(&closed, there, PATIENCE_MS))
+            atomic_store(&is_stuck, true);
+    }
+    mm_kernel_futex_wake(&closed, 1);
+    atomic_fetch_add(&gate->inside, 1);
+}
+
+/* None for a process of one thread. Who is inside already does not wait, nor does the thread inside
+ * fork(). */
 struct mm_gate *mm_registry_enter(void)
 {
-    if (mm_os_single_threaded() || mm_locks_are_passed()) {
+    if (mm_os_single_threaded()) {
         depth++;
         return NULL;
     }
     uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
     struct mm_gate *gate = &gates[(stack >> 16 ^ stack >> 23) % GATES];
-    while (mm_unlikely(!go_in(gate))) {
-        mm_lock(&closed_lock); /* until they open */
-        mm_unlock(&closed_lock);
-    }
+    atomic_fetch_add(&gate->inside, 1);
+    if (is_closed() && depth == 0 && !mm_locks_are_passed())
+        wait_outside(gate);
     depth++;
     return gate;
+}
+
+void mm_registry_pass(bool passes)
+{
+    depth += passes ? 1u : -1u;
 }
 
 bool mm_registry_is_inside(void)
@@ -155,33 +180,41 @@ struct mm_leaf *mm_registry_highest_leaf(void)
     return atomic_load_explicit(&highest_leaf, memory_order_acquire);
 }
 
-/* Releases pair with the acquires of leaf_of() and of a search. It can be searched before a block
- * is noted in it. */
-static void publish_leaf(struct mm_leaf *leaf)
+/* Links it in, or finds the one that another thread did, or a signal handler in this one, before.
+ * Releases pair with the acquires of a search. */
+static struct mm_leaf *link_leaf(struct mm_leaf *leaf)
 {
-    struct mm_leaf *above = NULL,
-                   *below = atomic_load_explicit(&highest_leaf, memory_order_relaxed);
-    for (; below != NULL && below->index > leaf->index; below = below->below)
-        above = below;
-    leaf->below = below;
-    if (above == NULL)
-        atomic_store_explicit(&highest_leaf, leaf, memory_order_release);
-    else
-        __atomic_store_n(&above->below, leaf, __ATOMIC_RELEASE);
-    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
+    struct mm_leaf *_Atomic *place = &highest_leaf;
+    for (;;) {
+        struct mm_leaf *below = atomic_load_explicit(place, memory_order_acquire);
+        if (below != NULL && below->index == leaf->index)
+            return below;
+        if (below != NULL && below->index > leaf->index) {
+            place = &below->below;
+            continue;
+        }
+        atomic_store_explicit(&leaf->below, below, memory_order_relaxed);
+        if (atomic_compare_exchange_strong_explicit(place, &below, leaf, memory_order_release,
+                                                    memory_order_relaxed))
+            return leaf;
+    }
 }
 
+/* Without a lock: whoever comes in between may never come back, be it a handler that exits or a
+ * fork(). It can be searched before a block is noted in it. */
 static struct mm_leaf *make_leaf(uintptr_t address)
 {
     if (leaves == NULL || address >> MM_LEAF_ADDRESS_BITS != 0)
         return NULL;
-    mm_lock(&leaf_lock);
-    struct mm_leaf *leaf = leaf_of(address);
-    if (leaf == NULL && (leaf = mm_os_map(sizeof *leaf)) != NULL) {
-        leaf->index = address >> MM_LEAF_BITS;
-        publish_leaf(leaf);
-    }
-    mm_unlock(&leaf_lock);
+    struct mm_leaf *made = mm_os_map(sizeof *made);
+    if (made == NULL)
+        return leaf_of(address);
+    made->index = address >> MM_LEAF_BITS;
+    struct mm_leaf *leaf = link_leaf(made);
+    if (leaf != made)
+        mm_os_release(made, sizeof *made);
+    /* Release pairs with the acquire of leaf_of(). */
+    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
     return leaf;
 }
 
@@ -314,6 +347,8 @@ bool mm_registry_is_trusted(const void *pointer)
 {
     uintptr_t address = mm_os_untagged(pointer);
     uintptr_t like = atomic_load_explicit(&unknown, memory_order_relaxed);
+    if (atomic_load_explicit(&trusts_all, memory_order_relaxed))
+        return true;
     return like != 0 && (address % A_BLOCK & ~like) == 0;
 }
 
@@ -404,28 +439,37 @@ size_t mm_registry_bytes(void)
     return at_least_none(bytes);
 }
 
-void mm_registry_lock_all(void)
+static bool somebody_is_inside(void)
 {
-    mm_lock(&closed_lock);
-    atomic_store(&closed, true);
-    for (unsigned i = 0; i < GATES; i++) {
-        for (unsigned round = 0; atomic_load(&gates[i].inside) != 0; round++)
-            mm_os_wait(round);
-    }
+    unsigned inside = 0;
+    for (unsigned i = 0; i < GATES; i++)
+        inside += atomic_load(&gates[i].inside);
+    return inside != 0;
 }
 
-void mm_registry_unlock_all(void)
+/* A signal handler that forks may have interrupted this thread inside. */
+void mm_registry_close(void)
 {
-    atomic_store(&closed, false);
-    mm_unlock(&closed_lock);
+    atomic_fetch_add(&closed, 1);
+    for (unsigned round = 0;
+         round < ROUNDS_MOST && depth == 0 && somebody_is_inside() && !atomic_load(&is_stuck);
+         round++)
+        mm_os_wait(round);
 }
 
-void mm_registry_renew_locks(void)
+void mm_registry_open(void)
 {
-    /* Of threads that looked whether they may go in. */
+    atomic_store(&is_stuck, false);
+    atomic_fetch_sub(&closed, 1);
+    mm_kernel_futex_wake(&closed, 1);
+}
+
+void mm_registry_renew(void)
+{
+    atomic_store(&is_stuck, false);
+    atomic_store(&closed, 0);
     for (unsigned i = 0; i < GATES; i++)
         atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
-    mm_registry_unlock_all();
     /* A thread that looked around is gone here. */
     atomic_store_explicit(&mm_registry_is_looked_at, false, memory_order_relaxed);
 }

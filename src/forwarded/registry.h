@@ -18,14 +18,18 @@
 /* False when the system refuses the memory; every pointer is then taken on trust. */
 bool mm_registry_reserve(void);
 void mm_registry_release(void);
+/* Instead of the first one: every pointer is taken on trust, whatever it is. */
+void mm_registry_trust_all(void);
 
-/* Bracket a call of the next allocator and the change of the registry that goes with it: fork()
- * waits until no thread is inside, so that the child's registry and the child's system allocator
- * agree. They nest: the next allocator may itself ask us for memory. */
+/* Bracket a call of the next allocator and the change of the registry that goes with it. They nest:
+ * the next allocator may itself ask us for memory. */
 struct mm_gate;
 struct mm_gate *mm_registry_enter(void);
 void mm_registry_leave(struct mm_gate *gate);
-/* Whether the calling thread is between the two. */
+/* Between these two the calling thread never waits to go in: for calls of libc's functions that
+ * allocate with a lock held which fork() takes. */
+void mm_registry_pass(bool passes);
+/* Whether the calling thread is between such two. */
 bool mm_registry_is_inside(void);
 
 /* Notes a block that the next allocator just returned, or returned before and now with another
@@ -68,9 +72,10 @@ size_t mm_registry_count(void);
 bool mm_registry_hold(struct mm_gate *gate, int64_t change);
 size_t mm_registry_bytes(void);
 
-/* For fork(). */
-void mm_registry_lock_all(void);
-void mm_registry_unlock_all(void);
-void mm_registry_renew_locks(void); /* instead, in the child */
+/* For fork(), with threads: nobody goes in, or for a while only. Then one of the other two, in the
+ * parent and in the child. */
+void mm_registry_close(void);
+void mm_registry_open(void);
+void mm_registry_renew(void);
 
 #endif

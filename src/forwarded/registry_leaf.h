@@ -43,7 +43,7 @@ struct mm_leaf {
     _Atomic uint64_t sizes[MM_LEAF_GROUPS];
     _Atomic uint64_t groups[MM_LEAF_GROUPS / MM_WORD_BITS];
     size_t index;
-    struct mm_leaf *below; /* the next lower one that there is */
+    struct mm_leaf *_Atomic below; /* the next lower one that there is */
 };
 
 static inline size_t mm_leaf_index(uintptr_t address)

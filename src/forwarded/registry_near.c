@@ -89,7 +89,7 @@ static uintptr_t find_below(uintptr_t address)
 {
     size_t index = address >> MM_LEAF_BITS;
     struct mm_leaf *leaf = mm_registry_highest_leaf();
-    for (; leaf != NULL; leaf = __atomic_load_n(&leaf->below, __ATOMIC_ACQUIRE)) {
+    for (; leaf != NULL; leaf = atomic_load_explicit(&leaf->below, memory_order_acquire)) {
         uintptr_t offset;
         if (leaf->index <= index &&
             highest_in_leaf(leaf, leaf->index == index ? place_of(address) : end_of_leaf, &offset))

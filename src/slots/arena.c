@@ -22,7 +22,8 @@ _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
 struct mm_arena mm_arena;
 /* Held by the thread itself: a signal handler came in between, perhaps one that exits, and in a
- * process of one thread libc's malloc would let it. Then what is here is left as it is. */
+ * process of one thread libc's malloc would let it. Then what is here is left as it is; and by a
+ * request while a fork() is under way, too. */
 struct mm_lock mm_arena_lock;
 
 /* A part of the reservation, committed from its start. */
@@ -348,7 +349,7 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
 {
     void *start = NULL;
     size_t chunk;
-    if (!mm_lock_unless_held(&mm_arena_lock))
+    if (!mm_lock_for_request(&mm_arena_lock))
         return NULL;
     if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
@@ -366,13 +367,13 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
     return start;
 }
 
-void mm_arena_give_chunks(void *start, unsigned order)
+bool mm_arena_give_chunks(void *start, unsigned order)
 {
     size_t chunk = mm_arena_chunk_index((uintptr_t)start);
     size_t group = chunk / MM_WORD_BITS;
     uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
-    if (!mm_lock_unless_held(&mm_arena_lock))
-        return; /* and lost */
+    if (!mm_lock_for_request(&mm_arena_lock))
+        return false;
     state.pool[group] |= run;
     state.dirty[group] |= run;
     /* Who looks takes no lock. */
@@ -382,6 +383,7 @@ void mm_arena_give_chunks(void *start, unsigned order)
     if (group < state.first_group)
         state.first_group = group;
     mm_unlock(&mm_arena_lock);
+    return true;
 }
 
 bool mm_arena_was_given(uintptr_t address)
@@ -435,7 +437,7 @@ static size_t purge_down_to(size_t chunks)
 void mm_arena_keep_within_most(size_t others)
 {
     atomic_store_explicit(&state.others, others, memory_order_relaxed);
-    if (dirty_chunks() == 0 || !mm_lock_unless_held(&mm_arena_lock))
+    if (dirty_chunks() == 0 || !mm_lock_for_request(&mm_arena_lock))
         return;
     size_t room = mm_arena.size != 0 ? state.most - held() : 0;
     if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
@@ -448,7 +450,7 @@ void mm_arena_tick(void)
     uint64_t now = mm_os_milliseconds();
     if (now < atomic_load_explicit(&state.next_tick, memory_order_relaxed))
         return;
-    if (!mm_lock_unless_held(&mm_arena_lock))
+    if (!mm_lock_for_request(&mm_arena_lock))
         return;
     if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
         atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
@@ -475,7 +477,7 @@ static bool commit_lines(uintptr_t end)
 uint32_t mm_arena_take_lines(uint32_t count)
 {
     uint32_t first = MM_LINE_NONE;
-    if (!mm_lock_unless_held(&mm_arena_lock))
+    if (!mm_lock_for_request(&mm_arena_lock))
         return MM_LINE_NONE;
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
     if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {

@@ -68,7 +68,8 @@ void mm_arena_shrink(size_t limit);
 /* 2^order adjacent chunks, aligned to their length, order 0 to 4. *zero tells whether all of them
  * read as zero. NULL when the arena is used up or the system refuses memory. */
 void *mm_arena_take_chunks(unsigned order, bool *zero);
-void mm_arena_give_chunks(void *start, unsigned order);
+/* False at a moment when it may not wait: the caller keeps them. */
+bool mm_arena_give_chunks(void *start, unsigned order);
 /* Whether the chunk around an address of the arena was ever given back: what is there now may read
  * as zero, and have been somebody's before. */
 bool mm_arena_was_given(uintptr_t address);

@@ -4,6 +4,9 @@
  * no batch else is in either. */
 #include "slots/heap.h"
 
+#include "slots/homes.h"
+#include "slots/queue.h"
+
 #define SPARE_BYTES     32768u /* of wholly free batches that a list keeps */
 #define CLAIMS_A_TICK   64u    /* looks at the purge clock */
 #define ROUNDS_TO_WIDEN 32u    /* see widen() */
@@ -26,39 +29,6 @@ static _Atomic uint32_t idle_pushes;
 
 struct mm_lock mm_heap_over_lock;
 static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
-
-/* --- a list's queues --- */
-
-static struct mm_queue *queue_of(struct mm_list *list, const struct mm_batch *batch)
-{
-    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
-}
-
-static void enqueue(struct mm_list *list, struct mm_batch *batch)
-{
-    struct mm_queue *queue = queue_of(list, batch);
-    uint32_t line = mm_batch_line(batch);
-    batch->next = MM_LINE_NONE;
-    batch->prev = queue->last;
-    if (queue->last != MM_LINE_NONE)
-        mm_batch_of_line(queue->last)->next = line;
-    else
-        queue->first = line;
-    queue->last = line;
-}
-
-static void dequeue(struct mm_list *list, struct mm_batch *batch)
-{
-    struct mm_queue *queue = queue_of(list, batch);
-    if (batch->prev != MM_LINE_NONE)
-        mm_batch_of_line(batch->prev)->next = batch->next;
-    else
-        queue->first = batch->next;
-    if (batch->next != MM_LINE_NONE)
-        mm_batch_of_line(batch->next)->prev = batch->prev;
-    else
-        queue->last = batch->prev;
-}
 
 /* --- batches --- */
 
@@ -130,7 +100,7 @@ static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
 MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
 {
     if (try_close(heap, batch)) {
-        dequeue(list, batch);
+        mm_dequeue(list, batch);
         give_back(heap, batch);
     } else {
         batch->until = MM_UNTIL_NEVER;
@@ -144,7 +114,7 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
     uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_FULL) {
         batch->state = MM_BATCH_AVAILABLE;
-        enqueue(list, batch);
+        mm_enqueue(list, batch);
     } else if (mm_batch_awaits_nothing(batch)) {
         list->spare -= mm_batch_span(batch); /* decided anew */
     }
@@ -177,9 +147,9 @@ static inline struct mm_batch *next_to_claim(struct mm_list *list)
         struct mm_batch *batch = mm_batch_of_line(line);
         if (mm_likely(!is_sparse(batch)))
             return batch;
-        dequeue(list, batch);
+        mm_dequeue(list, batch);
         batch->state = MM_BATCH_SPARSE;
-        enqueue(list, batch);
+        mm_enqueue(list, batch);
     }
     return list->sparse.last != MM_LINE_NONE ? mm_batch_of_line(list->sparse.last) : NULL;
 }
@@ -190,7 +160,7 @@ static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
 {
     for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
         uint64_t free = mm_batch_free_slots(batch);
-        dequeue(list, batch);
+        mm_dequeue(list, batch);
         if (mm_unlikely(mm_batch_awaits_nothing(batch)))
             list->spare -= mm_batch_span(batch);
         if (mm_likely(free != 0)) {
@@ -384,7 +354,8 @@ void mm_heap_collect(struct mm_heap *heap)
 static void tend_idle(struct mm_heap *heap)
 {
     struct twice twice = {.count = 0};
-    mm_lock(&mm_heap_lock);
+    if (!mm_lock_for_request(&mm_heap_lock))
+        return;
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
         collect_pending(heap, &twice);
     mm_unlock(&mm_heap_lock);
@@ -442,19 +413,34 @@ static struct mm_heap *make_heap(void)
     return heap;
 }
 
+/* Under mm_heap_lock. A heap that a thread left behind is the best: its place is taken. */
+static struct mm_heap *find_heap(void)
+{
+    struct mm_heap *heap = mm_homes_find(&mm_tls_heap);
+    if (heap != NULL) {
+        mm_homes_remove(heap);
+        mm_pin_drop(&heap->pin);
+        if (heap->watch != NULL)
+            mm_watcher->thread_ends(heap->watch);
+    } else if ((heap = idle_heaps) != NULL) {
+        idle_heaps = heap->next_there;
+    } else {
+        heap = make_heap();
+    }
+    return heap;
+}
+
 struct mm_heap *mm_heap_attach(void)
 {
-    mm_lock(&mm_heap_lock);
-    struct mm_heap *heap = idle_heaps;
-    if (heap != NULL)
-        idle_heaps = heap->next_idle;
-    else
-        heap = make_heap();
+    if (!mm_lock_for_request(&mm_heap_lock))
+        return NULL;
+    struct mm_heap *heap = find_heap();
     if (heap != NULL) {
         atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
-        heap->thread = mm_os_thread_id();
+        heap->thread = mm_os_own_id();
         heap->stack = (uintptr_t)__builtin_frame_address(0);
         heap->tls = &mm_tls_heap;
+        mm_homes_add(heap);
         mm_tls_heap = heap;
         if (heap->watch != NULL)
             mm_watcher->thread_starts(heap->watch);
@@ -501,7 +487,9 @@ void mm_heap_detach(struct mm_heap *then)
         return;
     struct twice twice = {.count = 0};
     mm_heap_collect(heap);
-    mm_lock(&mm_heap_lock);
+    if (!mm_lock_unless_held(&mm_heap_lock))
+        return;
+    mm_homes_remove(heap);
     atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
     collect_pending(heap, &twice); /* of threads that still took it for active */
     for (unsigned class = 0; class < MM_CLASSES; class ++) {
@@ -513,27 +501,34 @@ void mm_heap_detach(struct mm_heap *then)
     heap->thread = 0;
     heap->stack = 0;
     heap->tls = NULL;
-    heap->next_idle = idle_heaps;
+    heap->next_there = idle_heaps;
     idle_heaps = heap;
     mm_unlock(&mm_heap_lock);
     tell_twice(&twice);
+}
+
+/* Under mm_heap_over_lock. */
+static struct mm_heap *heap_for_all(void)
+{
+    if (heap_over == NULL && mm_lock_for_request(&mm_heap_lock)) {
+        heap_over = make_heap();
+        mm_unlock(&mm_heap_lock);
+    }
+    return heap_over;
 }
 
 void *mm_heap_alloc_over(unsigned class, size_t asked)
 {
     struct twice twice = {.count = 0};
     void *slot = NULL;
-    mm_lock(&mm_heap_over_lock);
-    if (heap_over == NULL) {
-        mm_lock(&mm_heap_lock);
-        heap_over = make_heap();
-        mm_unlock(&mm_heap_lock);
-    }
-    if (heap_over != NULL) {
-        collect_pending(heap_over, &twice);
-        slot = mm_heap_alloc(heap_over, class, asked);
-        if (heap_over->watch != NULL)
-            mm_watcher->thread_lends(heap_over->watch);
+    if (!mm_lock_for_request(&mm_heap_over_lock))
+        return NULL;
+    struct mm_heap *heap = heap_for_all();
+    if (heap != NULL) {
+        collect_pending(heap, &twice);
+        slot = mm_heap_alloc(heap, class, asked);
+        if (heap->watch != NULL)
+            mm_watcher->thread_lends(heap->watch);
     }
     mm_unlock(&mm_heap_over_lock);
     tell_twice(&twice);
@@ -548,9 +543,11 @@ struct mm_heap *mm_heap_first(void)
 void mm_heap_reset(void)
 {
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        if (heap->tls != NULL)
+        /* Where a thread ended that left its heap behind there may be anything by now. */
+        if (heap->tls != NULL && mm_os_is_readable(heap->tls) && *heap->tls == heap)
             *heap->tls = &mm_heap_none;
     }
+    mm_homes_clear();
     atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
     mm_pins_reset();
     idle_heaps = heap_over = NULL;
@@ -585,6 +582,9 @@ void mm_heap_after_fork(void)
             leave_behind(heap);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
     }
+    mm_homes_clear();
+    if (mm_tls_heap->tls != NULL)
+        mm_homes_add(mm_tls_heap);
     size_t unit = 0;
     size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
     struct twice twice = {.count = 0}; /* the parent's to tell */

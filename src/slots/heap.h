@@ -57,10 +57,10 @@ struct mm_heap {
     struct mm_pin pin;        /* for frees of other heaps' slots */
     struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
-    uintptr_t stack; /* an address in the thread's stack */
-    struct mm_heap *next_idle;
-    struct mm_heap *next; /* all heaps there are; never changes */
-    struct mm_heap **tls; /* the thread's mm_tls_heap */
+    uintptr_t stack;            /* an address in the thread's stack */
+    struct mm_heap *next_there; /* among the idle ones, or those of one home */
+    struct mm_heap *next;       /* all heaps there are; never changes */
+    struct mm_heap **tls;       /* the thread's mm_tls_heap */
 };
 
 extern struct mm_heap mm_heap_none, mm_heap_over;
@@ -105,11 +105,13 @@ void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
 /* The last live slot of one of its batches was freed there; NULL when it is closed already. */
 void mm_heap_tend(struct mm_heap *heap);
 
-/* Gives the calling thread a heap, an idle one if there is one; NULL when memory is refused. */
+/* Gives the calling thread a heap, an idle one if there is one. NULL when memory is refused, in a
+ * signal handler that came in the middle of this, and while a fork() is under way. */
 struct mm_heap *mm_heap_attach(void);
 /* The calling thread's heap becomes idle; `then` is what mm_tls_heap refers to from now on. */
 void mm_heap_detach(struct mm_heap *then);
-/* For threads in their last destructors: one heap shared under its own lock. */
+/* For threads in their last destructors: one heap shared under its own lock. NULL when memory is
+ * refused, and at the moments named above. */
 void *mm_heap_alloc_over(unsigned class, size_t asked);
 
 /* Closes what is wholly free in idle heaps and collects in the calling thread's. */

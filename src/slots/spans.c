@@ -86,6 +86,19 @@ uintptr_t mm_spans_take(struct mm_spans *spans, struct mm_heap *owner, unsigned 
     return mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
 }
 
+/* Whole chunks that the arena can't take now, for spans to come. They were somebody's. */
+MM_COLD static void keep_chunks(struct mm_spans *spans, size_t first, unsigned order,
+                                struct mm_heap *owner)
+{
+    for (size_t index = first; index < first + ((size_t)1 << order); index++) {
+        struct mm_chunk *chunk = mm_arena_chunk(index);
+        chunk->heap = owner;
+        chunk->free_units = UINT64_MAX;
+        chunk->fresh_units = 0;
+        link_chunk(spans, index);
+    }
+}
+
 bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
 {
     size_t index = mm_arena_chunk_index(base);
@@ -100,10 +113,13 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
         unlink_chunk(spans, index);
         order = MM_CHUNK_ORDER;
     }
+    struct mm_heap *owner = chunk->heap;
+    void *start = (void *)(mm_arena.base + (index << MM_CHUNK_SHIFT));
     chunk->heap = NULL;
-    mm_arena_give_chunks((void *)(mm_arena.base + (index << MM_CHUNK_SHIFT)),
-                         order - MM_CHUNK_ORDER);
-    return true;
+    bool given = mm_arena_give_chunks(start, order - MM_CHUNK_ORDER);
+    if (mm_unlikely(!given))
+        keep_chunks(spans, index, order - MM_CHUNK_ORDER, owner);
+    return given;
 }
 
 /* --- lines --- */

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the kernel says: a negative errno is a failure. The calling conventions are those of
@@ -77,14 +78,18 @@ bool mm_kernel_sysinfo(struct sysinfo *info)
     return call(SYS_sysinfo, (long[6]){(long)info}) == 0;
 }
 
-void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value)
+bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds)
 {
-    call(SYS_futex, (long[6]){(long)word, FUTEX_WAIT_PRIVATE, value});
+    struct timespec most = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+    const struct timespec *timeout = milliseconds != 0 ? &most : NULL;
+    long with[6] = {(long)word, FUTEX_WAIT_PRIVATE, value, (long)timeout};
+    return call(SYS_futex, with) != -ETIMEDOUT;
 }
 
-void mm_kernel_futex_wake(_Atomic uint32_t *word)
+void mm_kernel_futex_wake(_Atomic uint32_t *word, int most)
 {
-    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, 1});
+    call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, most});
 }
 
 static long with_errno(long result)

@@ -34,10 +34,11 @@ void mm_kernel_alarm(unsigned seconds);
 void mm_kernel_kill(pid_t process);
 /* The process is killed when the thread that made it ends. */
 void mm_kernel_die_with_parent(void);
-/* Waits while the word is `value`; may return before. */
-void mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value);
-/* Lets one thread that waits go on. */
-void mm_kernel_futex_wake(_Atomic uint32_t *word);
+/* Waits while the word is `value`; may return before. False when it waited for so many
+ * milliseconds, unless that is 0. */
+bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
+/* Lets up to `most` threads that wait go on. */
+void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 
 /* These fail with -1 and errno. */
 /* What it makes, anyone may read and write whom the umask lets. */

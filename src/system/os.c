@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,75 +17,6 @@
 _Static_assert(sizeof((struct utsname *)0)->nodename <= MM_HOST_NAME, "a name fits");
 
 #define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
-
-/* The thread that is inside fork(), 0 when none is: mm_os_self(), because unlike the thread id
- * it is the same on both sides. Only the thread itself needs to see its own store. */
-static _Atomic pthread_t passing_thread;
-
-bool mm_locks_are_passed(void)
-{
-    pthread_t thread = atomic_load_explicit(&passing_thread, memory_order_relaxed);
-    return thread != 0 && thread == mm_os_self();
-}
-
-#define WAITERS ((uint32_t)1 << 31)
-
-/* Threads apart by a multiple of 128 GiB have one name; see mm_lock_unless_held() for what of it.
- */
-static uint32_t own_name(void)
-{
-    return ((uint32_t)((uintptr_t)mm_os_self() >> 6) | 1) & ~WAITERS;
-}
-
-/* Who has waited does not know whether others do. */
-static void wait_for_lock(struct mm_lock *lock, uint32_t name)
-{
-    for (;;) {
-        uint32_t there = 0;
-        if (atomic_compare_exchange_strong_explicit(&lock->state, &there, name | WAITERS,
-                                                    memory_order_acquire, memory_order_relaxed))
-            return;
-        if (there & WAITERS ||
-            atomic_compare_exchange_strong_explicit(&lock->state, &there, there | WAITERS,
-                                                    memory_order_relaxed, memory_order_relaxed))
-            mm_kernel_futex_wait(&lock->state, there | WAITERS);
-    }
-}
-
-void mm_lock(struct mm_lock *lock)
-{
-    uint32_t nobody = 0, name = own_name();
-    if (!mm_locks_are_passed() &&
-        !atomic_compare_exchange_strong_explicit(&lock->state, &nobody, name, memory_order_acquire,
-                                                 memory_order_relaxed))
-        wait_for_lock(lock, name);
-}
-
-void mm_unlock(struct mm_lock *lock)
-{
-    if (!mm_locks_are_passed() &&
-        atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
-        mm_kernel_futex_wake(&lock->state);
-}
-
-bool mm_lock_unless_held(struct mm_lock *lock)
-{
-    uint32_t there = atomic_load_explicit(&lock->state, memory_order_relaxed);
-    if ((there & ~WAITERS) == own_name() && !mm_locks_are_passed())
-        return false;
-    mm_lock(lock);
-    return true;
-}
-
-void mm_locks_pass(void)
-{
-    atomic_store_explicit(&passing_thread, mm_os_self(), memory_order_relaxed);
-}
-
-void mm_locks_pass_end(void)
-{
-    atomic_store_explicit(&passing_thread, 0, memory_order_relaxed);
-}
 
 /* No header has them. */
 extern void _IO_list_lock(void) __attribute__((weak));
@@ -189,6 +119,11 @@ size_t mm_os_lock_limit(void)
     return limit_of(RLIMIT_MEMLOCK);
 }
 
+size_t mm_os_stack_limit(void)
+{
+    return limit_of(RLIMIT_STACK);
+}
+
 /* An old kernel refuses: then core files are as large as what is reserved. */
 void mm_os_set_dumped(void *start, size_t size, bool dumped)
 {
@@ -284,94 +219,6 @@ bool mm_os_is_readable(const void *start)
         syscall(SYS_rt_sigprocmask, no_way, start, NULL, sizeof(uint64_t)) != 0 && errno == EFAULT;
     errno = saved_errno;
     return !is_fault;
-}
-
-extern void *__libc_stack_end; /* the main thread's, of the dynamic linker */
-
-/* The main thread's ends where the dynamic linker found the arguments; at the top of any other
- * thread's stack libc keeps the thread itself. */
-uintptr_t mm_os_stack_top(uintptr_t sp)
-{
-    uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
-    uintptr_t lower = thread < main_end ? thread : main_end;
-    uintptr_t upper = thread < main_end ? main_end : thread;
-    return sp < lower ? lower : sp < upper ? upper : UINTPTR_MAX;
-}
-
-/* Below the main thread's the kernel keeps at least 128 MiB free, as far as it may ever grow. */
-#define MAIN_STACK_MOST ((size_t)64 << 20)
-
-uintptr_t mm_os_home_stack(uintptr_t *low)
-{
-    uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
-    size_t size = limit_of(RLIMIT_STACK);
-    /* In a fork()'s child the thread that called it passes for the main one, with its own stack. */
-    bool is_main = mm_os_thread_id() == mm_os_process_id() && (uintptr_t)&size > thread;
-    *low = is_main ? main_end - (size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST) : thread;
-    return is_main ? main_end : thread;
-}
-
-pid_t mm_os_process_id(void)
-{
-    return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */
-}
-
-static _Atomic pid_t memory_owner; /* 0: nobody yet */
-
-void mm_os_own_memory(void)
-{
-    atomic_store_explicit(&memory_owner, mm_os_process_id(), memory_order_relaxed);
-}
-
-bool mm_os_is_guest(void)
-{
-    pid_t owner = atomic_load_explicit(&memory_owner, memory_order_relaxed);
-    return owner != 0 && owner != mm_os_process_id();
-}
-
-pid_t mm_os_thread_id(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
-
-/* Not by snprintf(), which takes 2 KiB of stack. */
-static void write_task_path(pid_t thread, char path[static 64])
-{
-    static const char before[] = "/proc/self/task/", after[] = "/comm";
-    char digits[16], *first = digits + sizeof digits;
-    do
-        *--first = (char)('0' + thread % 10);
-    while ((thread /= 10) > 0);
-    size_t count = (size_t)(digits + sizeof digits - first);
-    memcpy(path, before, sizeof before - 1);
-    memcpy(path + sizeof before - 1, first, count);
-    memcpy(path + sizeof before - 1 + count, after, sizeof after);
-}
-
-static size_t read_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
-{
-    char path[64];
-    if (thread == mm_os_thread_id())
-        return prctl(PR_GET_NAME, name) == 0 ? strlen(name) : 0;
-    write_task_path(thread, path);
-    int fd = mm_os_open_read(path);
-    if (fd < 0)
-        return 0;
-    size_t length = mm_os_read(fd, name, MM_THREAD_NAME);
-    mm_os_close(fd);
-    return length > 0 ? length - 1 : 0; /* the line end */
-}
-
-void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
-{
-    size_t length = read_thread_name(thread, name);
-    if (length == 0)
-        name[length++] = '?';
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
-            name[i] = '?';
-    }
-    name[length] = '\0';
 }
 
 struct mm_signals mm_os_block_signals(void)

@@ -6,6 +6,7 @@
 #define MM_OS_H
 
 #include "system/libc.h"
+#include "system/lock.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -48,25 +49,6 @@ static inline bool mm_os_single_threaded(void)
     return *mm_libc_single_threaded || (mm_libc_is_old && mm_os_is_told_alone());
 }
 
-/* A lock that the thread inside fork() passes through: it holds every lock of ours from its prepare
- * handler to its parent or child handler, and handlers of others allocate in between.
- *
- * After Ulrich Drepper's third mutex ("Futexes Are Tricky", 2011), and no pthread_mutex_t: a
- * preloaded library that counts those may allocate in its pthread_mutex_lock(). */
-struct mm_lock {
-    _Atomic uint32_t state; /* 0: free; else the holder's name, and whether somebody may wait */
-};
-
-void mm_lock(struct mm_lock *lock);
-void mm_unlock(struct mm_lock *lock);
-/* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
- * in many millions of pairs of threads also when the other one does. */
-bool mm_lock_unless_held(struct mm_lock *lock);
-/* Between these two calls none of the above does anything in the calling thread. */
-void mm_locks_pass(void);
-void mm_locks_pass_end(void);
-bool mm_locks_are_passed(void);
-
 /* glibc's lock on its list of streams, which one thread may take several times. In a fork()'s child
  * it is made anew, whether or not glibc did so. */
 void mm_os_lock_streams(void);
@@ -106,6 +88,8 @@ size_t mm_os_physical_memory(void);
 size_t mm_os_address_space_limit(void);
 /* The same of RLIMIT_MEMLOCK: how much a process without a privilege may lock. */
 size_t mm_os_lock_limit(void);
+/* And of RLIMIT_STACK. */
+size_t mm_os_stack_limit(void);
 
 /* Address space without memory, left out of core files: any access faults. NULL when refused. */
 void *mm_os_reserve(size_t size);
@@ -132,7 +116,7 @@ uint64_t mm_os_wall_clock(void);
  * of a stack that a program switches to by itself there is no telling. */
 uintptr_t mm_os_stack_top(uintptr_t sp);
 /* The same of the stack that the calling thread came with, which it must be on; `low`: no other
- * stack is between there and the top. */
+ * stack is between there and the top. Makes a system call for the first thread alone. */
 uintptr_t mm_os_home_stack(uintptr_t *low);
 pid_t mm_os_process_id(void);
 /* Whose the memory is: told at the start, and in a fork()'s child. A vfork()'s child, which is a
@@ -141,9 +125,15 @@ pid_t mm_os_process_id(void);
 void mm_os_own_memory(void);
 bool mm_os_is_guest(void);
 pid_t mm_os_thread_id(void);
+/* The same, as libc keeps it: without a system call where libc is as we know it. */
+pid_t mm_os_own_id(void);
+/* Of a thread that there is; 0 when libc is not as we know it. */
+pid_t mm_os_id_of_thread(pthread_t thread);
 /* Name of a thread of this process, with a ? for each control character; "?" when it is gone. */
 #define MM_THREAD_NAME 16u
 void mm_os_thread_name(pid_t thread, char name[static MM_THREAD_NAME]);
+/* A name as a thread is given it, in the same form. */
+void mm_os_name_as_given(const char *given, char name[static MM_THREAD_NAME]);
 
 /* No signal handler runs in the calling thread between these two; they nest. But for that of
  * SIGSYS: it is how a sandbox does in its own way what it does not allow, and blocked it would end

@@ -168,8 +168,8 @@ static void wait_at_gates(unsigned number, void *unused)
     }
     while (!atomic_load(&inside))
         check_yield();
-    mm_registry_lock_all();
-    mm_registry_unlock_all();
+    mm_registry_close();
+    mm_registry_open();
 }
 
 static void close_gates(void)

@@ -8,11 +8,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -128,15 +126,6 @@ static void *map_pages(size_t size, int access)
 }
 
 /* --- the calls --- */
-
-#define NEXT_ARGUMENT(last, type)                                                                  \
-    ({                                                                                             \
-        va_list list;                                                                              \
-        va_start(list, last);                                                                      \
-        type next = va_arg(list, type);                                                            \
-        va_end(list);                                                                              \
-        next;                                                                                      \
-    })
 
 #define CALL(name, type, parameters, failure, error, call)                                         \
     type seam_##name parameters;                                                                   \

@@ -159,6 +159,7 @@ static void *work(void *argument)
 
 int main(void)
 {
+    stress_forks();
     stress_start();
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].random = stress_seed(i);

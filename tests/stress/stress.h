@@ -54,6 +54,14 @@ static inline void stress_start(void)
 #endif
 }
 
+/* The test forks beside threads. */
+static inline void stress_forks(void)
+{
+#ifdef STRESS_CORE
+    check_forked = true;
+#endif
+}
+
 /* The manager is whole, bit by bit; while no other thread is inside. */
 static inline void stress_walk(void)
 {

@@ -6,6 +6,7 @@
 #ifndef UNIT_CHECK_STATE_H
 #define UNIT_CHECK_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct check_sums {
@@ -14,5 +15,8 @@ struct check_sums {
     size_t waiting; /* slots freed by other threads that their owner has not collected yet */
 };
 struct check_sums check_state(void);
+/* Set by a program whose threads forked: a request that met a fork() which did not end may have
+ * kept chunks that are wholly free, rather than wait to give them back. */
+extern bool check_forked;
 
 #endif

@@ -2,8 +2,6 @@
  * the end of a batch, in a sample, and when the table of stacks is full. */
 #include "blocks/stacks.h"
 
-#include "blocks/tracer.h"
-
 #include "check.h"
 #include "check_state.h"
 #include "entry/process.h"
@@ -12,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 enum { FRAMES = 12, MANY = 5000, SAMPLE = 20, LARGE = 100000, DEPTH = 20 };
 enum { THREADS = 4, ROUNDS = 20000 / CHECK_SLOWER, SHARED = 16 };
@@ -287,8 +284,8 @@ static void *give_handed(void *argument)
 {
     struct handed *handed = argument;
     mm_free(mm_alloc(1), NULL); /* before it has a name of its own */
-    prctl(PR_SET_NAME, "giver");
     handed->thread = mm_os_thread_id();
+    mm_stacks_thread_named(handed->thread, "giver");
     give(handed->block, &handed->given);
     return NULL;
 }
@@ -379,26 +376,21 @@ static void no_more_room(void)
     stop();
 }
 
-/* More threads than there are numbers for: of those beyond stacks are kept, and no names; and none
- * is asked who it is at each event. */
+/* More threads than there are numbers for: of those beyond stacks are kept, and no names. */
 static void no_more_numbers(void)
 {
-    enum { THREAD_NUMBERS = 1 << 20, ANY = 5 };
+    enum { THREAD_NUMBERS = 1 << 20 };
     struct place place;
     start(FRAMES, 1);
     void *early = take(40, &place);
     struct mm_watch *watch = mm_process_heap()->watch;
-    struct mm_tracer *tracer = (struct mm_tracer *)watch;
     for (unsigned i = 0; i < THREAD_NUMBERS; i++) {
         mm_watcher->thread_ends(watch);
         mm_watcher->thread_starts(watch);
     }
-    CHECK_EQUAL(tracer->thread, 0);
     CHECK(mm_stacks_history(early, &history) && history.allocated.thread != 0);
     give(early, &place);
-    tracer->looks = ANY;
     void *late = take(40, &place);
-    CHECK_EQUAL(tracer->looks, ANY);
     CHECK(mm_stacks_history(late, &history) && names(&history.allocated, &place));
     CHECK_EQUAL(history.allocated.thread, 0);
     CHECK_TEXT(history.allocated.name, "?");

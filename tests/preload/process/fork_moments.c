@@ -1,7 +1,7 @@
 /* fork() at moments when others, or the forking thread itself, are in the middle of things: in a
- * signal handler, beside a thread whose stream allocates inside of stdio, and beside many threads
- * whose blocks are forwarded. What goes wrong here hangs.
- * usage: fork_moments handler|stream|forwarding */
+ * signal handler, beside a thread whose stream allocates inside of stdio, beside many threads whose
+ * blocks are forwarded, and beside threads that allocate with a lock of libc's held which fork()
+ * takes. What goes wrong here hangs. usage: fork_moments handler|stream|forwarding|registering */
 #include "check.h"
 
 #include <pthread.h>
@@ -128,6 +128,67 @@ static void test_forwarding(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+/* --- beside threads that register handlers of fork(): libc's list of these grows in its lock ---
+ */
+
+#define PROCESSES  40
+#define FEW        3
+#define REGISTERED 300
+
+static pthread_barrier_t all_ready;
+
+static void nothing(void)
+{
+}
+
+static void *register_handlers(void *unused)
+{
+    pthread_barrier_wait(&all_ready);
+    for (int i = 0; i < REGISTERED; i++)
+        CHECK(pthread_atfork(nothing, nothing, nothing) == 0);
+    return unused;
+}
+
+/* With slow.c behind: who waits for those inside of the next allocator waits long. */
+static void *ask_slowly(void *unused)
+{
+    pthread_barrier_wait(&all_ready);
+    while (!stop)
+        free(hide(malloc(77777)));
+    return unused;
+}
+
+static void fork_beside_registering(void)
+{
+    pthread_t threads[FEW];
+
+    CHECK(pthread_barrier_init(&all_ready, NULL, FEW + 1) == 0);
+    for (int i = 0; i < FEW; i++)
+        CHECK(pthread_create(&threads[i], NULL, i == 0 ? ask_slowly : register_handlers, NULL) ==
+              0);
+    pthread_barrier_wait(&all_ready);
+    for (int i = 0; i < 5; i++)
+        fork_once();
+    stop = true;
+    for (int i = 0; i < FEW; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+static void test_registering(void)
+{
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+        pid_t child = fork();
+
+        CHECK(child >= 0);
+        if (child == 0) {
+            fork_beside_registering();
+            _exit(0);
+        }
+        CHECK(waitpid(child, &status, 0) == child && exited_with(status, 0));
+    }
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 2);
@@ -135,7 +196,9 @@ int main(int argc, char **argv)
         test_handler();
     else if (strcmp(argv[1], "stream") == 0)
         test_stream();
-    else
+    else if (strcmp(argv[1], "forwarding") == 0)
         test_forwarding();
+    else
+        test_registering();
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,30 @@ static void test_malloc_stats(void)
 
     CHECK(exited_with(run_self("malloc_stats", err, sizeof(err)), 0));
     CHECK(strstr(err, "system bytes") != NULL && strstr(err, "in use bytes") != NULL);
+    /* It is no cancellation point. */
+    CHECK(exited_with(run_self("cancelled", err, sizeof(err)), 0));
+    CHECK(strstr(err, "system bytes") != NULL && strstr(err, "max mmap bytes") != NULL);
+}
+
+static bool came_back;
+
+static void *tell_with_request_pending(void *unused)
+{
+    pthread_cancel(pthread_self());
+    malloc_stats();
+    came_back = true;
+    pthread_testcancel();
+    return unused;
+}
+
+static int tell_in_thread(void)
+{
+    pthread_t thread;
+    void *result;
+
+    CHECK(pthread_create(&thread, NULL, tell_with_request_pending, NULL) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    return came_back && result == PTHREAD_CANCELED ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -181,6 +206,8 @@ int main(int argc, char **argv)
         free_all();
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "cancelled") == 0)
+        return tell_in_thread();
     if (argc > 1 && strcmp(argv[1], "malloc_info") == 0) {
         allocate_all();
         return malloc_info(0, stdout);

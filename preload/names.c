@@ -1,0 +1,39 @@
+/* names.c - threads are given names here, which reports tell when the thread is long gone. To ask
+ * the system in each thread would take a call that a sandbox may forbid. */
+#include "blocks/stacks.h"
+#include "lookup.h"
+#include "system/os.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int pthread_setname_np(pthread_t thread, const char *name)
+{
+    int (*next)(pthread_t, const char *) = shim_libc(SHIM_SETNAME);
+    int error = next != NULL ? next(thread, name) : ENOSYS;
+    if (error == 0)
+        mm_stacks_thread_named(mm_os_id_of_thread(thread), name);
+    return error;
+}
+
+/* As libc does, which hands on four arguments whatever there are. */
+EXPORT int prctl(int option, ...)
+{
+    va_list list;
+    unsigned long with[4];
+    va_start(list, option);
+    for (unsigned i = 0; i < 4; i++)
+        with[i] = va_arg(list, unsigned long);
+    va_end(list);
+    int (*next)(int, ...) = (int (*)(int, ...))shim_libc(SHIM_PRCTL);
+    if (next == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    int result = next(option, with[0], with[1], with[2], with[3]);
+    if (result == 0 && option == PR_SET_NAME)
+        mm_stacks_thread_named(mm_os_id_of_thread(mm_os_self()), (const char *)with[0]);
+    return result;
+}

@@ -1,0 +1,39 @@
+/* queue.h - the two queues of a memory list, for heap.c: which one a batch is in, its state says.
+ */
+#ifndef MM_QUEUE_H
+#define MM_QUEUE_H
+
+#include "slots/heap.h"
+
+static struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm_batch *batch)
+{
+    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
+}
+
+static void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
+{
+    struct mm_queue *queue = mm_queue_of(list, batch);
+    uint32_t line = mm_batch_line(batch);
+    batch->next = MM_LINE_NONE;
+    batch->prev = queue->last;
+    if (queue->last != MM_LINE_NONE)
+        mm_batch_of_line(queue->last)->next = line;
+    else
+        queue->first = line;
+    queue->last = line;
+}
+
+static void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
+{
+    struct mm_queue *queue = mm_queue_of(list, batch);
+    if (batch->prev != MM_LINE_NONE)
+        mm_batch_of_line(batch->prev)->next = batch->next;
+    else
+        queue->first = batch->next;
+    if (batch->next != MM_LINE_NONE)
+        mm_batch_of_line(batch->next)->prev = batch->prev;
+    else
+        queue->last = batch->prev;
+}
+
+#endif
