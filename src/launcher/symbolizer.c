@@ -117,8 +117,13 @@ static void end_at_next(struct spans *spans)
     }
 }
 
+/* Seldom needed, and large. */
 static void read_symbols(void)
 {
+    static bool done;
+    if (done || module == NULL)
+        return;
+    done = true;
     int count = dwfl_module_getsymtab(module);
     for (int i = 0; i < count; i++) {
         GElf_Sym symbol;
@@ -293,6 +298,7 @@ static void write_functions(uint64_t address, Dwarf_Die *function, Dwarf_Die *to
 /* Without a function of the debugging information, what the symbol table says. */
 static void write_symbol(uint64_t address, Dwarf_Die *top)
 {
+    read_symbols();
     const struct span *symbol = find(&symbols, address + bias);
     write_name(symbol != NULL ? symbol->name : NULL);
     if (top != NULL)
@@ -359,9 +365,9 @@ static void open_module(const struct wanted *wanted)
     if (module == NULL || dwfl_module_getelf(module, &bias) == NULL) {
         fprintf(stderr, "mmshim-symbolize: %s: %s\n",
                 wanted->path != NULL ? wanted->path : wanted->build_id, dwfl_errmsg(-1));
+        module = NULL;
         return;
     }
-    read_symbols();
     read_units();
 }
 
