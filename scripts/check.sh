@@ -184,6 +184,8 @@ check_deb() {
     found dpkg-shlibdeps || { skipped "needs dpkg-dev"; return; }
     found lintian || { skipped "needs lintian"; return; }
     configured_build "$work/deb" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
+    [[ -x $work/deb/bin/mmshim && -x $work/deb/mmshim-symbolize ]] ||
+        { skipped "needs libjansson-dev and libdw-dev"; return; }
     rm -f -- "$work/deb"/*.deb
     (cd -- "$work/deb" && quietly cpack.log cpack -G DEB)
     debs=("$work/deb"/*.deb)

@@ -84,12 +84,31 @@ static char *find_shim(void)
     return shim;
 }
 
-/* In front of what is preloaded anyway, in its order. */
-static char *preload_with(const char *shim)
+/* What is preloaded besides, in its order and with what separates it; no shim, whether of an
+ * image's environment or another copy. */
+static char *other_preloads(void)
 {
-    const char *others = getenv("LD_PRELOAD");
-    bool has_others = others != NULL && *others != '\0';
-    return launcher_text("%s%s%s", shim, has_others ? ":" : "", has_others ? others : "");
+    const char *all = getenv("LD_PRELOAD");
+    char *others = launcher_resize(NULL, all != NULL ? strlen(all) + 1 : 1), *end = others;
+    for (const char *name = all; name != NULL && *name != '\0'; name += strspn(name, " :")) {
+        size_t length = strcspn(name, " :");
+        char *copy = launcher_copy(name, length);
+        bool is_shim = strcmp(launcher_base_name(copy), "libmmshim.so") == 0;
+        free(copy);
+        if (!is_shim && length > 0) {
+            if (end > others)
+                *end++ = name[-1];
+            end = stpncpy(end, name, length);
+        }
+        name += length;
+    }
+    *end = '\0';
+    return others;
+}
+
+static char *with_shim(const char *shim, const char *others)
+{
+    return launcher_text("%s%s%s", shim, *others != '\0' ? ":" : "", others);
 }
 
 /* --- running --- */
@@ -117,15 +136,26 @@ static void set_environment(const char *preload)
     setenv("LD_PRELOAD", preload, 1);
 }
 
+static void set_preload_without_shim(const char *others)
+{
+    if (*others != '\0')
+        setenv("LD_PRELOAD", others, 1);
+    else
+        unsetenv("LD_PRELOAD");
+}
+
 /* Becomes the program: terminal, signals and exit status are then its own. */
 static _Noreturn void run(char **arguments)
 {
-    char *path = path_of(arguments[0]), *shim = find_shim(), *preload = preload_with(shim);
+    char *path = path_of(arguments[0]), *shim = find_shim(), *others = other_preloads();
+    char *preload = with_shim(shim, others);
     struct launcher_verdict verdict = launcher_check(shim, preload, arguments);
-    if (verdict.effect == LAUNCHER_NO_EFFECT)
+    if (verdict.effect == LAUNCHER_NO_EFFECT) {
         launcher_say("the shim will have no effect: %s; it runs without", verdict.reason);
-    else
+        set_preload_without_shim(others);
+    } else {
         set_environment(preload);
+    }
     execv(path, arguments);
     if (errno == ENOEXEC && launcher_check_interpreter(path) != NULL)
         execvp(path, arguments); /* by /bin/sh */
@@ -148,7 +178,8 @@ static int check(char **arguments)
     if (is_help(arguments[0]))
         return help();
     char *shim = find_shim();
-    struct launcher_verdict verdict = launcher_check(shim, preload_with(shim), arguments);
+    struct launcher_verdict verdict =
+        launcher_check(shim, with_shim(shim, other_preloads()), arguments);
     return launcher_check_tell(arguments[0], &verdict);
 }
 

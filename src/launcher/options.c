@@ -50,9 +50,9 @@ static char *values_of(const struct option *option)
 /* "report, abort, exit" as report|abort|exit, "path" as PATH. */
 static char *placeholder_of(const struct option *option)
 {
-    char *text = launcher_copy("", strlen(option->choices)), *to = text;
     if (option->type == NUMBER || option->type == SIZE)
         return launcher_text("%s", option->type == NUMBER ? "N" : "SIZE");
+    char *text = launcher_resize(NULL, strlen(option->choices) + 1), *to = text;
     for (const char *from = option->choices; *from != '\0'; from++) {
         if (*from == ',')
             *to++ = '|';

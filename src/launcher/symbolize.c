@@ -113,7 +113,7 @@ static size_t told_count;
 
 static void remember(const struct launcher_answer *answer)
 {
-    told = launcher_grow(told, told_count, sizeof *told);
+    told = launcher_grow(told, told_count, sizeof(void *));
     told[told_count++] = answer;
 }
 

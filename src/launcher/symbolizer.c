@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define DEEPEST 256 /* functions inlined in each other */
+#define NESTED  16  /* spans that start behind a larger one's start, and end before its end */
 
 /* Of the C++ library, which has no header for it in C. */
 extern char *__cxa_demangle(const char *name, char *buffer, size_t *length, int *status);
@@ -91,7 +92,7 @@ static void sort(struct spans *spans)
         qsort(spans->list, spans->count, sizeof *spans->list, compare);
 }
 
-/* The last that starts at the address or before; NULL when that one ends before it. */
+/* The last that starts at the address or before and reaches it; NULL when none near does. */
 static const struct span *find(const struct spans *spans, uint64_t address)
 {
     size_t low = 0, high = spans->count;
@@ -102,23 +103,48 @@ static const struct span *find(const struct spans *spans, uint64_t address)
         else
             high = middle;
     }
-    const struct span *span = low > 0 ? &spans->list[low - 1] : NULL;
-    return span != NULL && address < span->end ? span : NULL;
+    for (size_t i = low; i > 0 && low - i < NESTED; i--) {
+        if (address < spans->list[i - 1].end)
+            return &spans->list[i - 1];
+    }
+    return NULL;
 }
 
 /* --- the symbol table, for what has no debugging information --- */
 
-/* A size of 0 is that of most labels in assembly: up to the next one. */
-static void end_at_next(struct spans *spans)
+/* A size of 0 is that of most labels in assembly: up to the next one, unless inside of another. */
+static void settle_labels(struct spans *spans)
 {
+    uint64_t covered = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < spans->count; i++) {
-        if (spans->list[i].end == spans->list[i].start)
-            spans->list[i].end = i + 1 < spans->count ? spans->list[i + 1].start : UINT64_MAX;
+        struct span span = spans->list[i];
+        if (span.end == span.start && span.start < covered)
+            continue;
+        if (span.end == span.start)
+            span.end = i + 1 < spans->count ? spans->list[i + 1].start : UINT64_MAX;
+        else if (span.end > covered)
+            covered = span.end;
+        spans->list[kept++] = span;
     }
+    spans->count = kept;
 }
 
+/* Not those that only tell code from data, as on ARM. */
+static bool is_of_code(const char *name, const GElf_Sym *symbol, GElf_Word section)
+{
+    unsigned type = GELF_ST_TYPE(symbol->st_info);
+    return name != NULL && *name != '\0' && *name != '$' && section != SHN_UNDEF &&
+           section != SHN_ABS && (type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_NOTYPE);
+}
+
+/* Seldom needed, and large. */
 static void read_symbols(void)
 {
+    static bool done;
+    if (done || module == NULL)
+        return;
+    done = true;
     int count = dwfl_module_getsymtab(module);
     for (int i = 0; i < count; i++) {
         GElf_Sym symbol;
@@ -126,14 +152,11 @@ static void read_symbols(void)
         GElf_Word section;
         const char *name =
             dwfl_module_getsym_info(module, i, &symbol, &address, &section, NULL, NULL);
-        unsigned type = GELF_ST_TYPE(symbol.st_info);
-        if (name == NULL || *name == '\0' || section == SHN_UNDEF || section == SHN_ABS ||
-            (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE))
-            continue;
-        add_span(&symbols, address, address + symbol.st_size)->name = name;
+        if (is_of_code(name, &symbol, section))
+            add_span(&symbols, address, address + symbol.st_size)->name = name;
     }
     sort(&symbols);
-    end_at_next(&symbols);
+    settle_labels(&symbols);
 }
 
 /* --- functions of a compile unit --- */
@@ -293,6 +316,7 @@ static void write_functions(uint64_t address, Dwarf_Die *function, Dwarf_Die *to
 /* Without a function of the debugging information, what the symbol table says. */
 static void write_symbol(uint64_t address, Dwarf_Die *top)
 {
+    read_symbols();
     const struct span *symbol = find(&symbols, address + bias);
     write_name(symbol != NULL ? symbol->name : NULL);
     if (top != NULL)
@@ -359,9 +383,9 @@ static void open_module(const struct wanted *wanted)
     if (module == NULL || dwfl_module_getelf(module, &bias) == NULL) {
         fprintf(stderr, "mmshim-symbolize: %s: %s\n",
                 wanted->path != NULL ? wanted->path : wanted->build_id, dwfl_errmsg(-1));
+        module = NULL;
         return;
     }
-    read_symbols();
     read_units();
 }
 

@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname -- "$0")/common.sh"
 here=$(realpath -- "$(dirname -- "$0")")
 needs python3 readelf
+[ -x "$(dirname "$mmshim")/../mmshim-symbolize" ] || needs llvm-symbolizer # others know this machine alone
 cd "$work"
 CC=${CC:-cc}
 

@@ -72,6 +72,17 @@ fi
 built own_malloc "$CC" <<<"$own"
 runs_without ./own_malloc 'it defines malloc itself'
 
+# The shim of an image's environment is the shim as well, whichever copy.
+for preload in "$shim" "/nowhere/libmmshim.so:$shim"; do
+    runs 7 env LD_PRELOAD="$preload" "$mmshim" ./own_malloc
+    says stdout '^hello alone$'
+    runs 7 env LD_PRELOAD="libm.so.6 $preload:libc.so.6" "$mmshim" ./own_malloc
+    says stdout '^hello libm.so.6:libc.so.6$'
+    runs 7 env LD_PRELOAD="libm.so.6 libc.so.6:$preload" "$mmshim" ./plain
+    says stdout "^hello $shim:libm.so.6 libc.so.6\$"
+    silent stderr
+done
+
 # ---- every sanitizer with a malloc, its runtime in the program or beside it ----
 
 for sanitizer in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer memory:MemorySanitizer \
