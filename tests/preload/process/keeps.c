@@ -54,6 +54,9 @@ __attribute__((constructor)) static void start(void)
     take(taken_outside.by_name, taken_outside.libcs);
 }
 
+/* What a signal handler of the program's would do in the middle of it. */
+void (*keeps_handler)(void);
+
 /* For the program to call. */
 void keeps_give_back(void)
 {
@@ -66,6 +69,10 @@ void *malloc(size_t size)
     if (libc == NULL)
         libc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
     begin();
+    void (*handler)(void) = keeps_handler;
+    keeps_handler = NULL;
+    if (handler != NULL)
+        handler();
     return libc(size);
 }
 

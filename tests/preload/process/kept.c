@@ -2,7 +2,36 @@
 #include "check.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdlib.h>
+
+/* malloc() is declared to call nothing of this file. */
+static void *volatile small, *volatile large;
+
+/* Blocks of the program's, in the middle of the allocator's call. */
+static void handle(void)
+{
+    CHECK(malloc_usable_size(small) >= 100);
+    free(small);
+    free(large);
+    large = malloc(300000);
+    small = realloc(malloc(10), 5000);
+}
+
+static void test_handler(void)
+{
+    void (**handler)(void) = (void (**)(void))dlsym(RTLD_DEFAULT, "keeps_handler");
+    CHECK(handler != NULL);
+    small = malloc(100);
+    large = malloc(200000);
+    void *small_before = small;
+    *handler = handle;
+    free(malloc(100000));
+    CHECK(*handler == NULL && small != small_before && malloc_usable_size(small_before) == 0);
+    CHECK(malloc_usable_size(large) >= 300000 && malloc_usable_size(small) >= 5000);
+    free(small);
+    free(large);
+}
 
 int main(void)
 {
@@ -14,5 +43,6 @@ int main(void)
         free(block);
         give_back();
     }
+    test_handler();
     return 0;
 }
