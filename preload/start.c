@@ -58,17 +58,37 @@ static void ignore(const char *line)
     (void)line;
 }
 
+static struct mm_report_settings wanted_reports(void)
+{
+    return (struct mm_report_settings){
+        .once = true,
+        .most = (uint64_t)mm_options.max_reports,
+        .advises_stacks = mm_options.stacks == 0,
+        .json = mm_options.format == MM_FORMAT_JSON,
+        .symbolize = mm_options.symbolize,
+        .log = mm_options.log,
+        .suppressions = mm_options.suppressions,
+        .only = mm_options.only,
+        .then = mm_options.on_error == MM_ON_ERROR_ABORT  ? MM_THEN_ABORT
+                : mm_options.on_error == MM_ON_ERROR_EXIT ? MM_THEN_EXIT
+                                                          : MM_THEN_GO_ON,
+        .has_exit_status = mm_options.exitcode >= 0,
+        .exit_status = (int)mm_options.exitcode,
+    };
+}
+
 /* Twice: where complaints go, and in which form, may be set behind what they are about. A program
  * with rights of its own takes nothing from its user's environment. */
-static void read_options(const struct mm_report_settings *report)
+static void read_options(void)
 {
     bool is_trusted = !mm_os_is_privileged();
     if (is_trusted)
         mm_options_read(environment(), ignore);
-    mm_report_start(report);
+    struct mm_report_settings report = wanted_reports();
+    mm_report_start(&report);
     if (is_trusted)
         mm_options_read(environment(), mm_report_note);
-    mm_report_read_options(path_variable());
+    mm_report_read_files(path_variable());
 }
 
 bool mm_process_steps_aside(void)
@@ -81,16 +101,14 @@ bool mm_process_steps_aside(void)
 struct mm_process_config mm_process_default_config(void)
 {
     static bool done;
-    struct mm_report_settings report = {.once = true, .has_options = true};
     if (!done) {
         done = true;
         shim_set_up_libc();
         mm_loaded_start((const void *)mm_process_default_config);
-        read_options(&report);
+        read_options();
     }
-    report.most = (uint64_t)mm_options.max_reports;
     return (struct mm_process_config){
-        .report = report,
+        .report = wanted_reports(),
         .batch_slots = (unsigned)mm_options.batch_slots,
         .slot_max = (size_t)mm_options.slot_max,
         .arena_size = (size_t)mm_options.arena_size,

@@ -6,7 +6,6 @@
 #include "findings/report.h"
 
 #include "blocks/stacks.h"
-#include "entry/options.h"
 #include "findings/finding.h"
 #include "findings/owner.h"
 #include "findings/report_json.h"
@@ -27,7 +26,7 @@
 #include <string.h>
 
 #define FRAMES      16u   /* of a bad call */
-#define EXIT_STATUS 1     /* under MM_ON_ERROR=exit, when MM_EXITCODE does not say another */
+#define EXIT_STATUS 1     /* of MM_THEN_EXIT, when no other is set */
 #define STACK_TAKEN 4096u /* for a report that is passed to a callback */
 
 static struct mm_report_settings settings;
@@ -54,7 +53,7 @@ void mm_report_note(const char *line)
     if (room == NULL)
         return;
     mm_out_start(&out, room->text, sizeof room->text);
-    if (mm_options.format == MM_FORMAT_JSON)
+    if (settings.json)
         mm_report_json_note(&out, line);
     else
         mm_report_text_note(&out, line);
@@ -66,13 +65,13 @@ void mm_report_note(const char *line)
 void mm_report_start(const struct mm_report_settings *wanted)
 {
     settings = *wanted;
-    mm_sink_start(mm_report_note);
+    mm_sink_start(settings.log, mm_report_note);
 }
 
 static void note_suppressions(struct mm_out *out)
 {
     mm_out_format(out, "MM_SUPPRESSIONS=");
-    mm_out_cut(out, mm_options.suppressions, 300);
+    mm_out_cut(out, settings.suppressions, 300);
 }
 
 static void complain_of_rule(size_t line, const char *why)
@@ -87,7 +86,7 @@ static void complain_of_rule(size_t line, const char *why)
 
 static void read_suppressions(void)
 {
-    suppressions = mm_os_read_file(mm_options.suppressions, &suppressions_size);
+    suppressions = mm_os_read_file(settings.suppressions, &suppressions_size);
     if (suppressions != NULL) {
         mm_suppress_check(suppressions, suppressions_size, complain_of_rule);
         return;
@@ -102,12 +101,12 @@ static void read_suppressions(void)
     mm_report_note(text);
 }
 
-void mm_report_read_options(const char *search_path)
+void mm_report_read_files(const char *search_path)
 {
     int saved_errno = errno;
-    if (mm_options.suppressions != NULL)
+    if (settings.suppressions != NULL)
         read_suppressions();
-    if (mm_options.symbolize && !mm_symbolize_start(search_path))
+    if (settings.symbolize && !mm_symbolize_start(search_path))
         mm_report_note(
             "MM_SYMBOLIZE: none of llvm-symbolizer, eu-addr2line and addr2line is in PATH");
     errno = saved_errno;
@@ -139,8 +138,7 @@ static void describe(struct mm_room *room)
     if (is_known && history.has_allocated)
         mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
     mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &room->names.place);
-    finding->say_how =
-        settings.has_options && is_of_block && mm_options.stacks == 0 && finding->bad.count > 0;
+    finding->say_how = settings.advises_stacks && is_of_block && finding->bad.count > 0;
     finding->asked = history.asked;
     finding->has_freed = history.has_freed;
     finding->has_allocated = history.has_allocated;
@@ -185,7 +183,7 @@ static void note_changed(const char *module)
 
 static void symbolize(struct mm_room *room)
 {
-    if (mm_options.symbolize && !mm_os_is_guest())
+    if (settings.symbolize && !mm_os_is_guest())
         room->sources = mm_symbolize_take();
     if (room->sources != NULL && !mm_symbolize(&room->finding, room->sources))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
@@ -215,7 +213,7 @@ static bool is_suppressed(const struct mm_finding *finding)
 static bool is_elsewhere(const struct mm_finding *finding)
 {
     const char *module = finding->bad.count > 0 ? finding->bad.frames[0].place.module : NULL;
-    return mm_options.only != NULL && module != NULL && !mm_suppress_is_in(mm_options.only, module);
+    return settings.only != NULL && module != NULL && !mm_suppress_is_in(settings.only, module);
 }
 
 /* --- which are shown --- */
@@ -229,7 +227,7 @@ static bool may_show(void)
 
 static bool can_suppress(void)
 {
-    return suppressions != NULL || mm_options.only != NULL;
+    return suppressions != NULL || settings.only != NULL;
 }
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
@@ -259,7 +257,7 @@ static size_t write_finding(struct mm_room *room)
     if (!can_suppress())
         symbolize(room);
     mm_out_start(&out, room->text, sizeof room->text);
-    if (settings.on_misuse == NULL && mm_options.format == MM_FORMAT_JSON)
+    if (settings.on_misuse == NULL && settings.json)
         mm_report_json_finding(&out, &room->finding);
     else
         mm_report_text_finding(&out, &room->finding);
@@ -374,10 +372,10 @@ static enum mm_fate judge_call(struct call *call, const void *caller)
 
 static void obey_on_error(void)
 {
-    if (mm_options.on_error == MM_ON_ERROR_ABORT)
+    if (settings.then == MM_THEN_ABORT)
         abort();
-    if (mm_options.on_error == MM_ON_ERROR_EXIT)
-        mm_os_exit_now(mm_options.exitcode >= 0 ? (int)mm_options.exitcode : EXIT_STATUS);
+    if (settings.then == MM_THEN_EXIT)
+        mm_os_exit_now(settings.has_exit_status ? settings.exit_status : EXIT_STATUS);
 }
 
 static uint64_t value_of(const _Atomic uint64_t *count_of)
@@ -402,7 +400,7 @@ static void write_totals(struct mm_room *room, bool at_end)
     struct mm_totals totals = take_totals();
     struct mm_out out;
     mm_out_start(&out, room->text, sizeof room->text);
-    if (mm_options.format == MM_FORMAT_JSON)
+    if (settings.json)
         mm_report_json_totals(&out, &totals, at_end);
     else
         mm_report_text_totals(&out, &totals, at_end);
@@ -414,7 +412,7 @@ static void write_again(struct mm_room *room, const struct call *call, uint64_t 
     struct mm_out out;
     begin_finding(room, call);
     mm_out_start(&out, room->text, sizeof room->text);
-    if (mm_options.format == MM_FORMAT_JSON)
+    if (settings.json)
         mm_report_json_again(&out, &room->finding, times);
     else
         mm_report_text_again(&out, &room->finding, times);
@@ -498,6 +496,6 @@ void mm_report_summary(void)
 
 int mm_report_exit_status(int status)
 {
-    bool is_ours = mm_options.exitcode >= 0 && mm_report_count() > 0 && !mm_os_is_guest();
-    return is_ours ? (int)mm_options.exitcode : status;
+    bool is_ours = settings.has_exit_status && mm_report_count() > 0 && !mm_os_is_guest();
+    return is_ours ? settings.exit_status : status;
 }

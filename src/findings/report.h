@@ -16,16 +16,24 @@
 struct mm_report_settings {
     mem_mngr_misuse_fn *on_misuse; /* NULL: to where MM_LOG says */
     void *user;
-    bool once;        /* each finding in full only once ... */
-    uint64_t most;    /* ... and so many in all; the rest are counted */
-    bool has_options; /* the user can set options, and may be told of one that helps */
+    bool once;           /* each finding in full only once ... */
+    uint64_t most;       /* ... and so many in all; the rest are counted */
+    bool advises_stacks; /* a report says that MM_STACKS would tell more */
+    bool json;           /* else text */
+    bool symbolize;      /* frames get function, file and line from a tool */
+    /* Paths and patterns are kept for good; NULL: none. See the options of these names. */
+    const char *log, *suppressions, *only;
+    enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT } then;
+    bool has_exit_status; /* of a process that has findings */
+    int exit_status;
 };
 void mm_report_start(const struct mm_report_settings *settings);
-/* Takes in what MM_SUPPRESSIONS and MM_SYMBOLIZE refer to; what is wrong there is noted. */
-void mm_report_read_options(const char *search_path);
+/* Takes in what the settings refer to, tools in the folders of a PATH among it; what is wrong there
+ * is noted. */
+void mm_report_read_files(const char *search_path);
 
 /* No lock of ours may be held. `caller` is where the bad call returns to; NULL when it is not
- * known any more. Keeps errno. Does not return under MM_ON_ERROR=abort and exit. */
+ * known any more. Keeps errno. Returns only if the process is to go on. */
 void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
@@ -37,7 +45,7 @@ void mm_report_forget(void);
 size_t mm_report_count(void);
 /* The counts, if there are any; once. Not in a vfork()'s child, which is no process of its own. */
 void mm_report_summary(void);
-/* What a process that ends with `status` is to end with, by MM_EXITCODE. */
+/* What a process that ends with `status` is to end with. */
 int mm_report_exit_status(int status);
 
 /* A line, without its end, told as a note of ours. */

@@ -4,7 +4,6 @@
  * limits and rights are its own, the memory is its parent's. */
 #include "findings/sink.h"
 
-#include "entry/options.h"
 #include "system/mapping.h"
 #include "system/os.h"
 #include "system/out.h"
@@ -18,6 +17,7 @@
 #define WAIT_MS   10000u /* for another thread's record; then rather mixed than lost */
 
 static struct mm_os_file_id stderr_at_start;
+static const char *pattern; /* of the log's path; NULL: there is none */
 static void (*complain)(const char *line);
 static struct mm_turn turn = {0};
 
@@ -29,8 +29,9 @@ static struct log_file {
 } log_file;
 static _Atomic bool log_failed;
 
-void mm_sink_start(void (*complain_of)(const char *line))
+void mm_sink_start(const char *log, void (*complain_of)(const char *line))
 {
+    pattern = log;
     complain = complain_of;
     stderr_at_start = mm_os_file_id(STDERR_FILENO);
 }
@@ -93,12 +94,12 @@ static bool write_item(struct mm_out *out, char item)
 }
 
 /* NULL, or what is wrong with the path. */
-static const char *write_path(struct mm_out *out, const char *pattern)
+static const char *write_path(struct mm_out *out, const char *next)
 {
-    for (; *pattern != '\0'; pattern++) {
-        if (*pattern != '%')
-            mm_out_format(out, "%c", *pattern);
-        else if (!write_item(out, *++pattern))
+    for (; *next != '\0'; next++) {
+        if (*next != '%')
+            mm_out_format(out, "%c", *next);
+        else if (!write_item(out, *++next))
             return "% is to be followed by one of p, e, h, t, %";
     }
     return out->length + 1 < out->capacity ? NULL : "too long";
@@ -110,7 +111,7 @@ static const char *open_log(struct log_file *file)
     char path[PATH_SIZE];
     struct mm_out out;
     mm_out_start(&out, path, sizeof path);
-    const char *problem = write_path(&out, mm_options.log);
+    const char *problem = write_path(&out, pattern);
     if (problem != NULL)
         return problem;
     int fd = mm_os_open_append(path);
@@ -123,7 +124,7 @@ static const char *open_log(struct log_file *file)
 /* A fork()'s child goes on with its parent's file, unless each process has its own. */
 static bool is_parents(void)
 {
-    return (log_file.inherited || mm_os_is_guest()) && strstr(mm_options.log, "%p") != NULL;
+    return (log_file.inherited || mm_os_is_guest()) && strstr(pattern, "%p") != NULL;
 }
 
 /* A vfork()'s child has its parent's memory, but files of its own: nothing is left in either. */
@@ -160,7 +161,7 @@ static void give_up_log(const char *problem)
         return;
     mm_out_start(&out, line, sizeof line);
     mm_out_format(&out, "MM_LOG=");
-    mm_out_cut(&out, mm_options.log, 300);
+    mm_out_cut(&out, pattern, 300);
     mm_out_format(&out, ": %s; reports go to stderr", problem);
     complain(line);
 }
@@ -185,7 +186,7 @@ static const char *write_to_stderr(const void *text, size_t size)
 
 static bool write_record(const void *text, size_t size)
 {
-    if (mm_options.log != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
+    if (pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
         const char *problem = write_in_turn(write_to_log, text, size);
         if (problem == NULL)
             return true;

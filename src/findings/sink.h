@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Remembers stderr. `complain` is told, once a process, that MM_LOG's file takes no reports; from
- * then on they go to stderr. It may write here. Not told of a vfork()'s child, whose reports go to
- * stderr one by one. */
-void mm_sink_start(void (*complain)(const char *line));
+/* Remembers stderr. `log` is MM_LOG's pattern, kept for good; NULL: stderr it is. `complain` is
+ * told, once a process, that MM_LOG's file takes no reports; from then on they go to stderr. It may
+ * write here. Not told of a vfork()'s child, whose reports go to stderr one by one. */
+void mm_sink_start(const char *log, void (*complain)(const char *line));
 
 /* Whether stderr is still what it was at the start. */
 bool mm_sink_has_stderr(void);

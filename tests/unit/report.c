@@ -2,7 +2,6 @@
 #include "findings/report.h"
 
 #include "check.h"
-#include "entry/options.h"
 #include "findings/sink.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -272,22 +271,29 @@ static int status_of_report(void)
     return status;
 }
 
+static void obey(struct mm_report_settings settings)
+{
+    settings.once = true;
+    settings.most = 100;
+    mm_report_start(&settings);
+}
+
 static void consequences(void)
 {
     start(NULL, true);
     int status = status_of_report();
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 23);
-    mm_options.on_error = MM_ON_ERROR_ABORT;
+    obey((struct mm_report_settings){.then = MM_THEN_ABORT});
     status = status_of_report();
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    mm_options.on_error = MM_ON_ERROR_EXIT;
+    obey((struct mm_report_settings){.then = MM_THEN_EXIT});
     status = status_of_report();
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    mm_options.exitcode = 42;
+    obey((struct mm_report_settings){
+        .then = MM_THEN_EXIT, .has_exit_status = true, .exit_status = 42});
     status = status_of_report();
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
-    mm_options.exitcode = -1;
-    mm_options.on_error = MM_ON_ERROR_REPORT;
+    start(NULL, true);
 }
 
 int main(void)

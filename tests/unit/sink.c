@@ -2,7 +2,6 @@
 #include "findings/sink.h"
 
 #include "check.h"
-#include "entry/options.h"
 #include "system/libc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +61,7 @@ static void in_child(void (*body)(void))
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        mm_sink_start(complain);
+        mm_sink_start(NULL, complain);
         body();
         _exit(0);
     }
@@ -97,7 +96,7 @@ static void to_file(void)
     snprintf(name, sizeof name, "log.%d.unit_sink.%%", getpid());
     char log[256];
     snprintf(log, sizeof log, "%s", path_of("log.%p.%e.%%"));
-    mm_options.log = log;
+    mm_sink_start(log, complain);
     errno = EXDEV;
     write_record("one\n");
     write_record("two\n");
@@ -117,7 +116,7 @@ static void to_file(void)
 
 static void cannot_open(void)
 {
-    mm_options.log = "/none/log";
+    mm_sink_start("/none/log", complain);
     write_record("one\n");
     CHECK_TEXT(complaint, "MM_LOG=/none/log: No such file or directory; reports go to stderr");
     write_record("two\n");
@@ -127,7 +126,7 @@ static void cannot_open(void)
 static void check_pattern(const char *log, const char *why)
 {
     char expected[CAPACITY];
-    mm_options.log = log;
+    mm_sink_start(log, complain);
     snprintf(expected, sizeof expected, "MM_LOG=%.300s%s: %s; reports go to stderr", log,
              strlen(log) > 300 ? "..." : "", why);
     write_record("one\n");
@@ -168,7 +167,7 @@ static void from_threads(void)
 {
     static char log[256], text[THREADS * RECORDS * 100 + 1];
     snprintf(log, sizeof log, "%s", path_of("threads"));
-    mm_options.log = log;
+    mm_sink_start(log, complain);
     check_in_threads(THREADS, write_often, NULL);
     int fd = open(log, O_RDONLY | O_CLOEXEC);
     CHECK_EQUAL(read(fd, text, sizeof text), sizeof text - 1);
