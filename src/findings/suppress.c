@@ -1,3 +1,4 @@
+/* suppress.c - patterns and rules, read anew each time that they are asked. Keeps nothing. */
 #include "findings/suppress.h"
 
 #include "findings/kind.h"

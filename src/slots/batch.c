@@ -1,3 +1,8 @@
+/* batch.c - a batch's line: opened, closed, freed from elsewhere and collected. batch.h has the states
+ * of a slot and of a batch.
+ *
+ * The owner alone opens, closes, claims and collects. Any thread may set a remote bit, in a batch
+ * that it has pinned (pins.h), or take back its own. Nothing here locks. */
 #include "slots/batch.h"
 
 #include "slots/size_class.h"

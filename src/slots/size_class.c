@@ -1,3 +1,4 @@
+/* size_class.c - what of size_class.h is not worth a place in every caller. Keeps nothing. */
 #include "slots/size_class.h"
 
 _Static_assert(MM_SLOT_SIZE_MAX == (MM_SMALL_MAX << MM_DOUBLINGS), "the classes end there");

@@ -1,3 +1,5 @@
+/* kernel.c - the instruction that enters the kernel, once, and a line for each call. Keeps nothing;
+ * only what kernel.h says so leaves errno alone. */
 #include "system/kernel.h"
 
 #include <errno.h>

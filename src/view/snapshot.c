@@ -1,3 +1,7 @@
+/* snapshot.c - copies what heaps and batches say at this moment, and writes it.
+ *
+ * Owns nothing. Takes no lock: the words of a batch are read one by one while its owner goes on, so
+ * that what is shown of one batch was true at some moment, and of several not at the same one. */
 #include "view/snapshot.h"
 
 #include "forwarded/registry.h"
