@@ -7,10 +7,11 @@
  * a *line* the 64 bytes that describe a batch (struct mm_batch, batch.h) or are handed out in rows
  * for a heap. All of it is kept away from the slots, so that no overflow of the program reaches it.
  *
- * A chunk is in the pool (its bit set in a pool word) or taken. The pool belongs to the arena
- * lock; a taken chunk's struct and its part of the unit table belong to the heap that took it.
- * Chunks that come back still hold their memory (*dirty*) until they have been unused for two
- * ticks of the purge clock; then it goes back to the system. */
+ * A chunk is in the pool (pool.h), taken, or just being purged. The pool belongs to the arena lock;
+ * a taken chunk's struct and its part of the unit table belong to the heap that took it. Chunks
+ * that come back still hold their memory (*dirty*) until they have been unused for two ticks of the
+ * purge clock, or are more than the program may soon want; then it goes back to the system, with no
+ * lock held. */
 #ifndef MM_ARENA_H
 #define MM_ARENA_H
 
@@ -75,7 +76,11 @@ bool mm_arena_was_given(uintptr_t address);
 /* `count` adjacent lines, zero; never given back. The first one, MM_LINE_NONE when refused. */
 uint32_t mm_arena_take_lines(uint32_t count);
 
-/* Purges what has been unused long enough. Cheap when it is not yet time. */
+/* Purges some of what is more than need be kept, at most 4 MiB a call. No lock of ours may be held;
+ * nor with the three below. */
+void mm_arena_shed(void);
+/* The same of what has been unused long enough, by a clock which may be another library's and
+ * allocate. Cheap when it is not yet time. */
 void mm_arena_tick(void);
 /* The program holds `others` bytes beside what is taken here. Purges at once what is dirty beyond
  * the most that it ever held of both, but for some MiB: where it never used more before, in a
@@ -100,7 +105,8 @@ struct mm_arena_usage {
 };
 struct mm_arena_usage mm_arena_usage(void);
 
-/* For fork(). */
+/* For fork(); what its child makes whole again, where there were other threads. */
+void mm_arena_after_fork(void);
 extern struct mm_lock mm_arena_lock;
 
 #endif

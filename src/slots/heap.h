@@ -28,7 +28,8 @@ struct mm_queue {
 };
 
 /* The rest of a memory list. Available batches come round in turn, so that each gathers free slots
- * meanwhile; of the sparse ones the last comes first, so that the others are left alone. */
+ * meanwhile; of the sparse ones the last comes first, so that the others are left alone. The first
+ * of these are the wholly free ones. */
 struct mm_list {
     _Alignas(32) struct mm_queue available; /* aligned, so that an index is a shift */
     struct mm_queue sparse;
@@ -36,8 +37,11 @@ struct mm_list {
     uint32_t spare; /* bytes of batches that are wholly free */
     uint8_t window; /* see mm_batch_window(); set once there is a batch */
     uint8_t rounds; /* how often slots were claimed from the current batch once more, modulo 256 */
+    uint8_t keep;   /* how much more may stay wholly free than at first, in 32 KiB */
+    bool closed;    /* a batch was closed, and none opened since */
     bool zero;      /* the claimed slots read as zero */
 };
+_Static_assert(sizeof(struct mm_list) == 32, "no larger than its alignment");
 
 enum mm_heap_state {
     MM_HEAP_ACTIVE,

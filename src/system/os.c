@@ -70,10 +70,15 @@ void mm_unlock(struct mm_lock *lock)
         mm_kernel_futex_wake(&lock->state);
 }
 
-bool mm_lock_unless_held(struct mm_lock *lock)
+bool mm_lock_is_own(const struct mm_lock *lock)
 {
     uint32_t there = atomic_load_explicit(&lock->state, memory_order_relaxed);
-    if ((there & ~WAITERS) == own_name() && !mm_locks_are_passed())
+    return (there & ~WAITERS) == own_name();
+}
+
+bool mm_lock_unless_held(struct mm_lock *lock)
+{
+    if (mm_lock_is_own(lock) && !mm_locks_are_passed())
         return false;
     mm_lock(lock);
     return true;

@@ -37,8 +37,10 @@ struct mm_lock {
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
-/* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
- * in many millions of pairs of threads also when the other one does. */
+/* Whether the calling thread holds it; once in many millions of pairs of threads also when the other
+ * one does. */
+bool mm_lock_is_own(const struct mm_lock *lock);
+/* False, and not locked, when the calling thread holds it: a signal handler came in between. */
 bool mm_lock_unless_held(struct mm_lock *lock);
 /* Between these two calls none of the above does anything in the calling thread. */
 void mm_locks_pass(void);

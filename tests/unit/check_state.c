@@ -1,7 +1,7 @@
 #include "check_state.h"
 
-#include "check.h"
 #include "blocks/stacks.h"
+#include "check.h"
 #include "slots/heap.h"
 #include "view/snapshot.h"
 #include <stdlib.h>
@@ -153,7 +153,7 @@ static size_t check_queue(const struct mm_heap *heap, unsigned class, enum mm_ba
     const struct mm_list *list = &heap->lists[class];
     const struct mm_queue *queue = state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
     uint32_t previous = MM_LINE_NONE, queued = 0;
-    size_t spare = 0;
+    size_t spare = 0, so_far = 0;
     for (uint32_t line = queue->first; line != MM_LINE_NONE; queued++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(queued < list->batches);
@@ -161,8 +161,12 @@ static size_t check_queue(const struct mm_heap *heap, unsigned class, enum mm_ba
         CHECK_EQUAL(batch->class_index, class);
         CHECK_EQUAL(batch->state, state);
         CHECK_EQUAL(batch->prev, previous);
-        if (mm_batch_live(batch) == 0)
+        if (mm_batch_live(batch) == 0) {
+            /* All at the front, so that they are found at once. */
+            CHECK(state == MM_BATCH_SPARSE && spare == so_far);
             spare += mm_batch_span(batch);
+        }
+        so_far += mm_batch_span(batch);
         previous = line;
         line = batch->next;
     }
