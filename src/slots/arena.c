@@ -29,7 +29,7 @@ struct part {
 };
 
 static struct {
-    struct part lines, chunks, words, units, arena;
+    struct part lines, chunks, words, marks, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
     uint32_t next_line;
     uint32_t patience, unasked; /* see may_ask() */
@@ -105,6 +105,7 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
     uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
     at = lay_out(&state.chunks, at, chunks_size(size), page);
     at = lay_out(&state.words, at, MM_POOL_WORDS * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.marks, at, lines_size(size) / (MM_LINES_A_MARK * MM_LINE_SIZE) + 1, page);
     at = lay_out(&state.units, at, units_size(size), page);
     at = state.units.end = round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
@@ -123,6 +124,7 @@ static void release_all(void)
     release_from(state.lines.start, state.lines.end);
     release_from(state.chunks.start, state.chunks.end);
     release_from(state.words.start, state.words.end);
+    release_from(state.marks.start, state.marks.end);
     release_from(state.units.start, state.units.end);
     release_from(state.arena.start, state.end);
 }
@@ -138,6 +140,7 @@ static bool reserve(size_t size)
     size_t words_size = state.words.end - state.words.start;
     if (!mm_os_make_readable((void *)state.units.start, state.units.end - state.units.start) ||
         !commit_up_to(&state.words, state.words.start + words_size) ||
+        !commit_up_to(&state.marks, state.marks.end) ||
         !commit_up_to(&state.lines, state.lines.start + (MM_GRAVE_LINES + 1) * MM_LINE_SIZE)) {
         release_all();
         return false;
@@ -180,7 +183,7 @@ bool mm_arena_reserve(size_t size)
     if (size < MIN_ARENA)
         return false;
     mm_arena = (struct mm_arena){state.arena.start, size, (uint32_t *)state.units.start,
-                                 state.lines.start};
+                                 state.lines.start, (uint8_t *)state.marks.start};
     return true;
 }
 
@@ -419,10 +422,23 @@ uint32_t mm_arena_take_lines(uint32_t count)
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
     if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
         first = state.next_line;
-        state.next_line = (uint32_t)end;
+        __atomic_store_n(&state.next_line, (uint32_t)end, __ATOMIC_RELAXED);
     }
     mm_unlock(&mm_arena_lock);
     return first;
+}
+
+uint32_t mm_arena_lines_end(void)
+{
+    return __atomic_load_n(&state.next_line, __ATOMIC_RELAXED);
+}
+
+uint32_t mm_arena_next_marked(uint32_t line, uint32_t end)
+{
+    const uint32_t step = MM_LINES_A_MARK * MM_LINE_SIZE;
+    while (line < end && __atomic_load_n(&mm_arena.marks[line / step], __ATOMIC_RELAXED) == 0)
+        line = (line / step + 1) * step;
+    return line;
 }
 
 static size_t pooled_chunks(void)
@@ -439,7 +455,8 @@ struct mm_arena_usage mm_arena_usage(void)
     if (!mm_lock_unless_held(&mm_arena_lock))
         return usage;
     if (mm_arena.size != 0) {
-        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.units};
+        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.marks,
+                                       &state.units};
         for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
             usage.metadata += tables[i]->committed - tables[i]->start;
         usage.reserved = mm_arena.size;

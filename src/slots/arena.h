@@ -1,6 +1,6 @@
 /* arena.h - the one reserved address range that all slots lie in, and its tables.
  *
- *   lines | chunks | pool words | unit table | arena (chunks of 64 KiB, units of 1 KiB)
+ *   lines | chunks | pool words | marks | unit table | arena (chunks of 64 KiB, units of 1 KiB)
  *
  * Only address space is reserved; every part is committed from its start, in steps. A *unit* is
  * the smallest piece that a batch spans, a *chunk* the smallest that a heap takes from the arena,
@@ -27,6 +27,7 @@
 #define MM_CHUNK_ORDER    6u  /* a chunk is 2^6 units */
 #define MM_SPAN_ORDER_MAX 10u /* the widest batch: 2^10 units, 1 MiB */
 #define MM_LINE_SIZE      64u
+#define MM_LINES_A_MARK   64u
 #define MM_LINE_NONE      0u /* describes no batch: units refer to it that never were part of one */
 #define MM_GRAVE_LINES    1024u /* lines from 1 on that are never handed out, see mm_batch_close() */
 #define MM_PURGE_TICK_MS  250u
@@ -51,8 +52,21 @@ struct mm_arena {
     size_t size;         /* reserved, not committed; 0 when there is no arena; may only shrink */
     uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
     uintptr_t lines;     /* line 0 */
+    uint8_t *marks;      /* a byte for MM_LINES_A_MARK lines, see mm_arena_mark() */
 };
 extern struct mm_arena mm_arena;
+
+/* Other threads may have written to lines near this one, so that fork()'s child need not look at
+ * all others. Comes before what it tells of: a child sees a thread's writes up to some moment. */
+static inline void mm_arena_mark(uint32_t line)
+{
+    uint8_t *mark = &mm_arena.marks[line / (MM_LINES_A_MARK * MM_LINE_SIZE)];
+    if (__atomic_load_n(mark, __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
+}
+
+/* The first line at or after `line` near which one was marked, or no less than `end`. */
+uint32_t mm_arena_next_marked(uint32_t line, uint32_t end);
 
 /* Reserves the arena: `size` bytes, or as much as the machine could fill when 0; less where that
  * is refused. False when none can be had at all. */
@@ -75,6 +89,8 @@ void mm_arena_give_chunks(void *start, unsigned order);
 bool mm_arena_was_given(uintptr_t address);
 /* `count` adjacent lines, zero; never given back. The first one, MM_LINE_NONE when refused. */
 uint32_t mm_arena_take_lines(uint32_t count);
+/* Behind the last one taken. */
+uint32_t mm_arena_lines_end(void);
 
 /* Purges some of what is more than need be kept, at most 4 MiB a call. No lock of ours may be held;
  * nor with the three below. */

@@ -189,6 +189,7 @@ enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
     uint64_t bit = (uint64_t)1 << index;
     if (!(atomic_load_explicit(&batch->live, memory_order_acquire) & bit))
         return MM_REMOTE_DOUBLE;
+    mm_arena_mark(mm_batch_line(batch));
     /* Release: what the program wrote to the slot happens before its next use by the owner. */
     uint64_t before = atomic_fetch_or_explicit(&batch->remote, bit, memory_order_seq_cst);
     if (before & bit)
@@ -226,6 +227,29 @@ struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
         }
         *unit += (size_t)1 << __atomic_load_n(&batch->order, __ATOMIC_RELAXED);
         return batch;
+    }
+    return NULL;
+}
+
+/* Lines are not all of batches, and what others hold says nothing; but the units of a batch refer
+ * to it. */
+static bool is_batch(const struct mm_batch *batch)
+{
+    uintptr_t offset = batch->base - mm_arena.base;
+    return offset < mm_arena.size &&
+           mm_arena.unit_line[offset >> MM_UNIT_SHIFT] == mm_batch_line(batch);
+}
+
+struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end)
+{
+    for (; (*line = mm_arena_next_marked(*line, end)) < end; *line += MM_LINE_SIZE) {
+        struct mm_batch *batch = mm_batch_of_line(*line);
+        if ((atomic_load_explicit(&batch->remote, memory_order_relaxed) != 0 ||
+             mm_batch_tag(batch) != MM_IDLE) &&
+            is_batch(batch)) {
+            *line += MM_LINE_SIZE;
+            return batch;
+        }
     }
     return NULL;
 }

@@ -275,5 +275,9 @@ struct mm_collected mm_batch_collect(struct mm_batch *batch);
  * *unit is set behind it. May be called from any thread: what other heaps change meanwhile may be
  * missed. */
 struct mm_batch *mm_batch_walk(size_t *unit, size_t end);
+/* The next batch with remote frees that nobody took over, at or after *line, below `end`; NULL at
+ * the end; *line is set behind it. For when no other thread is there. Looks only where there ever
+ * was a remote free. */
+struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end);
 
 #endif

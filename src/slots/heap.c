@@ -500,8 +500,8 @@ void mm_heap_renew_thread(void)
 
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in
  * the middle of the push; and pages were copied at different times. So the stacks are dropped and
- * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
- * from now on its remote bits are the child's own. */
+ * every remote word looked at, where there ever was a remote free. Remote frees of a stale heap's
+ * blocks are taken as done, so that from now on its remote bits are the child's own. */
 void mm_heap_after_fork(void)
 {
     mm_arena_after_fork();
@@ -512,13 +512,11 @@ void mm_heap_after_fork(void)
             atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
     }
-    size_t unit = 0;
-    size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
+    uint32_t line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+    uint32_t end = mm_arena_lines_end();
     struct mm_twice twice = {.count = 0}; /* the parent's to tell */
-    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL; twice.count = 0) {
-        if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
-            mm_batch_tag(batch) == MM_IDLE)
-            continue;
+    for (struct mm_batch *batch; (batch = mm_batch_walk_remote(&line, end)) != NULL;
+         twice.count = 0) {
         struct mm_heap *owner = mm_batch_owner(batch);
         if (owner == NULL ||
             atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)

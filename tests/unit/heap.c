@@ -420,6 +420,40 @@ static void freed_again(void)
     stop();
 }
 
+static unsigned count_remote(void)
+{
+    unsigned count = 0;
+    uint32_t line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+    while (mm_batch_walk_remote(&line, mm_arena_lines_end()) != NULL)
+        count++;
+    return count;
+}
+
+/* What fork()'s child looks at: not all lines, and none that holds nothing to take over. */
+static void looked_at_after_fork(void)
+{
+    static void *slots[MANY];
+    start(PLAIN_SLOTS, ARENA);
+    uint32_t first = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE, end;
+    for (unsigned i = 0; i < MANY; i++)
+        slots[i] = take(SMALL);
+    end = mm_arena_lines_end();
+    CHECK(mm_arena_next_marked(first, end) >= end);
+    CHECK_EQUAL(count_remote(), 0);
+    give_elsewhere(slots, 1);
+    give_elsewhere(slots + MANY / 2, PLAIN_SLOTS + 1);
+    CHECK_EQUAL(count_remote(), 3);
+    const uint32_t mark = MM_LINES_A_MARK * MM_LINE_SIZE;
+    unsigned marked = 0;
+    for (uint32_t line = first; (line = mm_arena_next_marked(line, end)) < end;
+         line = (line / mark + 1) * mark)
+        marked++;
+    CHECK(marked >= 2 && marked <= 3);
+    mm_heap_collect(heap);
+    CHECK_EQUAL(count_remote(), 0);
+    stop();
+}
+
 static void *told_twice;
 
 static void note_freed_twice(void *slot)
@@ -661,6 +695,7 @@ int main(void)
     handed_out_or_not();
     collecting();
     collecting_by_request();
+    looked_at_after_fork();
     freed_again();
     freed_by_both();
     idle_heap();
