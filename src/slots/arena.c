@@ -194,6 +194,7 @@ void mm_arena_release(void)
     mm_arena = (struct mm_arena){0};
     release_all();
     mm_pool = (struct mm_pool){0};
+    state.arena = (struct part){0};
     state.patience = state.unasked = 0;
 }
 
@@ -269,8 +270,8 @@ static bool extend_pool(void)
 {
     uintptr_t from = state.arena.committed;
     uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
-    size_t step = (from - state.arena.start) / 8;
-    step = step < state.arena.step ? state.arena.step : step;
+    /* A multiple of the arena's own step: the tables must reach as far as the slots. */
+    size_t step = round_up((from - state.arena.start) / 8 + 1, state.arena.step);
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - whole)
         step = state.arena.end - whole;
@@ -283,10 +284,21 @@ static bool extend_pool(void)
     return true;
 }
 
-size_t mm_pool_groups(void)
+/* None as long as only the guard is there: the table has no memory yet. */
+size_t mm_arena_chunks(void)
 {
     uintptr_t end = __atomic_load_n(&state.arena.committed, __ATOMIC_ACQUIRE);
-    return (mm_arena_chunk_index(end) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    return end > state.arena.start + GUARD ? mm_arena_chunk_index(end) : 0;
+}
+
+size_t mm_arena_taken(void)
+{
+    return mm_pool_get(&mm_pool.taken_chunks) << MM_CHUNK_SHIFT;
+}
+
+size_t mm_pool_groups(void)
+{
+    return (mm_arena_chunks() + MM_WORD_BITS - 1) / MM_WORD_BITS;
 }
 
 static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
@@ -465,7 +477,7 @@ struct mm_arena_usage mm_arena_usage(void)
         usage.dirty = mm_pool_get(&mm_pool.dirty_chunks) << MM_CHUNK_SHIFT;
         usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
         usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
-        usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;
+        usage.chunks = mm_arena_chunks();
     }
     mm_unlock(&mm_arena_lock);
     return usage;

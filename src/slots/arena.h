@@ -42,7 +42,9 @@ struct mm_heap;
 struct mm_chunk {
     uint64_t free_units;  /* no batch spans them */
     uint64_t fresh_units; /* never spanned since the chunk was taken known to be zero */
-    struct mm_heap *heap; /* NULL when in the pool */
+    uint64_t seen_units;  /* free at the last look of pages.c, too; and those whose memory */
+    uint64_t given_units; /* went back there since they became free */
+    struct mm_heap *heap; /* NULL when in the pool; the owner may change it while others look */
     uint32_t next, prev;  /* chunks of the heap with free units, by index + 1; 0 ends it */
 };
 
@@ -96,8 +98,8 @@ uint32_t mm_arena_lines_end(void);
  * nor with the three below. */
 void mm_arena_shed(void);
 /* The same of what has been unused long enough, by a clock which may be another library's and
- * allocate. Cheap when it is not yet time. */
-void mm_arena_tick(void);
+ * allocate. Cheap when it is not yet time. What the clock says, in milliseconds. */
+uint64_t mm_arena_tick(void);
 /* The program holds `others` bytes beside what is taken here. Purges at once what is dirty beyond
  * the most that it ever held of both, but for some MiB: where it never used more before, in a
  * container with little memory, say, it may not be able to. */
@@ -106,6 +108,10 @@ void mm_arena_keep_within_most(size_t others);
 size_t mm_arena_trim(void);
 
 struct mm_chunk *mm_arena_chunk(size_t index);
+/* Chunks below the committed end: bound of a walk. */
+size_t mm_arena_chunks(void);
+/* Bytes in heaps. */
+size_t mm_arena_taken(void);
 static inline size_t mm_arena_chunk_index(uintptr_t address)
 {
     return (address - mm_arena.base) >> MM_CHUNK_SHIFT;

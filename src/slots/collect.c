@@ -102,13 +102,3 @@ void mm_heap_tend(struct mm_heap *heap)
     if (heap != NULL && atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
         tend_idle(heap);
 }
-
-void mm_heap_trim(void)
-{
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_heap_collect(mm_tls_heap);
-    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        if (mm_collect_has_pending(heap))
-            tend_idle(heap);
-    }
-}

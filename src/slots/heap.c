@@ -4,6 +4,7 @@
  * sparse one in the other, and no batch else is in either; wholly free batches are sparse, and the
  * first of their queue: so they are used last, and found without a walk when none need be kept. */
 #include "slots/collect.h"
+#include "slots/pages.h"
 
 #define SPARE_BYTES     32768u /* of wholly free batches that a list keeps, unless it learns: */
 #define SPARE_MOST      ((uint32_t)4 << 20)
@@ -28,9 +29,10 @@ static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
 
 /* --- a list's queues --- */
 
+/* Of a batch that is in one. */
 static struct mm_queue *queue_of(struct mm_list *list, const struct mm_batch *batch)
 {
-    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
+    return batch->state & (MM_BATCH_SPARSE ^ MM_BATCH_AVAILABLE) ? &list->sparse : &list->available;
 }
 
 static void enqueue(struct mm_list *list, struct mm_batch *batch)
@@ -284,8 +286,11 @@ MM_COLD static void tend_own(struct mm_heap *heap)
 {
     if (heap != mm_tls_heap)
         return;
-    if (heap->claims % CLAIMS_A_TICK == 0)
-        mm_arena_tick();
+    if (heap->claims % CLAIMS_A_TICK == 0) {
+        uint64_t now = mm_arena_tick();
+        if (mm_unlikely(now >= heap->next_look))
+            mm_pages_look(heap, now);
+    }
     mm_heap_collect(heap);
 }
 
@@ -393,6 +398,33 @@ struct mm_heap *mm_heap_attach(void)
     }
     mm_unlock(&mm_heap_lock);
     return heap;
+}
+
+bool mm_heap_borrow(struct mm_heap *heap)
+{
+    mm_lock(&mm_heap_lock);
+    struct mm_heap **link = &idle_heaps;
+    while (*link != NULL && *link != heap)
+        link = &(*link)->next_idle;
+    bool found = *link != NULL;
+    if (found) {
+        *link = heap->next_idle;
+        atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
+    }
+    mm_unlock(&mm_heap_lock);
+    return found;
+}
+
+void mm_heap_hand_back(struct mm_heap *heap)
+{
+    struct mm_twice twice = {.count = 0};
+    mm_lock(&mm_heap_lock);
+    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    mm_collect_pending(heap, &twice); /* of threads that took it for active */
+    heap->next_idle = idle_heaps;
+    idle_heaps = heap;
+    mm_unlock(&mm_heap_lock);
+    mm_collect_tell(&twice);
 }
 
 /* What is wholly free, now that none need be kept. */

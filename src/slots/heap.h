@@ -59,7 +59,9 @@ struct mm_heap {
     _Atomic int state;        /* enum mm_heap_state */
     struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
-    uintptr_t stack; /* an address in the thread's stack */
+    uintptr_t stack;                   /* an address in the thread's stack */
+    uint64_t next_look, round_started; /* of pages.c, and the chunk where it goes on */
+    size_t look_at;
     struct mm_heap *next_idle;
     struct mm_heap *next; /* all heaps there are; never changes */
     struct mm_heap **tls; /* the thread's mm_tls_heap */
@@ -114,8 +116,16 @@ void mm_heap_detach(struct mm_heap *then);
 /* For threads in their last destructors: one heap shared under its own lock. */
 void *mm_heap_alloc_over(unsigned class, size_t asked);
 
-/* Closes what is wholly free in idle heaps and collects in the calling thread's. */
-void mm_heap_trim(void);
+/* An idle heap is the calling thread's for a while, beside its own: nobody else takes it up,
+ * collects there or closes a batch. False when it is not idle. For work that is not to be done
+ * under a lock. */
+bool mm_heap_borrow(struct mm_heap *heap);
+void mm_heap_hand_back(struct mm_heap *heap);
+
+/* Closes what is wholly free in idle heaps and collects in the calling thread's; gives back the
+ * free pages in batches of both, and of other threads' what was freed there by others and waits to
+ * be collected. Bytes given back. */
+size_t mm_heap_trim(void);
 
 /* All heaps there are, linked by `next`. */
 struct mm_heap *mm_heap_first(void);

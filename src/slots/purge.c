@@ -14,7 +14,7 @@
 #define GROUPS_TO_PICK 256u              /* among which a piece is looked for */
 #define GOOD_PIECE     32u               /* chunks: need not look any further */
 #define ALLOWED_LEAST  16u               /* chunks: 1 MiB */
-#define ALLOWED_PART   64u               /* of the most that the program ever held */
+#define ALLOWED_PART   128u              /* of the most that the program ever held */
 
 struct piece {
     size_t group;
@@ -245,11 +245,12 @@ MM_COLD static void come_by(uint64_t now)
     purge_piece();
 }
 
-void mm_arena_tick(void)
+uint64_t mm_arena_tick(void)
 {
     uint64_t now = mm_os_milliseconds();
     if (mm_unlikely(now >= atomic_load_explicit(&mm_pool.next_look, memory_order_relaxed)))
         come_by(now);
+    return now;
 }
 
 /* --- fork() --- */

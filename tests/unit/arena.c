@@ -232,7 +232,7 @@ static void within_most(void)
     mm_arena_keep_within_most(mib);
 }
 
-/* Nobody may come later who gives it back, so what is more than a MiB, or a 64th of the most, goes
+/* Nobody may come later who gives it back, so what is more than a MiB, or a 128th of the most, goes
  * at once; what is wanted again at once was worth keeping. */
 static void excess(void)
 {

@@ -133,14 +133,14 @@ static void threshold(void)
     unsigned from_batch = 0;
     unsigned least = mm_batch_threshold(batch, list_of(SMALL)->batches);
     CHECK(batch->slots >= 16 && least > 1);
-    CHECK_EQUAL(batch->state, MM_BATCH_FULL);
+    CHECK_EQUAL(mm_batch_state(batch), MM_BATCH_FULL);
     for (unsigned i = 0; i < least; i++) {
-        CHECK_EQUAL(batch->state, MM_BATCH_FULL);
+        CHECK_EQUAL(mm_batch_state(batch), MM_BATCH_FULL);
         give(slots[count - 2 - 2 * i]);
         check_state();
     }
-    CHECK_EQUAL(batch->state, MM_BATCH_AVAILABLE);
-    for (unsigned i = 0; from_batch == 0 || batch->state == MM_BATCH_CURRENT; i++) {
+    CHECK_EQUAL(mm_batch_state(batch), MM_BATCH_AVAILABLE);
+    for (unsigned i = 0; from_batch == 0 || mm_batch_state(batch) == MM_BATCH_CURRENT; i++) {
         CHECK(i < MOST);
         from_batch += batch_of(take(SMALL)) == batch;
     }
@@ -183,7 +183,7 @@ static void sparse(void)
         from = batch_of(take(SMALL));
     while (from != nearly_empty && from != fuller);
     CHECK(from == fuller);
-    CHECK_EQUAL(nearly_empty->state, MM_BATCH_SPARSE);
+    CHECK_EQUAL(mm_batch_state(nearly_empty), MM_BATCH_SPARSE);
     check_state();
     do
         from = batch_of(take(SMALL));
@@ -374,16 +374,16 @@ static void collecting(void)
     struct check_sums sums = check_state();
     CHECK_EQUAL(sums.waiting, PLAIN_SLOTS + 2);
     CHECK_EQUAL(sums.live, 3 * PLAIN_SLOTS - 1);
-    CHECK_EQUAL(batch_of(slots[0])->state, MM_BATCH_FULL);
+    CHECK_EQUAL(mm_batch_state(batch_of(slots[0])), MM_BATCH_FULL);
 
     give(slots[PLAIN_SLOTS + 1]);
-    CHECK_EQUAL(batch_of(slots[PLAIN_SLOTS])->state, MM_BATCH_AVAILABLE);
+    CHECK_EQUAL(mm_batch_state(batch_of(slots[PLAIN_SLOTS])), MM_BATCH_AVAILABLE);
     CHECK_EQUAL(check_state().waiting, PLAIN_SLOTS + 2);
 
     mm_heap_collect(heap);
     CHECK_EQUAL(check_state().waiting, 0);
     CHECK_EQUAL(check_state().live, 3 * PLAIN_SLOTS - 2);
-    CHECK_EQUAL(batch_of(slots[0])->state, MM_BATCH_SPARSE);
+    CHECK_EQUAL(mm_batch_state(batch_of(slots[0])), MM_BATCH_SPARSE);
     CHECK(list_of(SMALL)->spare > 0);
     mm_heap_collect(heap);
     stop();
