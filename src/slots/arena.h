@@ -104,6 +104,9 @@ uint64_t mm_arena_tick(void);
  * the most that it ever held of both, but for some MiB: where it never used more before, in a
  * container with little memory, say, it may not be able to. */
 void mm_arena_keep_within_most(size_t others);
+/* Gives back pages of somebody's who knows that nobody needs what they hold. False when the system
+ * refuses, and unasked when it refused before. */
+bool mm_arena_purge_pages(void *start, size_t size);
 /* Purges all that is unused; bytes purged. */
 size_t mm_arena_trim(void);
 

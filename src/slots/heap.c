@@ -7,7 +7,7 @@
 #include "slots/pages.h"
 
 #define SPARE_BYTES     32768u /* of wholly free batches that a list keeps, unless it learns: */
-#define SPARE_MOST      ((uint32_t)4 << 20)
+#define SPARE_MOST      (255u * SPARE_BYTES)
 #define CLAIMS_A_TICK   64u /* looks at the purge clock */
 #define ROUNDS_TO_WIDEN 32u /* see widen() */
 #define WIDE_WINDOW     8u

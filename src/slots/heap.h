@@ -59,9 +59,11 @@ struct mm_heap {
     _Atomic int state;        /* enum mm_heap_state */
     struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
-    uintptr_t stack;                   /* an address in the thread's stack */
-    uint64_t next_look, round_started; /* of pages.c, and the chunk where it goes on */
-    size_t look_at;
+    uintptr_t stack; /* an address in the thread's stack */
+    uint64_t next_look,
+        round_started;       /* of pages.c, by the clock; milliseconds between rounds; and */
+    uint32_t pause, look_at; /* the chunk where it goes on */
+    bool look_news;          /* found in this round */
     struct mm_heap *next_idle;
     struct mm_heap *next; /* all heaps there are; never changes */
     struct mm_heap **tls; /* the thread's mm_tls_heap */

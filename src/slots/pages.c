@@ -7,15 +7,19 @@
 
 #include "slots/collect.h"
 
-#define PIECE         ((uintptr_t)4 << 20) /* a call; see purge.c */
-#define CHUNKS_A_LOOK 1024u /* that are the heap's, and 16 times as many that are not */
-#define COST_A_LOOK   1024u /* a call each, and 64 KiB */
+#define PIECE ((uintptr_t)4 << 20) /* a call; see purge.c */
+/* What a look may cost, for each millisecond since the last one, and at most: a chunk of the heap,
+ * or sixteen that are not, a call, and 32 KiB given back count one each. */
+#define COST_A_MS     16u
+#define COST_MOST     2048u
+#define LONGEST_PAUSE 1000u /* between rounds that find nothing new */
 #define WORTH_A_LOOK  ((size_t)1 << 20)
 
 /* Adjacent bytes that nobody needs; `worth`: some of them may still hold memory. */
 struct run {
     uintptr_t start, end;
     bool worth;
+    bool news; /* something became free since the last round */
     unsigned cost;
     size_t given; /* bytes */
 };
@@ -27,8 +31,8 @@ static void flush(struct run *run)
     uintptr_t end = run->end & ~mask;
     for (uintptr_t at = (run->start + mask) & ~mask; run->worth && at < end; at += PIECE) {
         size_t size = end - at < PIECE ? end - at : PIECE;
-        run->given += mm_os_purge((void *)at, size) ? size : 0;
-        run->cost += 1 + (unsigned)(size >> 16);
+        run->given += mm_arena_purge_pages((void *)at, size) ? size : 0;
+        run->cost += 1 + (unsigned)(size >> 15);
     }
     run->start = run->end = 0;
     run->worth = false;
@@ -89,6 +93,7 @@ static void look_at_batch(struct mm_batch *batch, bool at_once, struct run *run)
         noted = note_given(live);
     } else {
         noted = note_seen(live);
+        run->news = true;
     }
     batch->state = (uint8_t)((batch->state & MM_BATCH_STATES) | noted << MM_BATCH_LOOKED_SHIFT);
 }
@@ -110,6 +115,7 @@ static void look_at_chunk(struct mm_chunk *chunk, uintptr_t base, bool at_once, 
             unit += 1u << batch->order;
         }
     }
+    run->news |= chunk->seen_units != chunk->free_units;
     chunk->seen_units = chunk->free_units;
     chunk->given_units |= dead;
 }
@@ -120,36 +126,56 @@ static bool is_of(const struct mm_chunk *chunk, const struct mm_heap *heap)
 }
 
 /* Some chunks further; whether that was the last one. */
-static bool look_further(struct mm_heap *heap, struct run *run)
+static bool look_further(struct mm_heap *heap, struct run *run, unsigned most)
 {
     size_t end = mm_arena_chunks();
-    unsigned looked_at = 0;
-    while (heap->look_at < end && looked_at < 16 * CHUNKS_A_LOOK && run->cost < COST_A_LOOK) {
+    for (unsigned others = 0; heap->look_at < end && run->cost + others / 16 < most;) {
         size_t index = heap->look_at++;
         struct mm_chunk *chunk = mm_arena_chunk(index);
-        looked_at++;
         if (is_of(chunk, heap)) {
             look_at_chunk(chunk, mm_arena.base + (index << MM_CHUNK_SHIFT), false, run);
-            looked_at += 15;
+            run->cost++;
+        } else {
+            others++;
         }
     }
     return heap->look_at >= end;
 }
 
+static unsigned cost_since(uint64_t last, uint64_t now)
+{
+    uint64_t cost = (now - last) * COST_A_MS;
+    return cost < COST_MOST ? (unsigned)cost : COST_MOST;
+}
+
+/* A round without news is followed by one later. */
+static void end_round(struct mm_heap *heap, bool news)
+{
+    heap->look_at = 0;
+    if (news || heap->pause == 0)
+        heap->pause = MM_PURGE_TICK_MS;
+    else if (heap->pause < LONGEST_PAUSE)
+        heap->pause *= 2;
+    heap->next_look = heap->round_started + heap->pause;
+}
+
 void mm_pages_look(struct mm_heap *heap, uint64_t now)
 {
-    struct run run = {0};
+    struct run run = {.news = heap->look_news};
+    unsigned most = cost_since(heap->next_look - 1, now);
     heap->next_look = now + MM_PURGE_TICK_MS;
     if (heap->look_at == 0) {
         if (mm_arena_taken() < WORTH_A_LOOK)
             return;
         heap->round_started = now;
     }
-    bool over = look_further(heap, &run);
+    bool over = look_further(heap, &run, most);
     flush(&run);
+    heap->look_news = run.news && !over;
     if (over)
-        heap->look_at = 0;
-    heap->next_look = over ? heap->round_started + MM_PURGE_TICK_MS : now + 1;
+        end_round(heap, run.news);
+    else
+        heap->next_look = now + 1;
 }
 
 size_t mm_pages_give_free(struct mm_heap *heap)

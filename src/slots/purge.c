@@ -13,6 +13,7 @@
 #define GROUPS_A_LOOK  1024u             /* under the lock, by the clock */
 #define GROUPS_TO_PICK 256u              /* among which a piece is looked for */
 #define GOOD_PIECE     32u               /* chunks: need not look any further */
+#define PATIENCE_MOST  1023u             /* wishes */
 #define ALLOWED_LEAST  16u               /* chunks: 1 MiB */
 #define ALLOWED_PART   128u              /* of the most that the program ever held */
 
@@ -46,6 +47,33 @@ static bool is_free_to_purge(void)
     return own_piece.run == 0 && !mm_locks_are_passed();
 }
 
+/* Who locked all memory (mlockall) is refused each time: after each refusal in a row twice as many
+ * wishes go unasked. */
+static bool may_ask(void)
+{
+    uint32_t unasked = atomic_load_explicit(&mm_pool.unasked, memory_order_relaxed);
+    if (unasked != 0)
+        atomic_store_explicit(&mm_pool.unasked, unasked - 1, memory_order_relaxed);
+    return unasked == 0;
+}
+
+static bool ask(void *start, size_t size)
+{
+    bool granted = mm_os_purge(start, size);
+    uint32_t patience = 0;
+    if (!granted)
+        patience = 2 * atomic_load_explicit(&mm_pool.patience, memory_order_relaxed) + 1;
+    patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
+    atomic_store_explicit(&mm_pool.patience, patience, memory_order_relaxed);
+    atomic_store_explicit(&mm_pool.unasked, patience, memory_order_relaxed);
+    return granted;
+}
+
+bool mm_arena_purge_pages(void *start, size_t size)
+{
+    return may_ask() && ask(start, size);
+}
+
 /* --- pieces --- */
 
 /* Under the lock. */
@@ -58,13 +86,13 @@ static void take_piece(size_t group, uint64_t run)
     mm_pool.purging[group] |= run;
 }
 
-static void put_piece(uint64_t purged)
+static void put_piece(uint64_t purged, uint64_t refused)
 {
     size_t group = own_piece.group;
-    uint64_t run = own_piece.run, refused = run & ~purged;
+    uint64_t run = own_piece.run;
     mm_lock(&mm_arena_lock);
     mm_pool.purging[group] &= ~run;
-    mm_pool_put(group, run, refused);
+    mm_pool_put(group, run, run & ~purged);
     mm_pool.refused[group] |= refused;
     if (refused != 0) {
         mm_pool_add(&mm_pool.refused_chunks, mm_bit_count(refused));
@@ -74,24 +102,26 @@ static void put_piece(uint64_t purged)
     mm_unlock(&mm_arena_lock);
 }
 
-/* One call for each row of neighbours, with no lock held; chunks. */
-static size_t purge_piece(void)
+/* One call for each row of neighbours, with no lock held, unless it is `persistent` up to the first
+ * that is refused; chunks. */
+static size_t purge_piece(bool persistent)
 {
-    uint64_t purged = 0;
+    uint64_t purged = 0, refused = 0;
     if (own_piece.run == 0)
         return 0;
-    for (uint64_t run = own_piece.run; run != 0;) {
+    for (uint64_t run = own_piece.run; run != 0 && (refused == 0 || persistent);) {
         unsigned start = mm_bit_lowest(run);
         uint64_t rest = ~(run >> start);
         unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
         uint64_t row = mm_bits_below(count) << start;
         size_t chunk = own_piece.group * MM_WORD_BITS + start;
         void *at = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
-        if (mm_os_purge(at, (size_t)count << MM_CHUNK_SHIFT))
-            purged |= row;
+        bool granted = ask(at, (size_t)count << MM_CHUNK_SHIFT);
+        purged |= granted ? row : 0;
+        refused |= granted ? 0 : row;
         run &= ~row;
     }
-    put_piece(purged);
+    put_piece(purged, refused);
     return mm_bit_count(purged);
 }
 
@@ -110,11 +140,11 @@ static size_t purge_down_to(size_t chunks, bool again)
     for (size_t group = mm_pool_groups(); group-- > 0 && dirty_chunks() > chunks;) {
         if (!has_dirty(group))
             continue;
-        if (!is_free_to_purge() || !mm_lock_unless_held(&mm_arena_lock))
+        if (!is_free_to_purge() || !(again || may_ask()) || !mm_lock_unless_held(&mm_arena_lock))
             break;
         take_piece(group, dirty_of(group, again));
         mm_unlock(&mm_arena_lock);
-        purged += purge_piece();
+        purged += purge_piece(again);
     }
     return purged << MM_CHUNK_SHIFT;
 }
@@ -184,7 +214,7 @@ void mm_arena_shed(void)
         mm_pool.early += mm_bit_count(own_piece.run);
     }
     mm_unlock(&mm_arena_lock);
-    purge_piece();
+    purge_piece(false);
 }
 
 /* --- by the clock --- */
@@ -234,7 +264,7 @@ MM_COLD static void come_by(uint64_t now)
         atomic_store_explicit(&mm_pool.next_look, now + MM_PURGE_TICK_MS, memory_order_relaxed);
         return;
     }
-    if (!is_free_to_purge() || !mm_lock_unless_held(&mm_arena_lock))
+    if (!is_free_to_purge() || !may_ask() || !mm_lock_unless_held(&mm_arena_lock))
         return;
     if (mm_arena.size != 0 &&
         now >= atomic_load_explicit(&mm_pool.next_look, memory_order_relaxed)) {
@@ -242,7 +272,7 @@ MM_COLD static void come_by(uint64_t now)
         unlearn(mm_bit_count(own_piece.run));
     }
     mm_unlock(&mm_arena_lock);
-    purge_piece();
+    purge_piece(false);
 }
 
 uint64_t mm_arena_tick(void)
