@@ -22,11 +22,12 @@ struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, u
     size_t size = mm_class_size(class);
     /* A span of at most 64 slots' length: the index of an address in its tail still is below 64. */
     unsigned widest = mm_log2_floor(MM_WORD_BITS * size) - MM_UNIT_SHIFT;
-    widest = widest < MM_SPAN_ORDER_MAX ? widest : MM_SPAN_ORDER_MAX;
+    unsigned most = slots_per_batch < MM_WORD_BITS ? MM_SPAN_ORDER_MAX : MM_BATCH_ORDER_MAX;
+    widest = widest < most ? widest : most;
     size_t least = size * (slots_per_batch < MM_WORD_BITS ? slots_per_batch : FIRST_SLOTS);
     unsigned order = mm_log2_ceil((least + (1u << MM_UNIT_SHIFT) - 1) >> MM_UNIT_SHIFT);
     if (slots_per_batch == MM_WORD_BITS)
-        order += batches < MM_SPAN_ORDER_MAX ? batches : widest;
+        order += batches < widest ? batches : widest;
     order = order < widest ? order : widest;
     unsigned slots = slots_of_span(size, order);
     return (struct mm_batch_shape){class, order, slots < slots_per_batch ? slots : slots_per_batch};
@@ -47,6 +48,7 @@ static uint32_t grave_of(unsigned class, unsigned order)
 {
     return (1 + class * (MM_SPAN_ORDER_MAX + 1) + order) * MM_LINE_SIZE;
 }
+_Static_assert(MM_BATCH_ORDER_MAX <= MM_SPAN_ORDER_MAX, "the arena has such spans");
 _Static_assert(MM_CLASSES *(MM_SPAN_ORDER_MAX + 1) <= MM_GRAVE_LINES, "a grave a shape");
 
 void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,

@@ -204,6 +204,10 @@ static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */
 extern unsigned mm_batch_slots_most;
 
+/* The widest span, 256 KiB, unless a number of slots is asked for that needs more: of 1 MiB, a
+ * thread of several large sizes kept a good part for nobody. */
+#define MM_BATCH_ORDER_MAX 8u
+
 /* The shape of a list's next batch. */
 struct mm_batch_shape {
     unsigned class;
