@@ -105,8 +105,8 @@ EXPORT void malloc_stats(void)
 EXPORT int malloc_trim(size_t pad)
 {
     int (*next)(size_t) = shim_libc(SHIM_MALLOC_TRIM);
-    mm_heap_trim();
-    bool trimmed = mm_arena_trim() > 0;
+    size_t given = mm_heap_trim();
+    bool trimmed = given + mm_arena_trim() > 0;
     return (next != NULL && next(pad)) || trimmed;
 }
 

@@ -1,6 +1,6 @@
-/* memory_manager.c - the library's functions, one forward each into the core; how it starts where the
- * shim reads the environment. Keeps nothing and locks nothing of its own: see memory_manager.h for
- * what may be called when. */
+/* memory_manager.c - the library's functions, one forward each into the core; how it starts where
+ * the shim reads the environment. Keeps nothing and locks nothing of its own: see memory_manager.h
+ * for what may be called when. */
 #include "memory_manager.h"
 
 #include "entry/process.h"

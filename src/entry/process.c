@@ -1,9 +1,9 @@
-/* process.c - the start, at the first request of any thread; fork(), with every lock of ours held in
- * between; and the ends of threads.
+/* process.c - the start, at the first request of any thread; fork(), with every lock of ours held
+ * in between; and the ends of threads.
  *
  * start_lock makes one start of several. It is the first of our locks: who holds it may take any
- * other, in the order of lock_before_fork(). Settings are written under it, before `started` is set,
- * and only read after. */
+ * other, in the order of lock_before_fork(). Settings are written under it, before `started` is
+ * set, and only read after. */
 #include "entry/process.h"
 
 #include "forwarded/next.h"

@@ -1,10 +1,8 @@
-/* arena.c - invariants, under mm_arena_lock:
- *   a chunk is in at most one of fresh (in `pool` only), dirty (in `pool` and `dirty`);
- *   `old` is the part of `dirty` that was there at the last tick already;
- *   `given` is what was ever in `dirty`, and only grows;
- *   the bits of chunks beyond the committed end of the arena are clear in all four. */
+/* arena.c - the reservation, its tables, and the way of chunks to heaps and back. All of it but the
+ * first setting up is under mm_arena_lock; invariants of the pool: pool.h. */
 #include "slots/arena.h"
 
+#include "slots/pool.h"
 #include <stdatomic.h>
 
 #define MIN_ARENA ((size_t)1 << 20)
@@ -14,8 +12,6 @@
  * arena, and so told as interior like any other of its kind. */
 #define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
 #define PATIENCE_MOST 1023u
-#define DIRTY_SLACK   ((size_t)4 << 20)    /* see mm_arena_keep_within_most() */
-#define WORDS         4u                   /* of a group: pool, dirty, old, given */
 #define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
@@ -25,6 +21,7 @@ struct mm_arena mm_arena;
  * process of one thread libc's malloc would let it. Then what is here is left as it is; and by a
  * request while a fork() is under way, too. */
 struct mm_lock mm_arena_lock;
+struct mm_pool mm_pool;
 
 /* A part of the reservation, committed from its start. */
 struct part {
@@ -33,28 +30,11 @@ struct part {
 };
 
 static struct {
-    struct part lines, chunks, words, units, arena;
+    struct part lines, chunks, words, marks, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
     uint32_t next_line;
-    uint64_t *pool, *dirty, *old, *given; /* a word a group */
-    size_t first_group;                   /* no group below it has a bit in pool */
-    _Atomic size_t dirty_chunks;          /* changed under the lock only */
-    size_t taken_chunks;
-    _Atomic size_t others;      /* bytes that the program holds beside the arena's */
-    size_t most;                /* bytes that it ever held of both */
     uint32_t patience, unasked; /* see may_ask() */
-    _Atomic uint64_t next_tick;
 } state;
-
-static size_t dirty_chunks(void)
-{
-    return atomic_load_explicit(&state.dirty_chunks, memory_order_relaxed);
-}
-
-static void note_dirty(ptrdiff_t more)
-{
-    atomic_store_explicit(&state.dirty_chunks, dirty_chunks() + (size_t)more, memory_order_relaxed);
-}
 
 static uintptr_t round_up(uintptr_t value, size_t multiple)
 {
@@ -125,7 +105,8 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
     size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
     uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
     at = lay_out(&state.chunks, at, chunks_size(size), page);
-    at = lay_out(&state.words, at, WORDS * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.words, at, MM_POOL_WORDS * groups * sizeof(uint64_t), page);
+    at = lay_out(&state.marks, at, lines_size(size) / (MM_LINES_A_MARK * MM_LINE_SIZE) + 1, page);
     at = lay_out(&state.units, at, units_size(size), page);
     at = state.units.end = round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
@@ -144,6 +125,7 @@ static void release_all(void)
     release_from(state.lines.start, state.lines.end);
     release_from(state.chunks.start, state.chunks.end);
     release_from(state.words.start, state.words.end);
+    release_from(state.marks.start, state.marks.end);
     release_from(state.units.start, state.units.end);
     release_from(state.arena.start, state.end);
 }
@@ -159,15 +141,19 @@ static bool reserve(size_t size)
     size_t words_size = state.words.end - state.words.start;
     if (!mm_os_make_readable((void *)state.units.start, state.units.end - state.units.start) ||
         !commit_up_to(&state.words, state.words.start + words_size) ||
+        !commit_up_to(&state.marks, state.marks.end) ||
         !commit_up_to(&state.lines, state.lines.start + (MM_GRAVE_LINES + 1) * MM_LINE_SIZE)) {
         release_all();
         return false;
     }
-    size_t groups = words_size / sizeof(uint64_t) / WORDS;
-    state.pool = (uint64_t *)state.words.start;
-    state.dirty = state.pool + groups;
-    state.old = state.dirty + groups;
-    state.given = state.old + groups;
+    size_t groups = words_size / sizeof(uint64_t) / MM_POOL_WORDS;
+    uint64_t *words = (uint64_t *)state.words.start;
+    mm_pool = (struct mm_pool){.free = words,
+                               .dirty = words + groups,
+                               .old = words + 2 * groups,
+                               .refused = words + 3 * groups,
+                               .purging = words + 4 * groups,
+                               .given = words + 5 * groups};
     state.next_line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
     return true;
 }
@@ -198,7 +184,7 @@ bool mm_arena_reserve(size_t size)
     if (size < MIN_ARENA)
         return false;
     mm_arena = (struct mm_arena){state.arena.start, size, (_Atomic uint32_t *)state.units.start,
-                                 state.lines.start};
+                                 state.lines.start, (uint8_t *)state.marks.start};
     return true;
 }
 
@@ -208,13 +194,9 @@ void mm_arena_release(void)
         return;
     mm_arena = (struct mm_arena){0};
     release_all();
-    state.pool = NULL;
-    state.first_group = state.taken_chunks = 0;
-    atomic_store_explicit(&state.dirty_chunks, 0, memory_order_relaxed);
-    atomic_store_explicit(&state.others, 0, memory_order_relaxed);
-    state.most = 0;
+    mm_pool = (struct mm_pool){0};
+    state.arena = (struct part){0};
     state.patience = state.unasked = 0;
-    atomic_store_explicit(&state.next_tick, 0, memory_order_relaxed);
 }
 
 static void cut(struct part *part, size_t size)
@@ -289,8 +271,8 @@ static bool extend_pool(void)
 {
     uintptr_t from = state.arena.committed;
     uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
-    size_t step = (from - state.arena.start) / 8;
-    step = step < state.arena.step ? state.arena.step : step;
+    /* A multiple of the arena's own step: the tables must reach as far as the slots. */
+    size_t step = round_up((from - state.arena.start) / 8 + 1, state.arena.step);
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - whole)
         step = state.arena.end - whole;
@@ -299,18 +281,31 @@ static bool extend_pool(void)
         return false;
     size_t last = mm_arena_chunk_index(state.arena.committed);
     for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
-        state.pool[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
+        mm_pool.free[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
     return true;
 }
 
-static size_t groups_in_use(void)
+/* None as long as only the guard is there: the table has no memory yet. */
+size_t mm_arena_chunks(void)
 {
-    return (mm_arena_chunk_index(state.arena.committed) + MM_WORD_BITS - 1) / MM_WORD_BITS;
+    uintptr_t end = __atomic_load_n(&state.arena.committed, __ATOMIC_ACQUIRE);
+    return end > state.arena.start + GUARD ? mm_arena_chunk_index(end) : 0;
+}
+
+size_t mm_arena_taken(void)
+{
+    return mm_pool_get(&mm_pool.taken_chunks) << MM_CHUNK_SHIFT;
+}
+
+size_t mm_pool_groups(void)
+{
+    return (mm_arena_chunks() + MM_WORD_BITS - 1) / MM_WORD_BITS;
 }
 
 static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
 {
-    for (size_t group = state.first_group; group < groups_in_use(); group++) {
+    size_t groups = mm_pool_groups();
+    for (size_t group = mm_pool.first_group; group < groups; group++) {
         unsigned start;
         if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
             *chunk = group * MM_WORD_BITS + start;
@@ -323,26 +318,66 @@ static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
 /* Dirty memory first: it is there already. */
 static bool find_chunks(unsigned order, size_t *chunk)
 {
-    while (state.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
-           state.pool[state.first_group] == 0)
-        state.first_group++;
-    if (dirty_chunks() > 0 && find_run(state.dirty, order, chunk))
+    while (mm_pool.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
+           mm_pool.free[mm_pool.first_group] == 0)
+        mm_pool.first_group++;
+    if (mm_pool_get(&mm_pool.dirty_chunks) > 0 && find_run(mm_pool.dirty, order, chunk))
         return true;
-    while (!find_run(state.pool, order, chunk)) {
+    while (!find_run(mm_pool.free, order, chunk)) {
         if (!extend_pool())
             return false;
     }
     return true;
 }
 
-/* Bytes; and notes whether it is more than ever. */
-static size_t held(void)
+size_t mm_pool_held(void)
 {
-    size_t now = (state.taken_chunks << MM_CHUNK_SHIFT) +
-                 atomic_load_explicit(&state.others, memory_order_relaxed);
-    if (now > state.most)
-        state.most = now;
+    size_t now =
+        (mm_pool_get(&mm_pool.taken_chunks) << MM_CHUNK_SHIFT) + mm_pool_get(&mm_pool.others);
+    if (now > mm_pool_get(&mm_pool.most)) {
+        atomic_store_explicit(&mm_pool.most, now, memory_order_relaxed);
+        mm_pool_allow();
+    }
     return now;
+}
+
+/* A word that somebody may look at without the lock. */
+static void set_word(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+void mm_pool_remove(size_t group, uint64_t run)
+{
+    uint64_t dirty = mm_pool.dirty[group] & run, refused = mm_pool.refused[group] & run;
+    mm_pool_add(&mm_pool.dirty_chunks, -(size_t)mm_bit_count(dirty));
+    if (mm_unlikely(refused != 0)) {
+        mm_pool_add(&mm_pool.refused_chunks, -(size_t)mm_bit_count(refused));
+        mm_pool_allow();
+    }
+    mm_pool.free[group] &= ~run;
+    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] & ~run);
+    mm_pool.old[group] &= ~run;
+    mm_pool.refused[group] &= ~run;
+}
+
+void mm_pool_put(size_t group, uint64_t run, uint64_t dirty)
+{
+    mm_pool.free[group] |= run;
+    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] | dirty);
+    mm_pool_add(&mm_pool.dirty_chunks, mm_bit_count(dirty));
+    if (group < mm_pool.first_group)
+        mm_pool.first_group = group;
+}
+
+/* Memory that went back before its time, as nobody might have come later, is wanted again. */
+static void learn(uint64_t clean_again)
+{
+    size_t count = mm_bit_count(clean_again);
+    count = count < mm_pool.early ? count : mm_pool.early;
+    mm_pool.early -= count;
+    mm_pool.learned += count;
+    mm_pool_allow();
 }
 
 void *mm_arena_take_chunks(unsigned order, bool *zero)
@@ -354,13 +389,12 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
     if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
         uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
-        *zero = (state.dirty[group] & run) == 0;
-        note_dirty(-(ptrdiff_t)mm_bit_count(state.dirty[group] & run));
-        state.taken_chunks += (size_t)1 << order;
-        state.pool[group] &= ~run;
-        state.dirty[group] &= ~run;
-        state.old[group] &= ~run;
-        held();
+        *zero = (mm_pool.dirty[group] & run) == 0;
+        if (mm_unlikely(mm_pool.early != 0))
+            learn(run & mm_pool.given[group] & ~mm_pool.dirty[group]);
+        mm_pool_remove(group, run);
+        mm_pool_add(&mm_pool.taken_chunks, (size_t)1 << order);
+        mm_pool_held();
         start = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
     }
     mm_unlock(&mm_arena_lock);
@@ -374,14 +408,9 @@ bool mm_arena_give_chunks(void *start, unsigned order)
     uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
-    state.pool[group] |= run;
-    state.dirty[group] |= run;
-    /* Who looks takes no lock. */
-    __atomic_store_n(&state.given[group], state.given[group] | run, __ATOMIC_RELAXED);
-    note_dirty((ptrdiff_t)1 << order);
-    state.taken_chunks -= (size_t)1 << order;
-    if (group < state.first_group)
-        state.first_group = group;
+    mm_pool_put(group, run, run);
+    set_word(&mm_pool.given[group], mm_pool.given[group] | run);
+    mm_pool_add(&mm_pool.taken_chunks, -((size_t)1 << order));
     mm_unlock(&mm_arena_lock);
     return true;
 }
@@ -389,83 +418,8 @@ bool mm_arena_give_chunks(void *start, unsigned order)
 bool mm_arena_was_given(uintptr_t address)
 {
     size_t chunk = mm_arena_chunk_index(address);
-    uint64_t given = __atomic_load_n(&state.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
+    uint64_t given = __atomic_load_n(&mm_pool.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
     return given >> chunk % MM_WORD_BITS & 1;
-}
-
-/* Purges the chunks of `run` in a group, one call for each row of neighbours. */
-static size_t purge(size_t group, uint64_t run)
-{
-    size_t purged = 0;
-    while (run != 0) {
-        unsigned start = mm_bit_lowest(run);
-        uint64_t rest = ~(run >> start);
-        unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
-        uint64_t row = mm_bits_below(count) << start;
-        uintptr_t at = mm_arena.base + ((group * MM_WORD_BITS + start) << MM_CHUNK_SHIFT);
-        if (mm_os_purge((void *)at, (size_t)count << MM_CHUNK_SHIFT)) {
-            state.dirty[group] &= ~row;
-            purged += count;
-        }
-        state.old[group] &= ~row;
-        run &= ~row;
-    }
-    note_dirty(-(ptrdiff_t)purged);
-    return purged << MM_CHUNK_SHIFT;
-}
-
-/* What was dirty at the last tick already; what is dirty now becomes old. */
-static void purge_old(void)
-{
-    for (size_t group = state.first_group; dirty_chunks() > 0 && group < groups_in_use(); group++) {
-        if (state.dirty[group] == 0)
-            continue;
-        purge(group, state.old[group]);
-        state.old[group] = state.dirty[group];
-    }
-}
-
-/* From the end, which is used again last, group by group until so many chunks are left. */
-static size_t purge_down_to(size_t chunks)
-{
-    size_t purged = 0;
-    for (size_t group = groups_in_use(); group-- > state.first_group && dirty_chunks() > chunks;)
-        purged += purge(group, state.dirty[group]);
-    return purged;
-}
-
-void mm_arena_keep_within_most(size_t others)
-{
-    atomic_store_explicit(&state.others, others, memory_order_relaxed);
-    if (dirty_chunks() == 0 || !mm_lock_for_request(&mm_arena_lock))
-        return;
-    size_t room = mm_arena.size != 0 ? state.most - held() : 0;
-    if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
-        purge_down_to(room >> MM_CHUNK_SHIFT);
-    mm_unlock(&mm_arena_lock);
-}
-
-void mm_arena_tick(void)
-{
-    uint64_t now = mm_os_milliseconds();
-    if (now < atomic_load_explicit(&state.next_tick, memory_order_relaxed))
-        return;
-    if (!mm_lock_for_request(&mm_arena_lock))
-        return;
-    if (mm_arena.size != 0 && now >= atomic_load_explicit(&state.next_tick, memory_order_relaxed)) {
-        atomic_store_explicit(&state.next_tick, now + MM_PURGE_TICK_MS, memory_order_relaxed);
-        purge_old();
-    }
-    mm_unlock(&mm_arena_lock);
-}
-
-size_t mm_arena_trim(void)
-{
-    if (!mm_lock_unless_held(&mm_arena_lock))
-        return 0;
-    size_t purged = mm_arena.size != 0 ? purge_down_to(0) : 0;
-    mm_unlock(&mm_arena_lock);
-    return purged;
 }
 
 static bool commit_lines(uintptr_t end)
@@ -482,17 +436,30 @@ uint32_t mm_arena_take_lines(uint32_t count)
     uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
     if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
         first = state.next_line;
-        state.next_line = (uint32_t)end;
+        __atomic_store_n(&state.next_line, (uint32_t)end, __ATOMIC_RELAXED);
     }
     mm_unlock(&mm_arena_lock);
     return first;
 }
 
+uint32_t mm_arena_lines_end(void)
+{
+    return __atomic_load_n(&state.next_line, __ATOMIC_RELAXED);
+}
+
+uint32_t mm_arena_next_marked(uint32_t line, uint32_t end)
+{
+    const uint32_t step = MM_LINES_A_MARK * MM_LINE_SIZE;
+    while (line < end && __atomic_load_n(&mm_arena.marks[line / step], __ATOMIC_RELAXED) == 0)
+        line = (line / step + 1) * step;
+    return line;
+}
+
 static size_t pooled_chunks(void)
 {
-    size_t chunks = 0;
-    for (size_t group = state.first_group; group < groups_in_use(); group++)
-        chunks += mm_bit_count(state.pool[group]);
+    size_t chunks = 0, groups = mm_pool_groups();
+    for (size_t group = 0; group < groups; group++)
+        chunks += mm_bit_count(mm_pool.free[group] | mm_pool.purging[group]);
     return chunks;
 }
 
@@ -502,16 +469,17 @@ struct mm_arena_usage mm_arena_usage(void)
     if (!mm_lock_unless_held(&mm_arena_lock))
         return usage;
     if (mm_arena.size != 0) {
-        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.units};
+        const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.marks,
+                                       &state.units};
         for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
             usage.metadata += tables[i]->committed - tables[i]->start;
         usage.reserved = mm_arena.size;
         usage.committed = state.arena.committed - state.arena.start - GUARD;
-        usage.taken = state.taken_chunks << MM_CHUNK_SHIFT;
-        usage.dirty = dirty_chunks() << MM_CHUNK_SHIFT;
+        usage.taken = mm_pool_get(&mm_pool.taken_chunks) << MM_CHUNK_SHIFT;
+        usage.dirty = mm_pool_get(&mm_pool.dirty_chunks) << MM_CHUNK_SHIFT;
         usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
         usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
-        usage.chunks = usage.committed != 0 ? mm_arena_chunk_index(state.arena.committed) : 0;
+        usage.chunks = mm_arena_chunks();
     }
     mm_unlock(&mm_arena_lock);
     return usage;

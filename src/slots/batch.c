@@ -1,5 +1,5 @@
-/* batch.c - a batch's line: opened, closed, freed from elsewhere and collected. batch.h has the states
- * of a slot and of a batch.
+/* batch.c - a batch's line: opened, closed, freed from elsewhere and collected. batch.h has the
+ * states of a slot and of a batch.
  *
  * The owner alone opens, closes, claims and collects. Any thread may set a remote bit, in a batch
  * that it has pinned (pins.h), or take back its own. Nothing here locks. */
@@ -27,27 +27,33 @@ struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, u
     size_t size = mm_class_size(class);
     /* A span of at most 64 slots' length: the index of an address in its tail still is below 64. */
     unsigned widest = mm_log2_floor(MM_WORD_BITS * size) - MM_UNIT_SHIFT;
-    widest = widest < MM_SPAN_ORDER_MAX ? widest : MM_SPAN_ORDER_MAX;
+    unsigned most = slots_per_batch < MM_WORD_BITS ? MM_SPAN_ORDER_MAX : MM_BATCH_ORDER_MAX;
+    widest = widest < most ? widest : most;
     size_t least = size * (slots_per_batch < MM_WORD_BITS ? slots_per_batch : FIRST_SLOTS);
     unsigned order = mm_log2_ceil((least + (1u << MM_UNIT_SHIFT) - 1) >> MM_UNIT_SHIFT);
     if (slots_per_batch == MM_WORD_BITS)
-        order += batches < MM_SPAN_ORDER_MAX ? batches : widest;
+        order += batches < widest ? batches : widest;
     order = order < widest ? order : widest;
     unsigned slots = slots_of_span(size, order);
     return (struct mm_batch_shape){class, order, slots < slots_per_batch ? slots : slots_per_batch};
 }
 
+/* Two at a time: spans are aligned to their length. */
 static void set_units(const struct mm_batch *batch, uint32_t line)
 {
-    size_t first = (batch->base - mm_arena.base) >> MM_UNIT_SHIFT;
-    for (size_t unit = first; unit < first + ((size_t)1 << batch->order); unit++)
-        atomic_store_explicit(&mm_arena.unit_line[unit], line, memory_order_release);
+    _Atomic uint32_t *first = &mm_arena.unit_line[(batch->base - mm_arena.base) >> MM_UNIT_SHIFT];
+    typedef uint64_t pair __attribute__((may_alias));
+    if (batch->order == 0)
+        atomic_store_explicit(first, line, memory_order_release);
+    for (size_t i = 0; i < (size_t)1 << batch->order >> 1; i++)
+        __atomic_store_n((pair *)(void *)first + i, (pair)line << 32 | line, __ATOMIC_RELEASE);
 }
 
 static uint32_t grave_of(unsigned class, unsigned order)
 {
     return (1 + class * (MM_SPAN_ORDER_MAX + 1) + order) * MM_LINE_SIZE;
 }
+_Static_assert(MM_BATCH_ORDER_MAX <= MM_SPAN_ORDER_MAX, "the arena has such spans");
 _Static_assert(MM_CLASSES *(MM_SPAN_ORDER_MAX + 1) <= MM_GRAVE_LINES, "a grave a shape");
 
 void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batch_shape shape,
@@ -191,6 +197,7 @@ enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
     uint64_t bit = (uint64_t)1 << index;
     if (!(atomic_load_explicit(&batch->live, memory_order_acquire) & bit))
         return MM_REMOTE_DOUBLE;
+    mm_arena_mark(mm_batch_line(batch));
     /* Release: what the program wrote to the slot happens before its next use by the owner. */
     uint64_t before = atomic_fetch_or_explicit(&batch->remote, bit, memory_order_seq_cst);
     if (before & bit)
@@ -228,6 +235,30 @@ struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
         }
         *unit += (size_t)1 << __atomic_load_n(&batch->order, __ATOMIC_RELAXED);
         return batch;
+    }
+    return NULL;
+}
+
+/* Lines are not all of batches, and what others hold says nothing; but the units of a batch refer
+ * to it. */
+static bool is_batch(const struct mm_batch *batch)
+{
+    uintptr_t offset = batch->base - mm_arena.base;
+    return offset < mm_arena.size &&
+           atomic_load_explicit(&mm_arena.unit_line[offset >> MM_UNIT_SHIFT],
+                                memory_order_relaxed) == mm_batch_line(batch);
+}
+
+struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end)
+{
+    for (; (*line = mm_arena_next_marked(*line, end)) < end; *line += MM_LINE_SIZE) {
+        struct mm_batch *batch = mm_batch_of_line(*line);
+        if ((atomic_load_explicit(&batch->remote, memory_order_relaxed) != 0 ||
+             mm_batch_tag(batch) != MM_IDLE) &&
+            is_batch(batch)) {
+            *line += MM_LINE_SIZE;
+            return batch;
+        }
     }
     return NULL;
 }

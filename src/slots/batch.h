@@ -41,7 +41,17 @@
  * looked at; TRACED, some slot's free is to be noted (stacks.h). Only the owner changes TRACED. */
 enum mm_tag { MM_IDLE = 0, MM_QUEUED = 1, MM_TRACED = 2, MM_TAGS = MM_QUEUED | MM_TRACED };
 
-enum mm_batch_state { MM_BATCH_FULL, MM_BATCH_AVAILABLE, MM_BATCH_SPARSE, MM_BATCH_CURRENT };
+/* Two bits: whether it is in a queue, and of these in which. The bits above belong to pages.c as
+ * long as it is, and to nobody else. */
+enum mm_batch_state {
+    MM_BATCH_FULL = 0,
+    MM_BATCH_CURRENT = 1,
+    MM_BATCH_AVAILABLE = 2,
+    MM_BATCH_SPARSE = 3,
+    MM_BATCH_STATES = 3
+};
+#define MM_BATCH_QUEUED_BIT   2u
+#define MM_BATCH_LOOKED_SHIFT 2u
 
 struct mm_batch {
     _Alignas(16) _Atomic uint64_t live;
@@ -57,7 +67,7 @@ struct mm_batch {
     uint8_t order; /* the span is 2^order units */
     uint8_t slots;
     _Atomic uint8_t fresh; /* slots from this index on were never claimed */
-    uint8_t state;         /* enum mm_batch_state */
+    uint8_t state;         /* enum mm_batch_state, and see there */
     bool zero;             /* fresh slots read as zero */
 };
 _Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
@@ -201,6 +211,10 @@ static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */
 extern unsigned mm_batch_slots_most;
 
+/* The widest span, 256 KiB, unless a number of slots is asked for that needs more: of 1 MiB, a
+ * thread of several large sizes kept a good part for nobody. */
+#define MM_BATCH_ORDER_MAX 8u
+
 /* The shape of a list's next batch. */
 struct mm_batch_shape {
     unsigned class;
@@ -222,6 +236,17 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
 enum mm_close { MM_CLOSED, MM_CLOSE_LATER, MM_CLOSE_PUSH };
 enum mm_close mm_batch_close(struct mm_batch *batch);
 
+static inline enum mm_batch_state mm_batch_state(const struct mm_batch *batch)
+{
+    return (enum mm_batch_state)(batch->state & MM_BATCH_STATES);
+}
+
+static inline bool mm_batch_is_queued(const struct mm_batch *batch)
+{
+    return batch->state & MM_BATCH_QUEUED_BIT;
+}
+
+/* And was not looked at in it. */
 static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
 {
     batch->state = (uint8_t)state;
@@ -282,5 +307,9 @@ struct mm_collected mm_batch_collect(struct mm_batch *batch);
  * *unit is set behind it. May be called from any thread: what other heaps change meanwhile may be
  * missed. */
 struct mm_batch *mm_batch_walk(size_t *unit, size_t end);
+/* The next batch with remote frees that nobody took over, at or after *line, below `end`; NULL at
+ * the end; *line is set behind it. For when no other thread is there. Looks only where there ever
+ * was a remote free. */
+struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end);
 
 #endif

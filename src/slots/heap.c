@@ -1,23 +1,25 @@
-/* heap.c - invariants, for the thread that owns the heap:
- *   a bin's claimed slots, and those that are held for its watcher, are free slots of its current
- * batch; every available batch is in its list's queue of these, every sparse one in the other, and
- * no batch else is in either. */
+/* heap.c - memory lists, what a thread claims from them, and a heap's life. Invariants, for the
+ * thread that owns the heap: a bin's claimed slots, and those that are held for its watcher, are
+ * free slots of its current batch; every available batch is in its list's queue of these, every
+ * sparse one in the other, and no batch else is in either; wholly free batches are sparse, and the
+ * first of their queue: so they are used last, and found without a walk when none need be kept. */
 #include "slots/heap.h"
 
+#include "slots/collect.h"
 #include "slots/homes.h"
+#include "slots/pages.h"
 #include "slots/queue.h"
 
-#define SPARE_BYTES     32768u /* of wholly free batches that a list keeps */
-#define CLAIMS_A_TICK   64u    /* looks at the purge clock */
-#define ROUNDS_TO_WIDEN 32u    /* see widen() */
+#define SPARE_BYTES     32768u /* of wholly free batches that a list keeps, unless it learns: */
+#define SPARE_MOST      (255u * SPARE_BYTES)
+#define CLAIMS_A_TICK   64u /* looks at the purge clock */
+#define ROUNDS_TO_WIDEN 32u /* see widen() */
 #define WIDE_WINDOW     8u
-#define SPARSE_PART     4u  /* a batch is sparse when this part of its slots is live, or less */
-#define COLLECT_IDLE_AT 32u /* batches pending on an idle heap before another thread tends it */
+#define SPARSE_PART     4u /* a batch is sparse when this part of its slots is live, or less */
 
 struct mm_heap mm_heap_none;
 struct mm_heap mm_heap_over MM_SELDOM;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
-void (*mm_heap_on_freed_twice)(void *slot);
 const struct mm_watcher *mm_watcher;
 
 /* Guards the row of all heaps and that of idle ones, and whoever works on an idle heap. */
@@ -25,12 +27,50 @@ struct mm_lock mm_heap_lock;
 static struct mm_heap *_Atomic all_heaps;
 static struct mm_heap *idle_heaps;
 static uint32_t heaps_made;
-static _Atomic uint32_t idle_pushes;
 
 struct mm_lock mm_heap_over_lock;
 static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
 
 /* --- batches --- */
+
+static bool is_idle(const struct mm_heap *heap)
+{
+    return atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
+}
+
+/* A closed batch's line may be used for another one at once. */
+static void give_back(struct mm_heap *heap, struct mm_batch *batch)
+{
+    struct mm_list *list = &heap->lists[batch->class_index];
+    uintptr_t base = batch->base;
+    unsigned order = batch->order;
+    list->batches--;
+    list->closed = true;
+    mm_spans_give_line(&heap->spans, batch);
+    if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) { /* else a lock is held */
+        mm_arena_shed();
+        mm_arena_tick();
+    }
+}
+
+/* Some wholly free batches stay with their list, so that a program that goes back and forth over a
+ * few batches does not open and close them each time. Idle heaps keep none. */
+static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
+{
+    const struct mm_list *list = &heap->lists[batch->class_index];
+    uint32_t limit = SPARE_BYTES + list->keep * SPARE_BYTES;
+    return list->spare + mm_batch_span(batch) > limit || is_idle(heap);
+}
+
+/* A batch is opened where another was closed just before: that one would have been worth keeping.
+ */
+static void learn_to_keep(struct mm_list *list, const struct mm_batch *batch)
+{
+    uint32_t wanted = list->keep + (mm_batch_span(batch) + SPARE_BYTES - 1) / SPARE_BYTES;
+    if (list->closed && wanted <= SPARE_MOST / SPARE_BYTES)
+        list->keep = (uint8_t)wanted;
+    list->closed = false;
+}
 
 static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
 {
@@ -49,61 +89,29 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     if (heap->watch != NULL)
         mm_watcher->batch_opened(batch);
     list->batches++;
+    learn_to_keep(list, batch);
     if (list->window == 0)
         list->window = (uint8_t)mm_batch_window(batch->size);
     return batch;
 }
 
-static void push_pending(struct mm_heap *heap, struct mm_batch *batch)
+MM_COLD static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
 {
-    uint32_t line = mm_batch_line(batch);
-    uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
-    do
-        batch->pending_next = head;
-    while (!atomic_compare_exchange_weak_explicit(&heap->pending, &head, line, memory_order_release,
-                                                  memory_order_relaxed));
-}
-
-static bool has_pending(const struct mm_heap *heap)
-{
-    return atomic_load_explicit(&heap->pending, memory_order_relaxed) != MM_LINE_NONE;
-}
-
-static void give_back(struct mm_heap *heap, struct mm_batch *batch)
-{
-    uintptr_t base = batch->base;
-    unsigned order = batch->order;
-    heap->lists[batch->class_index].batches--;
-    mm_spans_give_line(&heap->spans, batch);
-    if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) /* else a lock is held */
-        mm_arena_tick();
-}
-
-/* Some wholly free batches stay with their list, so that a program that goes back and forth over a
- * few batches does not open and close them each time. Idle heaps keep none. */
-static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
-{
-    bool idle = atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
-    uint32_t limit = idle ? 0 : SPARE_BYTES;
-    return heap->lists[batch->class_index].spare + mm_batch_span(batch) > limit;
-}
-
-static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
-{
-    enum mm_close result = may_close(heap, batch) ? mm_batch_close(batch) : MM_CLOSE_LATER;
+    enum mm_close result = mm_batch_close(batch);
     if (result == MM_CLOSE_PUSH)
-        push_pending(heap, batch);
+        mm_collect_push(heap, batch);
     return result == MM_CLOSED;
 }
 
 /* Nothing is live in it any more. */
 MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
 {
-    if (try_close(heap, batch)) {
-        mm_dequeue(list, batch);
+    mm_dequeue(list, batch);
+    if (mm_unlikely(may_close(heap, batch)) && try_close(heap, batch)) {
         give_back(heap, batch);
     } else {
-        batch->until = MM_UNTIL_NEVER;
+        mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_UNTIL_NEVER);
+        mm_enqueue_first(list, batch);
         list->spare += mm_batch_span(batch);
     }
 }
@@ -139,6 +147,16 @@ static inline bool is_sparse(const struct mm_batch *batch)
     return batch->until <= (int)(batch->slots / SPARSE_PART) || mm_batch_awaits_nothing(batch);
 }
 
+/* The last one, or where all are wholly free, the first, which was freed last. */
+static inline struct mm_batch *next_sparse(const struct mm_list *list)
+{
+    uint32_t line = list->sparse.last;
+    if (line == MM_LINE_NONE)
+        return NULL;
+    struct mm_batch *batch = mm_batch_of_line(line);
+    return mm_batch_awaits_nothing(batch) ? mm_batch_of_line(list->sparse.first) : batch;
+}
+
 /* NULL when there is none. */
 static inline struct mm_batch *next_to_claim(struct mm_list *list)
 {
@@ -151,7 +169,7 @@ static inline struct mm_batch *next_to_claim(struct mm_list *list)
         batch->state = MM_BATCH_SPARSE;
         mm_enqueue(list, batch);
     }
-    return list->sparse.last != MM_LINE_NONE ? mm_batch_of_line(list->sparse.last) : NULL;
+    return next_sparse(list);
 }
 
 /* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
@@ -220,14 +238,17 @@ MM_COLD static void tend_own(struct mm_heap *heap)
 {
     if (heap != mm_tls_heap)
         return;
-    if (heap->claims % CLAIMS_A_TICK == 0)
-        mm_arena_tick();
+    if (heap->claims % CLAIMS_A_TICK == 0) {
+        uint64_t now = mm_arena_tick();
+        if (mm_unlikely(now >= heap->next_look))
+            mm_pages_look(heap, now);
+    }
     mm_heap_collect(heap);
 }
 
 static inline bool claim(struct mm_heap *heap, unsigned class)
 {
-    if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || has_pending(heap)))
+    if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || mm_collect_has_pending(heap)))
         tend_own(heap);
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
@@ -282,108 +303,6 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
         claimed |= heap->watch->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
            (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
-}
-
-/* --- remote frees --- */
-
-/* What a collection found freed twice, kept until it can be told with no lock held. */
-struct twice {
-    unsigned count;
-    void *slots[2 * MM_WORD_BITS];
-};
-
-static void note_twice(struct twice *twice, const struct mm_batch *batch, uint64_t slots)
-{
-    for (; slots != 0; slots &= slots - 1)
-        twice->slots[twice->count++] =
-            (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);
-}
-
-static void tell_twice(const struct twice *twice)
-{
-    for (unsigned i = 0; i < twice->count; i++)
-        mm_heap_on_freed_twice(twice->slots[i]);
-}
-
-static void collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct twice *twice)
-{
-    struct mm_collected collected = mm_batch_collect(batch);
-    note_twice(twice, batch, collected.twice);
-    if (mm_batch_is_traced(batch))
-        mm_watcher->settle(batch);
-    if (batch->state == MM_BATCH_CURRENT)
-        return;
-    if (!mm_batch_awaits_nothing(batch))
-        batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
-    if (batch->until <= 0 || mm_batch_live(batch) == 0)
-        mm_heap_batch_due(heap, batch);
-}
-
-/* What there is no room to note is put back for the next time. */
-MM_COLD static void collect_pending(struct mm_heap *heap, struct twice *twice)
-{
-    twice->count = 0;
-    /* Acquire pairs with the release in push_pending(): it publishes pending_next. */
-    uint32_t line = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
-    while (line != MM_LINE_NONE) {
-        struct mm_batch *batch = mm_batch_of_line(line);
-        line = batch->pending_next;
-        if (twice->count <= MM_WORD_BITS)
-            collect_batch(heap, batch, twice);
-        else
-            push_pending(heap, batch);
-    }
-}
-
-MM_COLD static void collect_and_tell(struct mm_heap *heap)
-{
-    struct twice twice;
-    collect_pending(heap, &twice);
-    tell_twice(&twice);
-}
-
-/* More than once where more was freed twice than there is room to note: none may be left at exit.
- */
-void mm_heap_collect(struct mm_heap *heap)
-{
-    while (mm_unlikely(has_pending(heap)))
-        collect_and_tell(heap);
-}
-
-/* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
-static void tend_idle(struct mm_heap *heap)
-{
-    struct twice twice = {.count = 0};
-    if (!mm_lock_for_request(&mm_heap_lock))
-        return;
-    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
-        collect_pending(heap, &twice);
-    mm_unlock(&mm_heap_lock);
-    tell_twice(&twice);
-}
-
-void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
-{
-    push_pending(heap, batch);
-    if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE &&
-        atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT == 0)
-        tend_idle(heap);
-}
-
-void mm_heap_tend(struct mm_heap *heap)
-{
-    if (heap != NULL && atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
-        tend_idle(heap);
-}
-
-void mm_heap_trim(void)
-{
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_heap_collect(mm_tls_heap);
-    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        if (has_pending(heap))
-            tend_idle(heap);
-    }
 }
 
 /* --- a heap's life --- */
@@ -449,14 +368,43 @@ struct mm_heap *mm_heap_attach(void)
     return heap;
 }
 
-/* What is wholly free in a queue, now that none need be kept. */
-static void close_spare(struct mm_heap *heap, uint32_t line)
+bool mm_heap_borrow(struct mm_heap *heap)
 {
-    while (line != MM_LINE_NONE) {
+    if (!mm_lock_unless_held(&mm_heap_lock))
+        return false;
+    struct mm_heap **link = &idle_heaps;
+    while (*link != NULL && *link != heap)
+        link = &(*link)->next_there;
+    bool found = *link != NULL;
+    if (found) {
+        *link = heap->next_there;
+        atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
+    }
+    mm_unlock(&mm_heap_lock);
+    return found;
+}
+
+void mm_heap_hand_back(struct mm_heap *heap)
+{
+    struct mm_twice twice = {.count = 0};
+    mm_lock(&mm_heap_lock);
+    atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
+    mm_collect_pending(heap, &twice); /* of threads that took it for active */
+    heap->next_there = idle_heaps;
+    idle_heaps = heap;
+    mm_unlock(&mm_heap_lock);
+    mm_collect_tell(&twice);
+}
+
+/* What is wholly free, now that none need be kept. */
+static void close_spare(struct mm_heap *heap, const struct mm_list *list)
+{
+    for (uint32_t line = list->sparse.first; line != MM_LINE_NONE;) {
         struct mm_batch *batch = mm_batch_of_line(line);
         line = batch->next;
-        if (mm_batch_awaits_nothing(batch))
-            mm_heap_batch_due(heap, batch);
+        if (!mm_batch_awaits_nothing(batch))
+            return;
+        mm_heap_batch_due(heap, batch);
     }
 }
 
@@ -475,8 +423,7 @@ static void settle_list(struct mm_heap *heap, unsigned class)
         if (mm_batch_free_slots(batch) != 0)
             mm_heap_batch_due(heap, batch);
     }
-    close_spare(heap, list->available.first);
-    close_spare(heap, list->sparse.first);
+    close_spare(heap, list);
 }
 
 void mm_heap_detach(struct mm_heap *then)
@@ -485,13 +432,13 @@ void mm_heap_detach(struct mm_heap *then)
     mm_tls_heap = then;
     if (heap == &mm_heap_none || heap == &mm_heap_over)
         return;
-    struct twice twice = {.count = 0};
+    struct mm_twice twice = {.count = 0};
     mm_heap_collect(heap);
     if (!mm_lock_unless_held(&mm_heap_lock))
         return;
     mm_homes_remove(heap);
     atomic_store_explicit(&heap->state, MM_HEAP_IDLE, memory_order_relaxed);
-    collect_pending(heap, &twice); /* of threads that still took it for active */
+    mm_collect_pending(heap, &twice); /* of threads that still took it for active */
     for (unsigned class = 0; class < MM_CLASSES; class ++) {
         if (heap->lists[class].batches > 0)
             settle_list(heap, class);
@@ -504,7 +451,8 @@ void mm_heap_detach(struct mm_heap *then)
     heap->next_there = idle_heaps;
     idle_heaps = heap;
     mm_unlock(&mm_heap_lock);
-    tell_twice(&twice);
+    mm_collect_tell(&twice);
+    mm_arena_shed();
 }
 
 /* Under mm_heap_over_lock. */
@@ -519,19 +467,20 @@ static struct mm_heap *heap_for_all(void)
 
 void *mm_heap_alloc_over(unsigned class, size_t asked)
 {
-    struct twice twice = {.count = 0};
+    struct mm_twice twice = {.count = 0};
     void *slot = NULL;
     if (!mm_lock_for_request(&mm_heap_over_lock))
         return NULL;
     struct mm_heap *heap = heap_for_all();
     if (heap != NULL) {
-        collect_pending(heap, &twice);
+        mm_collect_pending(heap, &twice);
         slot = mm_heap_alloc(heap, class, asked);
         if (heap->watch != NULL)
             mm_watcher->thread_lends(heap->watch);
     }
     mm_unlock(&mm_heap_over_lock);
-    tell_twice(&twice);
+    mm_collect_tell(&twice);
+    mm_arena_shed();
     return slot;
 }
 
@@ -571,10 +520,11 @@ static void leave_behind(struct mm_heap *heap)
 
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in
  * the middle of the push; and pages were copied at different times. So the stacks are dropped and
- * every remote word looked at. Remote frees of a stale heap's blocks are taken as done, so that
- * from now on its remote bits are the child's own. */
+ * every remote word looked at, where there ever was a remote free. Remote frees of a stale heap's
+ * blocks are taken as done, so that from now on its remote bits are the child's own. */
 void mm_heap_after_fork(void)
 {
+    mm_arena_after_fork();
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
         bool survives = heap == mm_tls_heap || heap == heap_over ||
                         atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
@@ -582,21 +532,16 @@ void mm_heap_after_fork(void)
             leave_behind(heap);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
     }
-    mm_homes_clear();
-    if (mm_tls_heap->tls != NULL)
-        mm_homes_add(mm_tls_heap);
-    size_t unit = 0;
-    size_t end = mm_arena_usage().chunks * MM_UNITS_A_CHUNK;
-    struct twice twice = {.count = 0}; /* the parent's to tell */
-    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL; twice.count = 0) {
-        if (atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0 &&
-            mm_batch_tag(batch) == MM_IDLE)
-            continue;
+    uint32_t line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+    uint32_t end = mm_arena_lines_end();
+    struct mm_twice twice = {.count = 0}; /* the parent's to tell */
+    for (struct mm_batch *batch; (batch = mm_batch_walk_remote(&line, end)) != NULL;
+         twice.count = 0) {
         struct mm_heap *owner = mm_batch_owner(batch);
         if (owner == NULL ||
             atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE)
             mm_batch_collect(batch);
         else
-            collect_batch(owner, batch, &twice);
+            mm_collect_batch(owner, batch, &twice);
     }
 }

@@ -29,7 +29,8 @@ struct mm_queue {
 };
 
 /* The rest of a memory list. Available batches come round in turn, so that each gathers free slots
- * meanwhile; of the sparse ones the last comes first, so that the others are left alone. */
+ * meanwhile; of the sparse ones the last comes first, so that the others are left alone. The first
+ * of these are the wholly free ones. */
 struct mm_list {
     _Alignas(32) struct mm_queue available; /* aligned, so that an index is a shift */
     struct mm_queue sparse;
@@ -37,8 +38,11 @@ struct mm_list {
     uint32_t spare; /* bytes of batches that are wholly free */
     uint8_t window; /* see mm_batch_window(); set once there is a batch */
     uint8_t rounds; /* how often slots were claimed from the current batch once more, modulo 256 */
+    uint8_t keep;   /* how much more may stay wholly free than at first, in 32 KiB */
+    bool closed;    /* a batch was closed, and none opened since */
     bool zero;      /* the claimed slots read as zero */
 };
+_Static_assert(sizeof(struct mm_list) == 32, "no larger than its alignment");
 
 enum mm_heap_state {
     MM_HEAP_ACTIVE,
@@ -57,7 +61,11 @@ struct mm_heap {
     struct mm_pin pin;        /* for frees of other heaps' slots */
     struct mm_watch *watch;   /* NULL: nobody watches */
     pid_t thread;
-    uintptr_t stack;            /* an address in the thread's stack */
+    uintptr_t stack; /* an address in the thread's stack */
+    uint64_t next_look,
+        round_started;          /* of pages.c, by the clock; milliseconds between rounds; and */
+    uint32_t pause, look_at;    /* the chunk where it goes on */
+    bool look_news;             /* found in this round */
     struct mm_heap *next_there; /* among the idle ones, or those of one home */
     struct mm_heap *next;       /* all heaps there are; never changes */
     struct mm_heap **tls;       /* the thread's mm_tls_heap */
@@ -114,8 +122,16 @@ void mm_heap_detach(struct mm_heap *then);
  * refused, and at the moments named above. */
 void *mm_heap_alloc_over(unsigned class, size_t asked);
 
-/* Closes what is wholly free in idle heaps and collects in the calling thread's. */
-void mm_heap_trim(void);
+/* An idle heap is the calling thread's for a while, beside its own: nobody else takes it up,
+ * collects there or closes a batch. False when it is not idle. For work that is not to be done
+ * under a lock. */
+bool mm_heap_borrow(struct mm_heap *heap);
+void mm_heap_hand_back(struct mm_heap *heap);
+
+/* Closes what is wholly free in idle heaps and collects in the calling thread's; gives back the
+ * free pages in batches of both, and of other threads' what was freed there by others and waits to
+ * be collected. Bytes given back. */
+size_t mm_heap_trim(void);
 
 /* All heaps there are, linked by `next`. */
 struct mm_heap *mm_heap_first(void);

@@ -1,16 +1,17 @@
 /* queue.h - the two queues of a memory list, for heap.c: which one a batch is in, its state says.
- */
+ * For the thread that owns the heap. */
 #ifndef MM_QUEUE_H
 #define MM_QUEUE_H
 
 #include "slots/heap.h"
 
-static struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm_batch *batch)
+/* Of a batch that is in one. */
+static inline struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm_batch *batch)
 {
-    return batch->state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
+    return batch->state & (MM_BATCH_SPARSE ^ MM_BATCH_AVAILABLE) ? &list->sparse : &list->available;
 }
 
-static void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
+static inline void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
 {
     struct mm_queue *queue = mm_queue_of(list, batch);
     uint32_t line = mm_batch_line(batch);
@@ -23,7 +24,21 @@ static void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
     queue->last = line;
 }
 
-static void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
+/* Of a wholly free one. */
+static inline void mm_enqueue_first(struct mm_list *list, struct mm_batch *batch)
+{
+    struct mm_queue *queue = &list->sparse;
+    uint32_t line = mm_batch_line(batch);
+    batch->prev = MM_LINE_NONE;
+    batch->next = queue->first;
+    if (queue->first != MM_LINE_NONE)
+        mm_batch_of_line(queue->first)->prev = line;
+    else
+        queue->last = line;
+    queue->first = line;
+}
+
+static inline void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
 {
     struct mm_queue *queue = mm_queue_of(list, batch);
     if (batch->prev != MM_LINE_NONE)

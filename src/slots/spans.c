@@ -38,7 +38,8 @@ static uintptr_t take_chunks(struct mm_heap *owner, unsigned order, bool *zero)
     if (base != 0) {
         struct mm_chunk *chunk = mm_arena_chunk(mm_arena_chunk_index(base));
         chunk->free_units = chunk->fresh_units = 0;
-        chunk->heap = owner;
+        chunk->seen_units = chunk->given_units = 0;
+        __atomic_store_n(&chunk->heap, owner, __ATOMIC_RELAXED);
     }
     return base;
 }
@@ -81,6 +82,8 @@ uintptr_t mm_spans_take(struct mm_spans *spans, struct mm_heap *owner, unsigned 
     *zero = (chunk->fresh_units & run) == run;
     chunk->fresh_units &= ~run;
     chunk->free_units &= ~run;
+    chunk->seen_units &= ~run;
+    chunk->given_units &= ~run;
     if (chunk->free_units == 0)
         unlink_chunk(spans, index);
     return mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
@@ -115,7 +118,7 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
     }
     struct mm_heap *owner = chunk->heap;
     void *start = (void *)(mm_arena.base + (index << MM_CHUNK_SHIFT));
-    chunk->heap = NULL;
+    __atomic_store_n(&chunk->heap, NULL, __ATOMIC_RELAXED);
     bool given = mm_arena_give_chunks(start, order - MM_CHUNK_ORDER);
     if (mm_unlikely(!given))
         keep_chunks(spans, index, order - MM_CHUNK_ORDER, owner);

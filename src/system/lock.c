@@ -83,6 +83,11 @@ void mm_unlock(struct mm_lock *lock)
         mm_kernel_futex_wake(&lock->state, 1);
 }
 
+bool mm_lock_is_own(const struct mm_lock *lock)
+{
+    return (atomic_load_explicit(&lock->state, memory_order_relaxed) & ~WAITERS) == own_name();
+}
+
 static bool take_unless_held(struct mm_lock *lock, bool is_request)
 {
     uint32_t there, name = own_name();

@@ -19,8 +19,10 @@ struct mm_lock {
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
-/* False, and not locked, when the calling thread holds it: a signal handler came in between. Once
- * in many millions of pairs of threads also when the other one does. */
+/* Whether the calling thread holds it. Once in many millions of pairs of threads also when the
+ * other one does. */
+bool mm_lock_is_own(const struct mm_lock *lock);
+/* False, and not locked, when it does: a signal handler came in between. */
 bool mm_lock_unless_held(struct mm_lock *lock);
 /* For malloc() and free(): false, too, when a fork() does not come to its end. */
 bool mm_lock_for_request(struct mm_lock *lock);

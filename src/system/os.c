@@ -1,5 +1,5 @@
-/* os.c - memory, files, signals and waiting, as os.h has them. What it keeps is written at the start
- * and only read after; turns and the streams' lock are their holders'. */
+/* os.c - memory, files, signals and waiting, as os.h has them. What it keeps is written at the
+ * start and only read after; turns and the streams' lock are their holders'. */
 #include "system/os.h"
 
 #include "system/kernel.h"

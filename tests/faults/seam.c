@@ -1,6 +1,7 @@
 #include "seam.h"
 
 #include "check.h"
+#include "slots/heap.h"
 #include "system/kernel.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -123,6 +124,23 @@ static void *map_pages(size_t size, int access)
     CHECK(before == 0 || munmap(start, before) == 0);
     CHECK(munmap(start + before + size, page - before) == 0);
     return start + before;
+}
+
+/* --- memory that goes back --- */
+
+#define PIECE ((size_t)4 << 20)
+
+/* Giving memory back takes long: nobody may wait for a lock meanwhile, and the kernel's own is kept
+ * for a piece only. */
+static int held_by_nobody(size_t size, int advice)
+{
+    if (advice == MADV_DONTNEED) {
+        CHECK(!mm_lock_is_own(&mm_arena_lock));
+        CHECK(!mm_lock_is_own(&mm_heap_lock));
+        CHECK(!mm_lock_is_own(&mm_heap_over_lock));
+        CHECK(size <= PIECE);
+    }
+    return advice;
 }
 
 /* --- the calls --- */

@@ -1,6 +1,7 @@
 /* seam.h - the seam below src/system/os.c: each call that it makes of the system can be made to
  * fail, and the size of a page to be another one, of 16 or 64 KiB: SEAM_PAGE_SIZE=65536 in the
- * environment. Ranges are then held to that size.
+ * environment. Ranges are then held to that size. Memory may only be given back in pieces of at
+ * most 4 MiB, by a thread that holds no lock of the heaps or the arena.
  *
  * May be used while other threads are inside the manager. */
 #ifndef FAULTS_SEAM_H

@@ -1,6 +1,6 @@
 /* arena.c - chunks and lines of a small arena: their places, what they hold, when memory goes
  * back, and what happens when it is used up. */
-#include "slots/arena.h"
+#include "slots/pool.h"
 
 #include "check.h"
 #include <pthread.h>
@@ -232,6 +232,75 @@ static void within_most(void)
     mm_arena_keep_within_most(mib);
 }
 
+/* Nobody may come later who gives it back, so what is more than a MiB, or a 128th of the most, goes
+ * at once; what is wanted again at once was worth keeping. */
+static void excess(void)
+{
+    char *taken[3 * CHUNKS / 16];
+    size_t count = sizeof taken / sizeof taken[0], mib = (size_t)1 << 20;
+    bool zero;
+    CHECK(mm_arena_reserve(4 * SIZE));
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < count; i++)
+            memset(taken[i] = take(4, &zero), 1, length(4));
+        for (size_t i = 0; i < count; i++) {
+            mm_arena_give_chunks(taken[i], 4);
+            mm_arena_shed();
+        }
+        CHECK(round != 0 || mm_arena_usage().dirty <= mib);
+    }
+    /* Less than all only where the clock halved what is known of the first round. */
+    CHECK(mm_arena_usage().dirty > 8 * mib);
+    mm_arena_release();
+}
+
+/* What is locked is asked for once, and again when somebody asks for it or it was used again. */
+static void refused(void)
+{
+    bool zero;
+    CHECK(mm_arena_reserve(SIZE));
+    char *chunks = take(4, &zero), *more = take(4, &zero);
+    if (mlock(chunks, CHUNK) != 0) {
+        mm_arena_release();
+        return;
+    }
+    memset(chunks, 1, length(4));
+    memset(more, 1, length(4));
+    mm_arena_give_chunks(chunks, 4);
+    mm_arena_give_chunks(more, 4);
+    mm_arena_shed(); /* refused: both are one row */
+    CHECK_EQUAL(mm_arena_usage().dirty, length(4) * 2);
+    CHECK(munlock(chunks, CHUNK) == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        sleep_a_tick();
+        mm_arena_tick();
+        CHECK_EQUAL(mm_arena_usage().dirty, length(4) * 2);
+    }
+    CHECK_EQUAL(mm_arena_trim(), length(4) * 2);
+    CHECK(take(4, &zero) != NULL && zero);
+    mm_arena_release();
+}
+
+/* As if a thread that is not in fork()'s child was just giving it back. */
+static void forked_meanwhile(void)
+{
+    bool zero;
+    CHECK(mm_arena_reserve(SIZE));
+    char *chunks = take(2, &zero);
+    mm_arena_give_chunks(chunks, 2);
+    size_t chunk = mm_arena_chunk_index((uintptr_t)chunks), group = chunk / MM_WORD_BITS;
+    uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, 2);
+    size_t pooled = mm_arena_usage().pooled;
+    mm_pool_remove(group, run);
+    mm_pool.purging[group] |= run;
+    CHECK_EQUAL(mm_arena_usage().pooled, pooled);
+    CHECK(take(2, &zero) != chunks);
+    mm_arena_after_fork();
+    CHECK_EQUAL(mm_arena_usage().dirty, length(2));
+    CHECK(take(2, &zero) == chunks && !zero);
+    mm_arena_release();
+}
+
 static void lines(void)
 {
     CHECK(mm_arena_reserve((size_t)1 << 20));
@@ -349,6 +418,9 @@ int main(void)
     trimming();
     ticks();
     within_most();
+    excess();
+    refused();
+    forked_meanwhile();
     lines();
     units();
     shrinking();

@@ -62,7 +62,7 @@ static void growing_shapes(unsigned class)
     struct mm_batch_shape widest = mm_batch_shape(class, MM_WORD_BITS, UINT32_MAX);
     check_shape(widest, class, MM_WORD_BITS);
     CHECK(2 * span_of(widest.order) > MM_WORD_BITS * mm_class_size(class) ||
-          widest.order == MM_SPAN_ORDER_MAX);
+          widest.order == MM_BATCH_ORDER_MAX);
     for (uint32_t batches = 0; batches < BATCHES; batches++) {
         struct mm_batch_shape shape = mm_batch_shape(class, MM_WORD_BITS, batches);
         check_shape(shape, class, MM_WORD_BITS);

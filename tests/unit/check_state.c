@@ -73,7 +73,7 @@ static void check_batch_state(const struct mm_batch *batch)
     unsigned live = mm_bit_count(mm_batch_live(batch));
     unsigned free = mm_bit_count(free_of(batch));
     CHECK_EQUAL(batch->state == MM_BATCH_CURRENT, current);
-    switch (batch->state) {
+    switch (mm_batch_state(batch)) {
     case MM_BATCH_CURRENT:
         CHECK(mm_batch_awaits_nothing(batch));
         break;
@@ -153,16 +153,20 @@ static size_t check_queue(const struct mm_heap *heap, unsigned class, enum mm_ba
     const struct mm_list *list = &heap->lists[class];
     const struct mm_queue *queue = state == MM_BATCH_SPARSE ? &list->sparse : &list->available;
     uint32_t previous = MM_LINE_NONE, queued = 0;
-    size_t spare = 0;
+    size_t spare = 0, so_far = 0;
     for (uint32_t line = queue->first; line != MM_LINE_NONE; queued++) {
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(queued < list->batches);
         CHECK(is_batch_line(line) && mm_batch_owner(batch) == heap);
         CHECK_EQUAL(batch->class_index, class);
-        CHECK_EQUAL(batch->state, state);
+        CHECK_EQUAL(mm_batch_state(batch), state);
         CHECK_EQUAL(batch->prev, previous);
-        if (mm_batch_live(batch) == 0)
+        if (mm_batch_live(batch) == 0) {
+            /* All at the front, so that they are found at once. */
+            CHECK(state == MM_BATCH_SPARSE && spare == so_far);
             spare += mm_batch_span(batch);
+        }
+        so_far += mm_batch_span(batch);
         previous = line;
         line = batch->next;
     }
@@ -213,7 +217,7 @@ static void check_pending(const struct walk *walk, const struct mm_heap *heap)
         if (mm_batch_owner(batch) != heap)
             continue;
         queued += mm_batch_tag(batch) == MM_QUEUED;
-        in_queues += batch->state == MM_BATCH_AVAILABLE || batch->state == MM_BATCH_SPARSE;
+        in_queues += mm_batch_is_queued(batch);
     }
     CHECK_EQUAL(on_stack, queued);
     CHECK_EQUAL(queue_lengths(heap), in_queues);

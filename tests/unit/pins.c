@@ -38,6 +38,13 @@ static void give(void **blocks)
         mm_free(blocks[i], __builtin_return_address(0));
 }
 
+/* An idle heap keeps no batch that is wholly free. */
+static void close_all(void)
+{
+    mm_heap_detach(&mm_heap_none);
+    mm_process_heap();
+}
+
 /* Closes and opens batches of other sizes, more often than it takes until lines are looked at.
  * Counts those that the line of `pinned` came to describe. */
 static unsigned times_used(const struct mm_batch *pinned)
@@ -49,6 +56,7 @@ static unsigned times_used(const struct mm_batch *pinned)
         for (unsigned j = 0; j < COUNT; j++)
             used += mm_batch_at((uintptr_t)blocks[j]) == pinned;
         give(blocks);
+        close_all();
     }
     return used;
 }
@@ -61,9 +69,8 @@ static void *pin_and_close(struct mm_pin *own, struct mm_pin **pin, struct mm_ba
     *pin = mm_pin_batch(own, (uintptr_t)block, batch);
     CHECK(*pin != NULL && *batch == mm_batch_at((uintptr_t)block));
     give(blocks);
-    mm_heap_detach(&mm_heap_none); /* an idle heap keeps no batch that is wholly free */
+    close_all();
     CHECK(mm_batch_is_grave(mm_batch_at((uintptr_t)block)));
-    mm_process_heap();
     return block;
 }
 
@@ -138,8 +145,7 @@ static void looks_at_all(void)
     }
     for (unsigned i = 0; i < MANY; i++)
         mm_free(blocks[i], __builtin_return_address(0));
-    mm_heap_detach(&mm_heap_none);
-    mm_process_heap();
+    close_all();
     for (unsigned i = 0; i < MANY; i++)
         CHECK_EQUAL(times_used(batches[i]), 0);
     for (unsigned i = 0; i < MANY; i++)

@@ -5,6 +5,7 @@
 #include "check.h"
 #include <dlfcn.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 static struct mm_symbols table_of(void *handle)
 {
@@ -38,6 +39,15 @@ static void look_into(const char *path)
     dlclose(handle);
 }
 
+/* A preloaded library's dlsym() may have its own function for one of libc's. */
+static bool is_anothers(const void *function, const void *handle)
+{
+    Dl_info info;
+    struct link_map *map;
+    return getenv("LD_PRELOAD") != NULL &&
+           dladdr1(function, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 && map != handle;
+}
+
 /* Every name of libc's that dlsym() finds there. */
 static void look_into_libc(void)
 {
@@ -50,7 +60,8 @@ static void look_into_libc(void)
         bool is_function = (symbol->st_info & 0xf) == STT_FUNC;
         if (!is_function || symbol->st_shndx == SHN_UNDEF)
             continue;
-        CHECK(mm_symbols_find(&symbols, name) == dlsym(handle, name));
+        const void *there = dlsym(handle, name);
+        CHECK(mm_symbols_find(&symbols, name) == there || is_anothers(there, handle));
         compared++;
     }
     CHECK(compared > 1000);

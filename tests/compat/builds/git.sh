@@ -26,7 +26,7 @@ work_in_git() {
     git config gc.auto 0
     seq 2000 >numbers
     echo 0 >counter
-    cp "$work"/src/*.c .
+    cp "$work"/src/s*/*.c .
     git add .
     local i
     for i in $(seq 500); do
