@@ -87,6 +87,7 @@ while IFS= read -r line; do
         from_header "${line,,}" | roff
         ;;
     @TYPES@) from_header types | roff_as_it_is ;;
-    *) printf '%s\n' "$line" ;;
+    .*) printf '%s\n' "$line" ;;
+    *) fold -s -w 79 <<<"$line" | sed -e 's/ *$//' -e "s/^\([.']\)/\\\\\&\1/" ;;
     esac
 done <"$root/scripts/man/$page.in"
