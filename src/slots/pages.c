@@ -220,25 +220,27 @@ size_t mm_pages_give_pending(struct mm_heap *heap)
 
 /* --- all of it --- */
 
-static bool is_own(const struct mm_heap *heap)
+static size_t trim_own(struct mm_heap *heap)
 {
-    return heap == mm_tls_heap;
+    mm_heap_collect(heap);
+    return mm_pages_give_free(heap);
+}
+
+static size_t trim_other(struct mm_heap *heap)
+{
+    mm_heap_tend(heap);
+    if (mm_heap_borrow(heap)) {
+        size_t given = mm_pages_give_free(heap);
+        mm_heap_hand_back(heap);
+        return given;
+    }
+    return mm_collect_has_pending(heap) ? mm_pages_give_pending(heap) : 0;
 }
 
 size_t mm_heap_trim(void)
 {
     size_t given = 0;
-    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        if (is_own(heap)) {
-            mm_heap_collect(heap);
-            given += mm_pages_give_free(heap);
-        } else if (mm_heap_borrow(heap)) {
-            mm_heap_collect(heap);
-            given += mm_pages_give_free(heap);
-            mm_heap_hand_back(heap);
-        } else if (mm_collect_has_pending(heap)) {
-            given += mm_pages_give_pending(heap);
-        }
-    }
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next)
+        given += heap == mm_tls_heap ? trim_own(heap) : trim_other(heap);
     return given;
 }
