@@ -37,8 +37,8 @@ struct mm_lock {
 
 void mm_lock(struct mm_lock *lock);
 void mm_unlock(struct mm_lock *lock);
-/* Whether the calling thread holds it; once in many millions of pairs of threads also when the other
- * one does. */
+/* Whether the calling thread holds it; once in many millions of pairs of threads also when the
+ * other one does. */
 bool mm_lock_is_own(const struct mm_lock *lock);
 /* False, and not locked, when the calling thread holds it: a signal handler came in between. */
 bool mm_lock_unless_held(struct mm_lock *lock);
