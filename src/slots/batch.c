@@ -1,3 +1,6 @@
+/* batch.c - a batch opened, closed and found, and the protocol of remote frees: what its owner and
+ * any number of other threads may do to one line at the same time, without a lock. Whose step is
+ * whose stands at each, and tests/model has all of it. */
 #include "slots/batch.h"
 
 #include "slots/size_class.h"
