@@ -181,6 +181,13 @@ declare_rows() {
     row start start -n "$(scaled 800)" /bin/true
     # The size of the phase counts, and the second after it: neither gets less.
     row returned returned "$bin/bench_synthetic" returned 128
+    # A figure of its own each, see tests/bench/memory.c.
+    row returned worst-wait "$bin/bench_memory" worst-wait "$(scaled 2048)"
+    row returned thread-ends "$bin/bench_memory" thread-ends "$(scaled 10000000)"
+    row returned fork-child "$bin/bench_memory" fork-child "$(scaled 1024)"
+    row returned survivors "$bin/bench_memory" survivors 200
+    row returned idle "$bin/bench_memory" idle 200
+    row returned large-churn "$bin/bench_memory" large-churn "$(scaled 400000)"
 }
 
 # What is too large, or too much the same, to be kept.

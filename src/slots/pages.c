@@ -6,6 +6,7 @@
 #include "slots/pages.h"
 
 #include "slots/collect.h"
+#include "slots/pins.h"
 
 #define PIECE ((uintptr_t)4 << 20) /* a call; see purge.c */
 /* What a look may cost, for each millisecond since the last one, and at most: a chunk of the heap,
@@ -195,18 +196,24 @@ size_t mm_pages_give_free(struct mm_heap *heap)
 
 /* The owner may wait for something for ever. Who has its stack of pending batches has these to
  * itself, see collect.c: their slots that are live and freed remotely are nobody's until somebody
- * collects them. Only where the owner freed the same slot at the very moment, a second free is
- * stopped before it saw that, and withdrawn before the call here, could the slot be in use
- * again. */
+ * collects them. But for a second free that is just being withdrawn, because the owner freed the
+ * slot at the very moment: while that is under way its batch is pinned, and left alone here. */
+static uint64_t pending_slots(const struct mm_batch *batch)
+{
+    uint64_t before = atomic_load_explicit(&batch->remote, memory_order_acquire);
+    if (mm_pins_has(batch))
+        return 0;
+    uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_acquire);
+    return before & remote & atomic_load_explicit(&batch->live, memory_order_relaxed);
+}
+
 size_t mm_pages_give_pending(struct mm_heap *heap)
 {
     struct run run = {0};
     uint32_t first = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
     for (uint32_t line = first; line != MM_LINE_NONE;) {
         const struct mm_batch *batch = mm_batch_of_line(line);
-        uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_acquire);
-        add_slots(&run, batch, remote & atomic_load_explicit(&batch->live, memory_order_relaxed),
-                  true);
+        add_slots(&run, batch, pending_slots(batch), true);
         line = batch->pending_next;
     }
     flush(&run);
@@ -220,25 +227,27 @@ size_t mm_pages_give_pending(struct mm_heap *heap)
 
 /* --- all of it --- */
 
-static bool is_own(const struct mm_heap *heap)
+static size_t trim_own(struct mm_heap *heap)
 {
-    return heap == mm_tls_heap;
+    mm_heap_collect(heap);
+    return mm_pages_give_free(heap);
+}
+
+static size_t trim_other(struct mm_heap *heap)
+{
+    mm_heap_tend(heap);
+    if (mm_heap_borrow(heap)) {
+        size_t given = mm_pages_give_free(heap);
+        mm_heap_hand_back(heap);
+        return given;
+    }
+    return mm_collect_has_pending(heap) ? mm_pages_give_pending(heap) : 0;
 }
 
 size_t mm_heap_trim(void)
 {
     size_t given = 0;
-    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        if (is_own(heap)) {
-            mm_heap_collect(heap);
-            given += mm_pages_give_free(heap);
-        } else if (mm_heap_borrow(heap)) {
-            mm_heap_collect(heap);
-            given += mm_pages_give_free(heap);
-            mm_heap_hand_back(heap);
-        } else if (mm_collect_has_pending(heap)) {
-            given += mm_pages_give_pending(heap);
-        }
-    }
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next)
+        given += heap == mm_tls_heap ? trim_own(heap) : trim_other(heap);
     return given;
 }

@@ -13,7 +13,7 @@ static _Atomic uint32_t other_count;
 void mm_pins_add(struct mm_pin *pin)
 {
     pin->next = atomic_load_explicit(&others, memory_order_relaxed);
-    /* Release pairs with the acquire in mm_pins_take_unpinned(). */
+    /* Release pairs with the acquire in next_place(). */
     while (!atomic_compare_exchange_weak_explicit(&others, &pin->next, pin, memory_order_release,
                                                   memory_order_relaxed))
         ;
@@ -81,6 +81,34 @@ struct mm_pin *mm_pin_batch(struct mm_pin *own, uintptr_t address, struct mm_bat
 
 /* --- to look for pins --- */
 
+/* One place after the other: `next` is NULL at first, and at the end. */
+static const struct mm_pin *next_place(const struct mm_pin *place)
+{
+    if (place == NULL)
+        return &shared[0];
+    if (place >= &shared[0] && place < &shared[SHARED - 1])
+        return place + 1;
+    return place == &shared[SHARED - 1] ? atomic_load_explicit(&others, memory_order_acquire)
+                                        : place->next;
+}
+
+static uint32_t line_in(const struct mm_pin *place)
+{
+    return atomic_load_explicit(&place->line, memory_order_acquire);
+}
+
+bool mm_pins_has(const struct mm_batch *batch)
+{
+    uint32_t line = mm_batch_line(batch);
+    /* Pairs with the fence in mm_pin_batch(). */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (const struct mm_pin *place = next_place(NULL); place != NULL; place = next_place(place)) {
+        if (line_in(place) == line)
+            return true;
+    }
+    return false;
+}
+
 struct pinned {
     unsigned count;
     uint32_t lines[PINS_AT_ONCE];
@@ -119,12 +147,8 @@ uint32_t mm_pins_take_unpinned(uint32_t *closed)
     *closed = MM_LINE_NONE;
     /* Pairs with the fence in mm_pin_batch(): who pins from here on finds the graves. */
     atomic_thread_fence(memory_order_seq_cst);
-    struct mm_pin *other = atomic_load_explicit(&others, memory_order_acquire);
-    for (unsigned i = 0; i < SHARED || other != NULL; i++) {
-        const struct mm_pin *pin = i < SHARED ? &shared[i] : other;
-        if (i >= SHARED)
-            other = other->next;
-        uint32_t line = atomic_load_explicit(&pin->line, memory_order_acquire);
+    for (const struct mm_pin *place = next_place(NULL); place != NULL; place = next_place(place)) {
+        uint32_t line = line_in(place);
         if (line != MM_LINE_NONE)
             pinned.lines[pinned.count++] = line;
         if (pinned.count == PINS_AT_ONCE)

@@ -41,7 +41,7 @@ struct mm_pin *mm_pin_batch(struct mm_pin *own, uintptr_t address, struct mm_bat
 
 static inline void mm_pin_drop(struct mm_pin *pin)
 {
-    /* Release pairs with the acquire of mm_pins_has(): what was done to the batch is over. */
+    /* Release pairs with the acquire of line_in(): what was done to the batch is over. */
     if (pin != NULL)
         atomic_store_explicit(&pin->line, MM_LINE_NONE, memory_order_release);
 }
@@ -49,6 +49,9 @@ static inline void mm_pin_drop(struct mm_pin *pin)
 /* Which of a chain of closed batches (by `next`) are pinned: takes the others out of it, and gives
  * these as a chain. In time that grows with the number of threads. */
 uint32_t mm_pins_take_unpinned(uint32_t *closed);
+/* Whether somebody pins the line of a batch. What was set in its words before and is not any more
+ * after this returned false was withdrawn. Takes as long. */
+bool mm_pins_has(const struct mm_batch *batch);
 /* How many places there are. */
 uint32_t mm_pins_count(void);
 

@@ -193,21 +193,24 @@ static bool is_excess(void)
     return dirty_chunks() > mm_pool_get(&mm_pool.allowed);
 }
 
-/* Under the lock: of some groups from the end on the one that has most; so that calls are few. */
+/* Under the lock: of some groups, downwards from where this stopped the last time, the one that has
+ * most; so that calls are few. */
 static size_t pick_group(void)
 {
-    size_t best = 0;
-    unsigned most = 0, looked_at = 0;
-    for (size_t group = mm_pool_groups(); group-- > mm_pool.first_group && most < GOOD_PIECE;) {
-        unsigned count = mm_bit_count(dirty_of(group, false));
+    size_t groups = mm_pool_groups(), at = mm_pool.picked, best = 0;
+    unsigned most = 0, since = 0;
+    for (unsigned looked_at = 0; looked_at < GROUPS_A_LOOK && since < GROUPS_TO_PICK; looked_at++) {
+        at = at != 0 && at <= groups ? at - 1 : groups - 1;
+        unsigned count = mm_bit_count(dirty_of(at, false));
         if (count > most) {
             most = count;
-            best = group;
+            best = at;
         }
-        looked_at += most != 0;
-        if (looked_at == GROUPS_TO_PICK)
+        if (most >= GOOD_PIECE)
             break;
+        since += most != 0;
     }
+    mm_pool.picked = at;
     return best;
 }
 

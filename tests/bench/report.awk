@@ -15,6 +15,10 @@ function set_bars() {
     bar_faults = 60      # page faults of /bin/true, beyond those under an empty library
     bar_threads = 1.9    # two threads' work, of one's
     bar_returned = 90    # per cent of a dead phase's memory, after a second
+    bar_survivors = 50   # per cent that stays where 3 survive, after two seconds
+    bar_idle = 5         # where none does, and nothing happens
+    bar_wait = 5         # milliseconds
+    bar_large = 25       # nanoseconds
     noise = 2            # per cent: the least difference between two rows that means something
 }
 
@@ -215,8 +219,8 @@ function scaling(allocator) {
 function further(name, allocator) {
     if (name == "scaling")
         return scaling(allocator)
-    if (name == "returned")
-        return ("returned", allocator) in runs ? median(metrics["returned", allocator]) : ""
+    if (group[name] == "returned")
+        return (name, allocator) in runs ? median(metrics[name, allocator]) : ""
     if (!has_empty || !(("start", allocator) in runs))
         return ""
     return name == "start" ? ratio_at_start(allocator) : faults_at_start(allocator)
@@ -240,6 +244,12 @@ function print_further() {
     print_further_row("faults", "/bin/true: page faults beyond that", "%.0f")
     print_further_row("scaling", "two threads' work, of one's", "%.2f")
     print_further_row("returned", "dead phase back after 1 s, %", "%.1f")
+    print_further_row("survivors", "3 % survive: kept after 2 s, %", "%.1f")
+    print_further_row("idle", "all freed, idle: kept after 2 s, %", "%.1f")
+    print_further_row("worst-wait", "longest call beside frees, ms", "%.2f")
+    print_further_row("thread-ends", "short thread beside many blocks, us", "%.1f")
+    print_further_row("fork-child", "until a fork's child runs, ms", "%.1f")
+    print_further_row("large-churn", "60,000 bytes, 33 at a time, ns", "%.1f")
 }
 
 function miss(text) {
@@ -295,6 +305,10 @@ function print_missed(    i) {
     judge_further("faults", "/bin/true, page faults beyond an empty library's", bar_faults, 0)
     judge_further("scaling", "two threads' work, of one's", bar_threads, 1)
     judge_further("returned", "per cent of a dead phase's memory back", bar_returned, 1)
+    judge_further("survivors", "per cent of memory kept where 3 survive", bar_survivors, 0)
+    judge_further("idle", "per cent of memory kept where all is freed", bar_idle, 0)
+    judge_further("worst-wait", "milliseconds of the longest call", bar_wait, 0)
+    judge_further("large-churn", "nanoseconds of 60,000 bytes", bar_large, 0)
     if (missed != "")
         printf "\n### Bars missed\n\n%s", missed
 }

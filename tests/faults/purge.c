@@ -78,6 +78,23 @@ static void by_trim(void)
     check_went_back();
 }
 
+/* As after mlockall(): what is refused is not asked for again and again. */
+static void refused_each_time(void)
+{
+    take_all(BLOCKS);
+    seam_fail(SEAM_mm_kernel_madvise, 1, true, 0);
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < BLOCKS; i += 2)
+            mem_mngr_free(blocks[i]);
+        for (unsigned i = 0; i < BLOCKS; i += 2)
+            CHECK((blocks[i] = mem_mngr_alloc(SIZE)) != NULL);
+    }
+    give_all(BLOCKS);
+    CHECK(seam_count(SEAM_mm_kernel_madvise) < 100);
+    seam_heal();
+    CHECK(mm_arena_trim() > 0);
+}
+
 static void for_others(void)
 {
     take_all(BLOCKS);
@@ -164,6 +181,7 @@ int main(void)
     try_way(by_frees);
     try_way(by_the_clock);
     try_way(by_trim);
+    try_way(refused_each_time);
     try_way(for_others);
     try_way(of_a_thread_that_ended);
     try_way(at_a_threads_end);

@@ -336,8 +336,10 @@ static void alone(unsigned seed)
             check_counts(&player);
         if (below(&player, 2000) == 0)
             release_all(&player);
-        if (below(&player, 2000) == 0)
+        if (below(&player, 2000) == 0) {
+            mm_heap_trim();
             mm_arena_trim();
+        }
     }
     check_counts(&player);
     if (seed % 2 == 0)
