@@ -174,13 +174,13 @@ static struct thread *thread_of(uint32_t number)
 
 /* Without a system call but for the first thread, at the start. Others begin with the name of
  * whoever started them: that of the first is the best that is known of it. */
-static void name_thread(uint32_t number, pid_t id)
+static void name_thread(struct thread *thread, pid_t id)
 {
     const struct thread *first = thread_of(FIRST_THREAD);
-    if (number == FIRST_THREAD)
-        mm_os_thread_name(id, thread_of(number)->name);
+    if (thread == first)
+        mm_os_thread_name(id, thread->name);
     else if (first != NULL)
-        memcpy(thread_of(number)->name, first->name, MM_THREAD_NAME);
+        memcpy(thread->name, first->name, MM_THREAD_NAME);
 }
 
 /* 0 when there are too many: events are of nobody then. */
@@ -191,11 +191,13 @@ static uint32_t add_thread(pid_t id)
         number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
     if (number >= THREADS)
         return 0;
-    if (mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE) == NULL)
+    struct thread *thread = mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE);
+    if (thread == NULL)
         return 0;
-    name_thread(number, id);
+    thread += number % (1u << THREAD_SHIFT);
+    name_thread(thread, id);
     /* Release pairs with the acquire of whoever reads the id: the name is there. */
-    atomic_store_explicit(&thread_of(number)->id, id, memory_order_release);
+    atomic_store_explicit(&thread->id, id, memory_order_release);
     return number;
 }
 
@@ -237,8 +239,9 @@ void mm_stacks_thread_named(pid_t id, const char *name)
     if (!mm_stacks_are_kept() || id == 0)
         return;
     uint32_t number = find_thread(id, NAMED_LATE);
-    if (number != 0 || (number = add_thread(id)) != 0)
-        mm_os_name_as_given(name, thread_of(number)->name);
+    struct thread *thread = thread_of(number != 0 ? number : add_thread(id));
+    if (thread != NULL)
+        mm_os_name_as_given(name, thread->name);
 }
 
 /* As long as there is the thread, it can tell its name itself. */

@@ -342,7 +342,7 @@ size_t mm_pool_held(void)
 }
 
 /* A word that somebody may look at without the lock. */
-static void set_word(uint64_t *word, uint64_t value)
+static void set_word(uint64_t *word, uint64_t value) /* NOLINT(readability-non-const-parameter) */
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }

@@ -131,14 +131,14 @@ static void read_place(const struct mm_loaded *module, struct mm_peeker *from, c
     struct link_map map;
     if (!mm_peeker_read(from, (uintptr_t)module->map, &map, sizeof map))
         return;
+    mm_loaded_build_id(module, &text->build_id);
+    place->build_id = text->build_id.bytes;
+    place->build_id_size = text->build_id.size;
     place->module_offset -= map.l_addr;
     place->module = text_at(from, (uintptr_t)map.l_name, text->module, sizeof text->module);
     if (place->module != NULL && place->module[0] == '\0')
         place->module = program;
     find_symbol(from, &map, place, text);
-    mm_loaded_build_id(module, &text->build_id);
-    place->build_id = text->build_id.bytes;
-    place->build_id_size = text->build_id.size;
 }
 
 /* What went meanwhile, or came, is not told half. */
