@@ -55,7 +55,7 @@ void check_pipe_close(struct check_pipe *pipe);
 struct check_misuse {
     unsigned count;
     struct mem_mngr_misuse last; /* its report is the one below */
-    char report[4096];
+    char report[16384];
 };
 extern _Thread_local struct check_misuse check_misuse;
 /* Notes it; for struct mem_mngr_config and for mm_report_start(). */
