@@ -64,13 +64,15 @@ static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned), 
 static struct mm_fork_handlers next_handlers[8];
 static unsigned next_handler_count;
 
+/* The next allocator may begin, and register them, in the middle of our own start. */
 bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers)
 {
-    mm_lock(&start_lock);
+    bool took = mm_lock_unless_held(&start_lock);
     bool fits = next_handler_count < sizeof next_handlers / sizeof next_handlers[0];
     if (fits)
         next_handlers[next_handler_count++] = *handlers;
-    mm_unlock(&start_lock);
+    if (took)
+        mm_unlock(&start_lock);
     return fits;
 }
 
