@@ -63,5 +63,7 @@ void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsig
  * back, which does nothing when nothing is traced. */
 void mm_stacks_forwarded(struct mm_watch *watch, const void *block, size_t asked);
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
+/* It was not given back after all. */
+void mm_stacks_forwarded_kept(const void *block);
 
 #endif

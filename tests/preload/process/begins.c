@@ -1,6 +1,6 @@
 /* An allocator behind the shim, to be preloaded, that begins when it is first asked for anything,
- * and then registers handlers of fork(). The first who asks is the shim, in its start: by mallopt(),
- * or, BY_ALLOCATING, as the start calls a getpagesize() that allocates. */
+ * and then registers handlers of fork(). The first who asks is the shim, in its start: by
+ * mallopt(), or, BY_ALLOCATING, as the start calls a getpagesize() that allocates. */
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
