@@ -91,6 +91,12 @@ static void read_options(void)
     mm_report_read_files(path_variable());
 }
 
+/* In our constructor at the latest. */
+bool mm_process_starts_late(void)
+{
+    return false;
+}
+
 bool mm_process_steps_aside(void)
 {
     if (shim_is_aside())

@@ -161,6 +161,7 @@ static void watch_forks(void)
 
 bool mm_process_start(const struct mm_process_config *config)
 {
+    mm_libc_look_up(mm_process_starts_late());
     if (!mm_lock_unless_held(&start_lock))
         return false;
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
@@ -215,7 +216,10 @@ static void start_or_step_aside(void)
 static void start_by_default(void)
 {
     int saved_errno = errno;
-    if (atomic_load_explicit(&is_aside, memory_order_acquire) || !mm_lock_unless_held(&start_lock))
+    if (atomic_load_explicit(&is_aside, memory_order_acquire))
+        return;
+    mm_libc_look_up(mm_process_starts_late());
+    if (!mm_lock_unless_held(&start_lock))
         return;
     if (!atomic_load_explicit(&started, memory_order_relaxed))
         start_or_step_aside();
