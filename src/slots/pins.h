@@ -41,7 +41,7 @@ struct mm_pin *mm_pin_batch(struct mm_pin *own, uintptr_t address, struct mm_bat
 
 static inline void mm_pin_drop(struct mm_pin *pin)
 {
-    /* Release pairs with the acquire of mm_pins_take_unpinned(): the batch is let go. */
+    /* Release pairs with the acquire of mm_pins_has(): what was done to the batch is over. */
     if (pin != NULL)
         atomic_store_explicit(&pin->line, MM_LINE_NONE, memory_order_release);
 }
