@@ -45,10 +45,11 @@ enum shim_function {
 /* Finds all of them, once. In the modules' own tables and not by dlsym(): that need not be there
  * before glibc 2.34, asks for memory itself, and forgets what dlerror() would have told. */
 void shim_find_libc(void);
-/* The same for whose operators new and delete the program has. A delete that looked it up itself
- * would take the loader's lock, which a thread may hold that waits for this one. */
+/* The same for whose operators new and delete the program has, in the start: no thread can come
+ * before it, and who came later would read what others load and unload. A delete that looked it up
+ * itself would take the loader's lock, which a thread may hold that waits for this one. */
 void shim_find_operators(void);
-/* The same for a dlsym() of another library's. */
+/* The same for a dlsym() of another library's, by libc's. */
 void shim_find_dlsym(void);
 extern void *_Atomic shim_found[SHIM_FUNCTIONS];
 

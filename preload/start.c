@@ -91,11 +91,19 @@ static void read_options(void)
     mm_report_read_files(path_variable());
 }
 
+/* In our constructor at the latest. */
+bool mm_process_starts_late(void)
+{
+    return false;
+}
+
 bool mm_process_steps_aside(void)
 {
-    if (shim_is_aside())
-        shim_leave_libc_alone();
-    return shim_is_aside();
+    if (!shim_is_aside())
+        return false;
+    shim_leave_libc_alone();
+    shim_find_operators();
+    return true;
 }
 
 struct mm_process_config mm_process_default_config(void)
@@ -104,6 +112,7 @@ struct mm_process_config mm_process_default_config(void)
     if (!done) {
         done = true;
         shim_set_up_libc();
+        shim_find_operators();
         mm_loaded_start((const void *)mm_process_default_config);
         read_options();
     }
@@ -241,7 +250,6 @@ __attribute__((constructor)) static void begin(void)
 {
     mm_process_heap();
     shim_find_libc();
-    shim_find_operators();
     shim_find_dlsym();
     if (shim_is_aside())
         return;

@@ -553,6 +553,13 @@ void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
         end_record(&block->record, tracer_of(watch));
 }
 
+void mm_stacks_forwarded_kept(const void *ptr)
+{
+    struct block *block = tables.frames != 0 ? find_block(mm_os_untagged(ptr)) : NULL;
+    if (block != NULL)
+        atomic_store_explicit(&block->record.freed, 0, memory_order_relaxed);
+}
+
 /* --- what is known of a pointer --- */
 
 static bool tell_slot(struct mm_stack_history *history, uintptr_t address)

@@ -24,6 +24,11 @@ static struct mm_process_config config_of(const struct mem_mngr_config *config)
     };
 }
 
+bool mm_process_starts_late(void)
+{
+    return true;
+}
+
 bool mm_process_steps_aside(void)
 {
     return false;

@@ -64,13 +64,15 @@ static void unlock_after_fork(void (*leave)(struct mm_lock *const[], unsigned), 
 static struct mm_fork_handlers next_handlers[8];
 static unsigned next_handler_count;
 
+/* The next allocator may begin, and register them, in the middle of our own start. */
 bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers)
 {
-    mm_lock(&start_lock);
+    bool took = mm_lock_unless_held(&start_lock);
     bool fits = next_handler_count < sizeof next_handlers / sizeof next_handlers[0];
     if (fits)
         next_handlers[next_handler_count++] = *handlers;
-    mm_unlock(&start_lock);
+    if (took)
+        mm_unlock(&start_lock);
     return fits;
 }
 
@@ -159,6 +161,7 @@ static void watch_forks(void)
 
 bool mm_process_start(const struct mm_process_config *config)
 {
+    mm_libc_look_up(mm_process_starts_late());
     if (!mm_lock_unless_held(&start_lock))
         return false;
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
@@ -213,7 +216,10 @@ static void start_or_step_aside(void)
 static void start_by_default(void)
 {
     int saved_errno = errno;
-    if (atomic_load_explicit(&is_aside, memory_order_acquire) || !mm_lock_unless_held(&start_lock))
+    if (atomic_load_explicit(&is_aside, memory_order_acquire))
+        return;
+    mm_libc_look_up(mm_process_starts_late());
+    if (!mm_lock_unless_held(&start_lock))
         return;
     if (!atomic_load_explicit(&started, memory_order_relaxed))
         start_or_step_aside();

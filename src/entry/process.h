@@ -28,8 +28,10 @@ void mm_process_stop(void);
  * process that is not limited. */
 void mm_process_keep_to(size_t limit);
 
+/* Whether other threads may load and unload modules when it starts. Implemented as the last one. */
+bool mm_process_starts_late(void);
 /* Whether never to start: all is forwarded then, and every pointer taken on trust. Implemented as
- * the next one. */
+ * the last one. */
 bool mm_process_steps_aside(void);
 /* How to start when a request comes before anyone called mm_process_start(). Implemented by the
  * library (memory_manager.c) and by the shim (preload/start.c). */

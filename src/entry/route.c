@@ -447,13 +447,15 @@ static enum verdict realloc_outside(enum mm_next_name name, void **block, size_t
         mm_stacks_forwarded_freed(watch, *block);
     void *moved = mm_next_realloc(name, *block, size != 0 ? at_least_granule(size) : 0);
     int64_t change = -(int64_t)old_size;
-    if (moved != NULL)
+    if (moved != NULL) {
         change += note_block(gate, nested, moved, size);
-    else if (known && size != 0)
+    } else if (known && size != 0) {
         change += mm_registry_add(gate, *block, old_size);
+        mm_stacks_forwarded_kept(*block);
+    }
     leave_holding(gate, change);
-    if (!nested)
-        note_forwarded(moved != NULL ? moved : *block, size);
+    if (moved != NULL && !nested)
+        note_forwarded(moved, size);
     *block = moved;
     return OK;
 }
@@ -476,8 +478,8 @@ static void *alloc_grown(enum mm_next_name name, size_t old_size, size_t size)
 static void *keep_slot(void *ptr, const struct mm_batch *batch, size_t size)
 {
     if (mm_batch_is_traced(batch))
-        mm_stacks_resized(own_watch(), batch, (unsigned)mm_batch_slot(batch, (uintptr_t)ptr).index,
-                          size);
+        mm_stacks_resized(own_watch(), batch,
+                          (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index, size);
     return ptr;
 }
 

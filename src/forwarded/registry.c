@@ -321,7 +321,7 @@ MM_COLD static void keep_small(uintptr_t address, size_t size)
 {
     uintptr_t last = address + size - MM_LEAF_HALF;
     struct mm_leaf *leaf = leaf_of(last) != NULL ? leaf_of(last) : make_leaf(last);
-    if (leaf != NULL && size != 0)
+    if (leaf != NULL)
         atomic_fetch_or_explicit(&leaf->ends[last / MM_LEAF_END_BYTES % MM_LEAF_ENDS],
                                  end_bit(address, size), memory_order_relaxed);
 }
@@ -364,7 +364,7 @@ int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
     }
     struct mm_leaf_word *word = mm_leaf_word(leaf, address);
     size_t before = 0;
-    size = (size + MM_LEAF_HALF - 1) & ~(MM_LEAF_HALF - 1);
+    size = size != 0 ? (size + MM_LEAF_HALF - 1) & ~(MM_LEAF_HALF - 1) : MM_LEAF_HALF;
     if (mm_unlikely(set_live(leaf, word, address)))
         before = forget_size(leaf, address);
     else

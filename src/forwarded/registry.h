@@ -33,9 +33,10 @@ void mm_registry_pass(bool passes);
 bool mm_registry_is_inside(void);
 
 /* Notes a block that the next allocator just returned, or returned before and now with another
- * size. Returns by how many bytes there is more to hold. A block that cannot be noted, as no memory
- * is to be had or it lies where none can, serves all the same; from then on a free of a place where
- * none was noted is taken on trust: rather a bad free missed than a good one reported. */
+ * size. Returns by how many bytes there is more to hold. Size 0 is not known, and taken for the
+ * least that a block has. A block that cannot be noted, as no memory is to be had or it lies where
+ * none can, serves all the same; from then on a free of a place where none was noted is taken on
+ * trust: rather a bad free missed than a good one reported. */
 int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size);
 /* Strikes a block out, before the next allocator gets it; *size is what was noted of it, 0 when
  * nothing was. True in exactly one of several calls at the same time; false when `block` is not a

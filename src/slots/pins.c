@@ -70,8 +70,12 @@ struct mm_pin *mm_pin_batch(struct mm_pin *own, uintptr_t address, struct mm_bat
         /* Pairs with the fence in mm_pins_take_unpinned(). */
         atomic_thread_fence(memory_order_seq_cst);
         struct mm_batch *now = mm_batch_at(address);
-        if (mm_likely(now == *batch))
+        if (mm_likely(now == *batch)) {
+            /* Pairs with the release of mm_batch_open(): the line may have been closed before it
+             * was pinned, and describe another batch here by now, which is the one to be seen. */
+            atomic_thread_fence(memory_order_acquire);
             return pin;
+        }
         mm_pin_drop(pin);
         *batch = now;
     }

@@ -133,14 +133,20 @@ static int look_into_one(struct dl_phdr_info *info, size_t size, void *search)
     return 0;
 }
 
-void *mm_libc_find_late(enum mm_libc_place place, const char *name)
+static void find_all_late(enum mm_libc_place place, const char *const names[],
+                          void *_Atomic found[], unsigned count)
 {
-    void *_Atomic found[] = {NULL};
-    struct search search = {place, false, &name, found, 1};
+    struct search search = {place, false, names, found, count};
     dl_iterate_phdr(look_into_one, &search);
     search.place = MM_LIBC_OWN;
     if (place == MM_LIBC_NEXT && !has_all(&search))
         dl_iterate_phdr(look_into_one, &search);
+}
+
+void *mm_libc_find_late(enum mm_libc_place place, const char *name)
+{
+    void *_Atomic found[] = {NULL};
+    find_all_late(place, &name, found, 1);
     return atomic_load_explicit(found, memory_order_relaxed);
 }
 
@@ -155,16 +161,30 @@ static const char *(*error_text)(int error); /* from 2.32 on */
 static const char *const *error_texts;       /* before */
 static int error_count;
 
+enum { ANY_RELEASE, FIND_OBJECT, ERROR_TEXT, ERROR_TEXTS, ERROR_COUNT, COUNT };
+static void *_Atomic found_of_libc[COUNT], *_Atomic found_variable;
+
 /* Of the variable a program may have a copy, which then is the one that libc itself uses: the first
  * is taken. */
-void mm_libc_start(void)
+void mm_libc_look_up(bool is_late)
 {
-    enum { ANY_RELEASE, FIND_OBJECT, ERROR_TEXT, ERROR_TEXTS, ERROR_COUNT, COUNT };
     static const char *const names[COUNT] = {"gnu_get_libc_version", "_dl_find_object",
                                              "strerrordesc_np", "sys_errlist", "sys_nerr"};
-    static void *_Atomic found[COUNT];
-    const char *variable = mm_libc_find(MM_LIBC_FIRST, "__libc_single_threaded");
-    mm_libc_find_all(MM_LIBC_OWN, names, found, COUNT);
+    static const char *const variable[] = {"__libc_single_threaded"};
+    static _Atomic bool has_looked;
+    void (*find)(enum mm_libc_place, const char *const[], void *_Atomic[], unsigned) =
+        is_late ? find_all_late : mm_libc_find_all;
+    if (atomic_load_explicit(&has_looked, memory_order_acquire))
+        return;
+    find(MM_LIBC_FIRST, variable, &found_variable, 1);
+    find(MM_LIBC_OWN, names, found_of_libc, COUNT);
+    atomic_store_explicit(&has_looked, true, memory_order_release);
+}
+
+void mm_libc_start(void)
+{
+    void *_Atomic *found = found_of_libc;
+    const char *variable = found_variable;
     mm_libc_single_threaded = variable != NULL ? variable : &no_such_variable;
     mm_libc_is_old = variable == NULL && found[ANY_RELEASE] != NULL;
     mm_libc_find_object = (int (*)(void *, struct mm_libc_object *))found[FIND_OBJECT];

@@ -27,6 +27,11 @@ void *mm_libc_find_late(enum mm_libc_place place, const char *name);
 
 /* --- what the core itself asks for; before mm_libc_start() nothing of it is there --- */
 
+/* Looks it up, once; with no lock of ours held. Late: where other threads may load and unload
+ * modules, so that it takes the dynamic linker's lock, which a thread may hold that waits for ours.
+ */
+void mm_libc_look_up(bool is_late);
+/* Takes what was found. */
 void mm_libc_start(void);
 
 /* libc's variable, true while the calling thread is the only one; one that is never true where libc

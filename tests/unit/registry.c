@@ -452,6 +452,17 @@ static void searching(void)
     mm_registry_release();
 }
 
+/* A block of which no size is known does not take that of the next one for its own. */
+static void of_unknown_size(void)
+{
+    CHECK(mm_registry_reserve());
+    CHECK(add_sized(AT(GROUP), 0) <= 16 && add_sized(AT(GROUP + 64), 48) == 48);
+    struct mm_forwarded block;
+    CHECK(!is_around(GROUP + 32, &block));
+    CHECK(strike_sized(AT(GROUP), 8) && strike_sized(AT(GROUP + 64), 48));
+    mm_registry_release();
+}
+
 int main(void)
 {
     without_a_map();
@@ -461,6 +472,7 @@ int main(void)
     unknown_blocks();
     tagged();
     sizes();
+    of_unknown_size();
     noted_twice();
     forgotten();
     nested();

@@ -180,6 +180,7 @@ static void from_threads(void)
 
 int main(void)
 {
+    mm_libc_look_up(true);
     mm_libc_start(); /* knows what errors are called */
     CHECK(mkdtemp(folder) != NULL);
     check_pipe_open(&caught, STDERR_FILENO);

@@ -169,8 +169,28 @@ static void of_moved_blocks(void)
     neighbour = take(LARGE, &taken);
     CHECK(mm_realloc(neighbour, SIZE_MAX / 4, taken.call) == NULL); /* stays */
     CHECK(mm_stacks_history(neighbour, &history) && !history.has_freed);
+    CHECK(mm_realloc(neighbour, (size_t)1 << 47, given.call) == NULL); /* refused by libc */
+    CHECK(mm_stacks_history(neighbour, &history) && !history.has_freed && history.asked == LARGE);
+    CHECK(names(&history.allocated, &taken));
     give(neighbour, &given);
     stop();
+}
+
+/* What the processor ignores of an address says nothing about which slot it is. */
+static void of_tagged_pointers(void)
+{
+#ifdef __aarch64__
+    struct place taken, grown, given;
+    start(FRAMES, 1);
+    char *block = take(40, &taken);
+    char *tagged = (char *)((uintptr_t)block | (uintptr_t)0x5b << 56);
+    CHECK(resize(tagged, 44, &grown) == tagged);
+    CHECK(mm_stacks_history(tagged, &history) && history.asked == 44);
+    CHECK(names(&history.allocated, &grown));
+    give(tagged, &given);
+    CHECK(mm_stacks_history(block, &history) && names(&history.freed, &given));
+    stop();
+#endif
 }
 
 /* --- batches that close, memory that is used again --- */
@@ -405,6 +425,7 @@ int main(void)
     of_each_kind();
     freed_again();
     of_moved_blocks();
+    of_tagged_pointers();
     over_the_end_of_a_batch();
     sampled();
     the_fast_path();

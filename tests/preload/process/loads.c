@@ -1,0 +1,24 @@
+/* A library, to be preloaded, whose threads load and unload a module from its constructor on, which
+ * runs before the shim's: LOADS names the module. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *module;
+
+static void *load_and_unload(void *unused)
+{
+    for (void *handle; (handle = dlopen(module, RTLD_NOW)) != NULL;)
+        dlclose(handle);
+    return unused;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    pthread_t thread;
+    module = getenv("LOADS");
+    for (int i = 0; i < 2; i++)
+        pthread_create(&thread, NULL, load_and_unload, NULL);
+    usleep(1000);
+}
