@@ -1,4 +1,4 @@
-/* next_libc.c - src/next.h for the library, which is never called by names of libc's. */
+/* next_libc.c - forwarded/next.h for the library, which is never called by names of libc's. */
 #include "forwarded/next.h"
 
 #include <malloc.h>
