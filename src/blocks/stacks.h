@@ -58,8 +58,6 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
                        size_t asked);
 /* A live slot is about to be freed, by any thread. Of several the first is kept. */
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
-/* Slots were freed: frees take the fast path again when none that is live is traced. Owner only. */
-void mm_stacks_settle(struct mm_batch *batch);
 
 /* Blocks of the next allocator: handed out now, traced if it is its turn; and about to be given
  * back, which does nothing when nothing is traced. */
