@@ -72,6 +72,10 @@ void shim_leave_libc_alone(void);
 /* Whether another copy of us comes first in the search order: this one passes everything on. */
 bool shim_is_aside(void);
 
+/* A variable of the environment; NULL when there is none. Not by getenv(): a shell has one of its
+ * own, which knows nothing before the shell's start. */
+const char *shim_variable(const char *name);
+
 /* Any other; NULL when there is none. */
 void *shim_next(const char *name);
 

@@ -13,7 +13,6 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 static const char *const names[SHIM_FUNCTIONS] = {
     "malloc",
@@ -183,7 +182,7 @@ static bool set_by_user(void)
     static const char *const names_of_limits[] = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_",
                                                   "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"};
     for (size_t i = 0; i < sizeof names_of_limits / sizeof names_of_limits[0]; i++) {
-        if (getenv(names_of_limits[i]) != NULL)
+        if (shim_variable(names_of_limits[i]) != NULL)
             return true;
     }
     return false;

@@ -44,13 +44,21 @@ static char **environment(void)
     return (char **)__libc_stack_end + 1 + count + 1;
 }
 
-static const char *path_variable(void)
+/* The end of the environment when there is none of this name. */
+static char **find_variable(const char *name)
 {
-    for (char **variable = environment(); *variable != NULL; variable++) {
-        if (strncmp(*variable, "PATH=", 5) == 0)
-            return *variable + 5;
-    }
-    return NULL;
+    size_t length = strlen(name);
+    char **variable = environment();
+    while (*variable != NULL &&
+           (strncmp(*variable, name, length) != 0 || (*variable)[length] != '='))
+        variable++;
+    return variable;
+}
+
+const char *shim_variable(const char *name)
+{
+    const char *found = *find_variable(name);
+    return found != NULL ? strchr(found, '=') + 1 : NULL;
 }
 
 static void ignore(const char *line)
@@ -88,7 +96,7 @@ static void read_options(void)
     mm_report_start(&report);
     if (is_trusted)
         mm_options_read(environment(), mm_report_note);
-    mm_report_read_files(path_variable());
+    mm_report_read_files(shim_variable("PATH"));
 }
 
 /* In our constructor at the latest. */
@@ -225,23 +233,30 @@ static void take_out(char *list, const char *name)
     memset(kept, '\0', (size_t)(end - kept));
 }
 
+static void forget(char **variable)
+{
+    for (; *variable != NULL; variable++)
+        variable[0] = variable[1];
+}
+
 /* Under MM_CHILDREN=0 the environment becomes what it would be without us, for what is started from
- * here as well as for a program that looks at it. The string is changed where it lies: nothing is
+ * here as well as for a program that looks at it. It is changed where it lies: nothing is
  * allocated. */
 static void leave_children_alone(void)
 {
     struct mm_place self;
     struct mm_place_text text;
-    char *list = getenv("LD_PRELOAD");
-    if (mm_options.children || list == NULL)
+    char **variable = find_variable("LD_PRELOAD");
+    if (mm_options.children || *variable == NULL)
         return;
+    char *list = strchr(*variable, '=') + 1;
     mm_module_place(&mm_options, "", &self, &text);
     if (self.module == NULL)
         return;
     const char *slash = strrchr(self.module, '/');
     take_out(list, slash != NULL ? slash + 1 : self.module);
     if (*list == '\0')
-        unsetenv("LD_PRELOAD");
+        forget(variable);
 }
 
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs

@@ -233,10 +233,11 @@ static uint32_t current_thread(struct mm_tracer *tracer)
     return tracer->thread;
 }
 
-/* A thread often gets its name before it allocates, from whoever started it. */
+/* A thread often gets its name before it allocates, from whoever started it. A vfork()'s child that
+ * names itself goes by its parent's id here. */
 void mm_stacks_thread_named(pid_t id, const char *name)
 {
-    if (!mm_stacks_are_kept() || id == 0)
+    if (!mm_stacks_are_kept() || id == 0 || mm_os_is_guest())
         return;
     uint32_t number = find_thread(id, NAMED_LATE);
     struct thread *thread = thread_of(number != 0 ? number : add_thread(id));

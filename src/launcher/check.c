@@ -82,18 +82,22 @@ static char *next_word(char **rest)
     return word;
 }
 
-/* What runs a script, by its first line: #! and a path, or that of env and a name. */
+/* What runs a script, by its first line: #! and a path, or that of env and a name. Where options of
+ * env's that take words, or quotes, hide the name, it is env. */
 static char *interpreter_in(char *line)
 {
     line[strcspn(line, "\n")] = '\0';
     line += strlen("#!");
-    char *word = next_word(&line);
+    char *word = next_word(&line), *env = word;
     if (strcmp(launcher_base_name(word), "env") != 0 || strchr(word, '/') == NULL)
         return word;
     do
         word = next_word(&line);
     while (*word == '-' || strchr(word, '=') != NULL);
-    return word;
+    char *found = launcher_in_path(word);
+    bool is_there = found != NULL || strchr(word, '/') != NULL;
+    free(found);
+    return is_there ? word : env;
 }
 
 char *launcher_check_interpreter(const char *path)

@@ -18,9 +18,9 @@
 #define ALLOWED_PART   128u              /* of the most that the program ever held */
 
 struct piece {
-    size_t group;
     uint64_t run; /* 0: none */
     uint64_t purged, refused;
+    uint32_t group;
     bool is_over; /* it only has to be put back */
 };
 static _Thread_local struct piece own_piece __attribute__((tls_model("initial-exec")));
@@ -76,7 +76,7 @@ static void take_piece(size_t group, uint64_t run)
 {
     if (run == 0)
         return;
-    own_piece = (struct piece){.group = group, .run = run};
+    own_piece = (struct piece){.group = (uint32_t)group, .run = run};
     mm_pool_remove(group, run);
     mm_pool.purging[group] |= run;
 }

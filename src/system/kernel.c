@@ -120,7 +120,7 @@ ssize_t mm_kernel_write(int fd, const void *text, size_t size)
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size)
 {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
-    long self = call(SYS_getpid, (long[6]){0});
+    long self = mm_kernel_process_id();
     return with_errno(
         call(SYS_process_vm_readv, (long[6]){self, (long)&local, 1, (long)&remote, 1, 0}));
 }
@@ -232,4 +232,42 @@ ssize_t mm_kernel_readlink(const char *path, char *target, size_t size)
     return with_errno(
         call(SYS_readlinkat, (long[6]){AT_FDCWD, (long)path, (long)target, (long)size}));
 #endif
+}
+
+bool mm_kernel_own_name(char name[static 16])
+{
+    return call(SYS_prctl, (long[6]){PR_GET_NAME, (long)name}) == 0;
+}
+
+void mm_kernel_nap(long nanoseconds)
+{
+    struct timespec time = {.tv_nsec = nanoseconds};
+    call(SYS_nanosleep, (long[6]){(long)&time, 0});
+}
+
+bool mm_kernel_can_read(const void *start)
+{
+    long no_way = -1;
+    return call(SYS_rt_sigprocmask, (long[6]){no_way, (long)start, 0, sizeof(uint64_t)}) != -EFAULT;
+}
+
+void mm_kernel_exit_group(int status)
+{
+    for (;;)
+        call(SYS_exit_group, (long[6]){status});
+}
+
+void mm_kernel_close_all(void)
+{
+    call(SYS_close_range, (long[6]){0, (long)~0u, 0});
+}
+
+pid_t mm_kernel_process_id(void)
+{
+    return (pid_t)call(SYS_getpid, (long[6]){0});
+}
+
+pid_t mm_kernel_thread_id(void)
+{
+    return (pid_t)call(SYS_gettid, (long[6]){0});
 }

@@ -23,6 +23,19 @@
 #endif
 
 /* These leave errno alone. */
+/* The calling thread's; false when it could not be read. */
+bool mm_kernel_own_name(char name[static 16]);
+/* Sleeps, or less; no cancellation point. */
+void mm_kernel_nap(long nanoseconds);
+/* Whether eight bytes may be read. The kernel reads a set of signals before it finds that there is
+ * no such way to change it. A call that every process makes anyway, so that no seccomp filter stops
+ * it. */
+bool mm_kernel_can_read(const void *start);
+_Noreturn void mm_kernel_exit_group(int status);
+/* All that the process has, from Linux 5.9 on. */
+void mm_kernel_close_all(void);
+pid_t mm_kernel_process_id(void);
+pid_t mm_kernel_thread_id(void);
 /* Private and of no file; NULL when refused. */
 void *mm_kernel_mmap(size_t size, int access);
 bool mm_kernel_mprotect(void *start, size_t size, int access);

@@ -12,7 +12,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -197,8 +196,7 @@ uint64_t mm_os_wall_clock(void)
 static void nap(unsigned number)
 {
     long times = number < LONGEST_NAP ? (long)number : (long)LONGEST_NAP;
-    struct timespec time = {.tv_nsec = times * SHORTEST_NAP};
-    syscall(SYS_nanosleep, &time, NULL); /* unlike nanosleep() no cancellation point */
+    mm_kernel_nap(times * SHORTEST_NAP);
 }
 
 void mm_os_wait(unsigned round)
@@ -211,16 +209,9 @@ void mm_os_wait(unsigned round)
     errno = saved_errno;
 }
 
-/* The kernel reads the set of signals before it finds that there is no such way to change it. A
- * call that every process makes anyway, so that no seccomp filter stops it. */
 bool mm_os_is_readable(const void *start)
 {
-    static const long no_way = -1;
-    int saved_errno = errno; /* free() asks, and must keep it */
-    bool is_fault =
-        syscall(SYS_rt_sigprocmask, no_way, start, NULL, sizeof(uint64_t)) != 0 && errno == EFAULT;
-    errno = saved_errno;
-    return !is_fault;
+    return mm_kernel_can_read(start);
 }
 
 struct mm_signals mm_os_block_signals(void)
@@ -444,6 +435,5 @@ bool mm_os_is_privileged(void)
 
 _Noreturn void mm_os_exit_now(int status)
 {
-    for (;;)
-        syscall(SYS_exit_group, status);
+    mm_kernel_exit_group(status);
 }

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,7 +31,7 @@ enum { NOTHING, OUTPUT, INPUT };
 static bool set_files(void)
 {
     int ends[2];
-    syscall(SYS_close_range, 0, ~0u, 0);
+    mm_kernel_close_all();
     for (int fd = NOTHING; fd <= INPUT; fd++)
         mm_kernel_close(fd);
     return mm_kernel_open("/dev/null", O_RDWR) == NOTHING && mm_kernel_pipe2(ends, 0) == 0 &&

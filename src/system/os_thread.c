@@ -2,11 +2,9 @@
  * is. `memory_owner` and `descriptor_is_known` are written at the start and in a fork()'s child. */
 #include "system/os.h"
 
+#include "system/kernel.h"
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 extern void *__libc_stack_end; /* the main thread's, of the dynamic linker */
 
@@ -22,7 +20,7 @@ uintptr_t mm_os_stack_top(uintptr_t sp)
 
 pid_t mm_os_process_id(void)
 {
-    return (pid_t)syscall(SYS_getpid); /* not getpid(), as mm_os_file_id() */
+    return mm_kernel_process_id();
 }
 
 static _Atomic pid_t memory_owner; /* 0: nobody yet */
@@ -88,7 +86,7 @@ uintptr_t mm_os_home_stack(uintptr_t *low)
 
 pid_t mm_os_thread_id(void)
 {
-    return (pid_t)syscall(SYS_gettid);
+    return mm_kernel_thread_id();
 }
 
 /* Not by snprintf(), which takes 2 KiB of stack. */
@@ -109,7 +107,7 @@ static size_t read_thread_name(pid_t thread, char name[static MM_THREAD_NAME])
 {
     char path[64];
     if (thread == mm_os_thread_id())
-        return syscall(SYS_prctl, PR_GET_NAME, name) == 0 ? strlen(name) : 0;
+        return mm_kernel_own_name(name) ? strlen(name) : 0;
     write_task_path(thread, path);
     int fd = mm_os_open_read(path);
     if (fd < 0)

@@ -8,7 +8,6 @@
 #include "slots/heap.h"
 #include "system/os.h"
 #include <stdint.h>
-#include <stdlib.h>
 
 /* A batch as it was when the snapshot was taken. */
 struct row {
@@ -45,14 +44,41 @@ static size_t count_batches(void)
     return count;
 }
 
-static int compare_rows(const void *left, const void *right)
+static bool is_before(const struct row *a, const struct row *b)
 {
-    const struct row *a = left, *b = right;
     if (a->heap_number != b->heap_number)
-        return a->heap_number < b->heap_number ? -1 : 1;
-    if (a->size != b->size)
-        return a->size < b->size ? -1 : 1;
-    return a->base < b->base ? -1 : a->base > b->base;
+        return a->heap_number < b->heap_number;
+    return a->size != b->size ? a->size < b->size : a->base < b->base;
+}
+
+static void swap(struct row *a, struct row *b)
+{
+    struct row kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* No row is before one at twice its place or at the next: brings the one at `at` to where this
+ * holds again. */
+static void sift_down(struct row *rows, size_t count, size_t at)
+{
+    for (size_t below; (below = 2 * at + 1) < count; at = below) {
+        below += below + 1 < count && is_before(&rows[below], &rows[below + 1]);
+        if (!is_before(&rows[at], &rows[below]))
+            return;
+        swap(&rows[at], &rows[below]);
+    }
+}
+
+/* A heapsort: libc's qsort() allocates, and the program may have one of its own. */
+static void sort(struct row *rows, size_t count)
+{
+    for (size_t at = count / 2; at-- > 0;)
+        sift_down(rows, count, at);
+    for (size_t end = count; end-- > 1;) {
+        swap(&rows[0], &rows[end]);
+        sift_down(rows, end, 0);
+    }
 }
 
 static void add_row(struct copy *copy, const struct mm_batch *batch)
@@ -84,8 +110,7 @@ static void take(struct copy *copy)
     size_t end = units_in_use();
     for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;)
         add_row(copy, batch);
-    if (copy->count > 0)
-        qsort(copy->rows, copy->count, sizeof *copy->rows, compare_rows);
+    sort(copy->rows, copy->count);
 }
 
 static void drop(struct copy *copy)

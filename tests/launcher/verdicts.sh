@@ -166,6 +166,11 @@ script by_path "#!$PWD/poor/bash -e"
 verdict 0 ./by_path 'takes effect' 'is a script for .*/bash;'
 script by_name '#! /usr/bin/env -S bash -e'
 verdict 0 ./by_name 'takes effect' 'is a script for bash;'
+# Where the name is hard to tell, env: that becomes the interpreter, with the shim or without.
+for line in '-S -u NAME bash' '-S "bash" -e' -Sbash '-S --split-string=bash' nothing-there; do
+    script by_env "#!/usr/bin/env $line"
+    verdict 0 ./by_env 'takes effect' 'is a script for /usr/bin/env;'
+done
 script by_nothing 'echo text'
 verdict 0 ./by_nothing 'takes effect' 'is a script for /bin/sh;'
 script by_none '#!/nowhere/interpreter'
