@@ -12,9 +12,10 @@
 EXPORT int pthread_setname_np(pthread_t thread, const char *name)
 {
     int (*next)(pthread_t, const char *) = shim_libc(SHIM_SETNAME);
+    pid_t id = mm_os_id_of_thread(thread); /* before: a thread that is not waited for may end */
     int error = next != NULL ? next(thread, name) : ENOSYS;
     if (error == 0)
-        mm_stacks_thread_named(mm_os_id_of_thread(thread), name);
+        mm_stacks_thread_named(id, name);
     return error;
 }
 

@@ -450,7 +450,8 @@ static bool somebody_is_inside(void)
 /* A signal handler that forks may have interrupted this thread inside. */
 void mm_registry_close(void)
 {
-    atomic_fetch_add(&closed, 1);
+    if (atomic_fetch_add(&closed, 1) == 0)
+        atomic_store(&is_stuck, false); /* one that left the last fork() late may have set it */
     for (unsigned round = 0;
          round < ROUNDS_MOST && depth == 0 && somebody_is_inside() && !atomic_load(&is_stuck);
          round++)
