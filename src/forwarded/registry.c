@@ -63,6 +63,8 @@ void mm_registry_release(void)
         return;
     for (struct mm_leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
         below = atomic_load(&leaf->below);
+        mm_piece_release_all(leaf->words[0], 2 * MM_LEAF_PARTS, MM_LEAF_WORDS_SIZE);
+        mm_piece_release_all(leaf->ends, MM_LEAF_PARTS, MM_LEAF_ENDS_SIZE);
         mm_os_release(leaf, sizeof *leaf);
     }
     mm_os_release(leaves, MM_LEAVES * sizeof *leaves);
@@ -268,8 +270,9 @@ static _Atomic uint64_t *find_end(uintptr_t address, size_t *size)
     uintptr_t at = address - address % MM_LEAF_END_BYTES;
     for (; at < address + MM_LEAF_GROUP; at += MM_LEAF_END_BYTES, mask = UINT64_MAX) {
         struct mm_leaf *leaf = leaf_of(at);
+        _Atomic uint64_t *table = leaf != NULL ? mm_piece_at(&leaf->ends[mm_leaf_part(at)]) : NULL;
         _Atomic uint64_t *word =
-            leaf != NULL ? &leaf->ends[at / MM_LEAF_END_BYTES % MM_LEAF_ENDS] : NULL;
+            table != NULL ? &table[at / MM_LEAF_END_BYTES % MM_LEAF_PART_ENDS] : NULL;
         uint64_t ends = word != NULL ? atomic_load_explicit(word, memory_order_relaxed) & mask : 0;
         if (ends != 0) {
             *size = at + (mm_bit_lowest(ends) + 1) * MM_LEAF_HALF - address;
@@ -321,8 +324,10 @@ MM_COLD static void keep_small(uintptr_t address, size_t size)
 {
     uintptr_t last = address + size - MM_LEAF_HALF;
     struct mm_leaf *leaf = leaf_of(last) != NULL ? leaf_of(last) : make_leaf(last);
-    if (leaf != NULL)
-        atomic_fetch_or_explicit(&leaf->ends[last / MM_LEAF_END_BYTES % MM_LEAF_ENDS],
+    _Atomic uint64_t *table =
+        leaf != NULL ? mm_piece_need(&leaf->ends[mm_leaf_part(last)], MM_LEAF_ENDS_SIZE) : NULL;
+    if (table != NULL)
+        atomic_fetch_or_explicit(&table[last / MM_LEAF_END_BYTES % MM_LEAF_PART_ENDS],
                                  end_bit(address, size), memory_order_relaxed);
 }
 
@@ -358,11 +363,14 @@ int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
     struct mm_leaf *leaf = leaf_of(address);
     if (mm_unlikely(leaf == NULL))
         leaf = make_leaf(address);
-    if (mm_unlikely(leaf == NULL || address % MM_LEAF_HALF != 0)) {
+    struct mm_leaf_word *word = NULL;
+    if (mm_likely(leaf != NULL))
+        word = mm_leaf_word_in(mm_piece_need(mm_leaf_words(leaf, address), MM_LEAF_WORDS_SIZE),
+                               address);
+    if (mm_unlikely(word == NULL || address % MM_LEAF_HALF != 0)) {
         take_on_trust(address);
         return 0;
     }
-    struct mm_leaf_word *word = mm_leaf_word(leaf, address);
     size_t before = 0;
     size = size != 0 ? (size + MM_LEAF_HALF - 1) & ~(MM_LEAF_HALF - 1) : MM_LEAF_HALF;
     if (mm_unlikely(set_live(leaf, word, address)))

@@ -4,6 +4,7 @@
 #define MM_REGISTRY_LEAF_H
 
 #include "system/bitmap.h"
+#include "system/pieces.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +12,8 @@
 
 #define MM_LEAF_ADDRESS_BITS                                                                       \
     48u /* user space of x86-64 and aarch64, but for what is asked for by hints */
-#define MM_LEAF_BITS         27u /* a leaf covers 128 MiB */
+#define MM_LEAF_BITS         28u /* a leaf covers 256 MiB */
+#define MM_LEAF_PART_BITS    24u /* a part of it 16 MiB */
 #define MM_LEAF_GRANULE_BITS 4u
 #define MM_LEAF_HALF_BITS    3u /* blocks start at multiples of half a granule */
 #define MM_LEAF_HALF         ((size_t)1 << MM_LEAF_HALF_BITS)
@@ -20,7 +22,9 @@
 #define MM_LEAF_GROUP_WORDS  64u /* words that one bit of a leaf's `groups` stands for */
 #define MM_LEAF_GROUP        ((size_t)MM_LEAF_GROUP_WORDS << (MM_LEAF_GRANULE_BITS + 6)) /* 64 KiB */
 #define MM_LEAF_GROUPS       (MM_LEAF_WORDS / MM_LEAF_GROUP_WORDS)
-#define MM_LEAF_ENDS         ((size_t)1 << (MM_LEAF_BITS - MM_LEAF_HALF_BITS - 6))
+#define MM_LEAF_PARTS        ((size_t)1 << (MM_LEAF_BITS - MM_LEAF_PART_BITS))
+#define MM_LEAF_PART_WORDS   (MM_LEAF_WORDS / MM_LEAF_PARTS)
+#define MM_LEAF_PART_ENDS    ((size_t)1 << (MM_LEAF_PART_BITS - MM_LEAF_HALF_BITS - 6))
 #define MM_LEAF_END_BYTES    (MM_LEAF_HALF * MM_WORD_BITS) /* the bytes that one stands for */
 
 /* The words of both bits lie side by side, so that a free touches one cache line. */
@@ -28,18 +32,17 @@ struct mm_leaf_word {
     _Atomic uint64_t live, once;
 };
 
-/* Blocks that start in the second half of a granule have words of their own, which stay untouched
- * where all are aligned to 16.
- *
- * Two blocks of a group's size or more start in different groups: `sizes` has the one of each, see
- * large_size(). The end of a smaller one is a bit of `ends`, that of its last half granule.
+/* Blocks that start in the second half of a granule have words of their own. Two blocks of a
+ * group's size or more start in different groups: `sizes` has the one of each, see large_size().
+ * The end of a smaller one is a bit of `ends`, that of its last half granule. What few programs
+ * need is made on demand: all of a leaf counts against RLIMIT_DATA.
  *
  * `groups` is for the search for the block below an address. A group's bit is set after the live
  * bit of a block; whoever looks around clears it where the group turns out to be empty, see
  * forget_group(). */
 struct mm_leaf {
-    struct mm_leaf_word words[2][MM_LEAF_WORDS];
-    _Atomic uint64_t ends[MM_LEAF_ENDS];
+    mm_piece words[2][MM_LEAF_PARTS]; /* MM_LEAF_WORDS_SIZE bytes each */
+    mm_piece ends[MM_LEAF_PARTS];     /* MM_LEAF_ENDS_SIZE */
     _Atomic uint64_t sizes[MM_LEAF_GROUPS];
     _Atomic uint64_t groups[MM_LEAF_GROUPS / MM_WORD_BITS];
     size_t index;
@@ -56,9 +59,28 @@ static inline uint64_t mm_leaf_bit(uintptr_t address)
     return (uint64_t)1 << (address >> MM_LEAF_GRANULE_BITS) % MM_WORD_BITS;
 }
 
+#define MM_LEAF_WORDS_SIZE (MM_LEAF_PART_WORDS * sizeof(struct mm_leaf_word))
+#define MM_LEAF_ENDS_SIZE  (MM_LEAF_PART_ENDS * sizeof(uint64_t))
+
+static inline size_t mm_leaf_part(uintptr_t address)
+{
+    return (address >> MM_LEAF_PART_BITS) % MM_LEAF_PARTS;
+}
+
+static inline mm_piece *mm_leaf_words(struct mm_leaf *leaf, uintptr_t address)
+{
+    return &leaf->words[address >> MM_LEAF_HALF_BITS & 1][mm_leaf_part(address)];
+}
+
+static inline struct mm_leaf_word *mm_leaf_word_in(struct mm_leaf_word *words, uintptr_t address)
+{
+    return mm_likely(words != NULL) ? &words[mm_leaf_index(address) % MM_LEAF_PART_WORDS] : NULL;
+}
+
+/* NULL when no block ever started near there. */
 static inline struct mm_leaf_word *mm_leaf_word(struct mm_leaf *leaf, uintptr_t address)
 {
-    return &leaf->words[address >> MM_LEAF_HALF_BITS & 1][mm_leaf_index(address)];
+    return mm_leaf_word_in(mm_piece_at(mm_leaf_words(leaf, address)), address);
 }
 
 /* NULL where there is none. */

@@ -20,9 +20,12 @@ static struct place place_of(uintptr_t address)
                           {below | bit, below | (address & MM_LEAF_HALF ? bit : 0)}};
 }
 
-static uint64_t live_at(const struct mm_leaf *leaf, struct place place, unsigned half)
+static uint64_t live_at(struct mm_leaf *leaf, struct place place, unsigned half)
 {
-    return atomic_load(&leaf->words[half][place.index].live) & place.mask[half];
+    struct mm_leaf_word *words = mm_piece_at(&leaf->words[half][place.index / MM_LEAF_PART_WORDS]);
+    if (words == NULL)
+        return 0;
+    return atomic_load(&words[place.index % MM_LEAF_PART_WORDS].live) & place.mask[half];
 }
 
 /* Of the blocks that start in a word's bytes, as an offset in the leaf. */
