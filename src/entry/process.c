@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-unsigned mm_process_classes = MM_CLASSES;
+_Atomic unsigned mm_process_classes = MM_CLASSES;
 
 static struct mm_lock start_lock;
 static _Atomic bool started, is_aside;
@@ -141,7 +141,8 @@ static void start(const struct mm_process_config *config)
 {
     mm_os_own_memory();
     mm_report_start(&config->report);
-    mm_process_classes = mm_class_of_size(config->slot_max) + 1;
+    atomic_store_explicit(&mm_process_classes, mm_class_of_size(config->slot_max) + 1,
+                          memory_order_relaxed);
     mm_batch_slots_most = config->batch_slots;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);

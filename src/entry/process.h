@@ -45,7 +45,7 @@ struct mm_fork_handlers {
 bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers);
 
 /* Slots serve the size classes below it; larger requests are forwarded. */
-extern unsigned mm_process_classes;
+extern _Atomic unsigned mm_process_classes;
 
 struct mm_heap;
 /* The calling thread's heap; starts the manager if need be. mm_heap_over in a thread that is in its

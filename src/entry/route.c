@@ -73,13 +73,18 @@ static unsigned class_of(size_t size)
     return size == 0 ? 0 : MM_CLASS_NONE;
 }
 
+/* Another thread may be in the start, which sets the bound: either one is good for this request. */
+static inline bool is_for_slots(unsigned class)
+{
+    return class < atomic_load_explicit(&mm_process_classes, memory_order_relaxed);
+}
+
 /* One of the calling thread's slots. NULL when it has no heap of its own yet, or any more, or when
  * slots cannot serve the request: it is too large or the arena is used up. */
 static inline void *take_slot(unsigned class, size_t size)
 {
     struct mm_heap *heap = mm_tls_heap;
-    return heap->number != 0 && class < mm_process_classes ? mm_heap_alloc(heap, class, size)
-                                                           : NULL;
+    return heap->number != 0 && is_for_slots(class) ? mm_heap_alloc(heap, class, size) : NULL;
 }
 
 /* The same, for a thread without a heap too. */
@@ -187,7 +192,7 @@ static bool too_large(size_t size)
 MM_COLD static void *alloc_class_or_forward(unsigned class, enum mm_next_name name, size_t size,
                                             size_t alignment)
 {
-    if (class < mm_process_classes) {
+    if (is_for_slots(class)) {
         int saved_errno = errno;
         void *slot = alloc_slot(class, size);
         errno = saved_errno;

@@ -211,7 +211,7 @@ static struct mm_leaf *make_leaf(uintptr_t address)
     struct mm_leaf *made = mm_os_map(sizeof *made);
     if (made == NULL)
         return leaf_of(address);
-    made->index = address >> MM_LEAF_BITS;
+    atomic_store_explicit(&made->index, address >> MM_LEAF_BITS, memory_order_relaxed);
     struct mm_leaf *leaf = link_leaf(made);
     if (leaf != made)
         mm_os_release(made, sizeof *made);

@@ -45,7 +45,7 @@ struct mm_leaf {
     mm_piece ends[MM_LEAF_PARTS];     /* MM_LEAF_ENDS_SIZE */
     _Atomic uint64_t sizes[MM_LEAF_GROUPS];
     _Atomic uint64_t groups[MM_LEAF_GROUPS / MM_WORD_BITS];
-    size_t index;
+    _Atomic size_t index;
     struct mm_leaf *_Atomic below; /* the next lower one that there is */
 };
 

@@ -396,6 +396,7 @@ static void no_more_room(void)
     stop();
 }
 
+#ifndef CHECK_EMULATED
 /* More threads than there are numbers for: of those beyond stacks are kept, and no names. */
 static void no_more_numbers(void)
 {
@@ -418,6 +419,7 @@ static void no_more_numbers(void)
     mm_watcher->thread_ends(watch);
     stop();
 }
+#endif
 
 int main(void)
 {
@@ -433,7 +435,9 @@ int main(void)
     all_at_once(1);
     all_at_once(3);
     no_more_room();
+#ifndef CHECK_EMULATED /* minutes */
     no_more_numbers();
+#endif
     switched_off();
     return 0;
 }
