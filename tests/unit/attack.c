@@ -87,6 +87,11 @@ static void check_misuse_is_told(void)
     for (unsigned i = 0; i < count; i++) {
         if (blocks[i] == NULL)
             continue;
+        if (i % CHECK_SLOWER != 0) {
+            mem_mngr_free(blocks[i]);
+            blocks[i] = NULL;
+            continue;
+        }
         mem_mngr_free(blocks[i] + 1);
         CHECK_MISUSE(MEM_MNGR_INTERIOR_FREE, blocks[i] + 1);
         mem_mngr_free(blocks[i]);
