@@ -491,6 +491,7 @@ struct mm_heap *mm_heap_first(void)
 
 void mm_heap_reset(void)
 {
+    mm_tls_heap = &mm_heap_none;
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
         /* Where a thread ended that left its heap behind there may be anything by now. */
         if (heap->tls != NULL && mm_os_is_readable(heap->tls) && *heap->tls == heap)
