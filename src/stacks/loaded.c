@@ -116,22 +116,26 @@ bool mm_loaded_stays(const struct mm_loaded *module)
 
 /* --- finding by the list --- */
 
-static bool spans(const struct parts *parts, uintptr_t bias, uintptr_t address,
+/* What lies in a hole between two segments is somebody else's. */
+static bool holds(const struct parts *parts, uintptr_t bias, uintptr_t address,
                   struct mm_loaded *found)
 {
     ElfW(Phdr) part;
+    bool holds = false;
     found->start = UINTPTR_MAX;
     found->end = found->table = 0;
     for (unsigned i = 0; i < parts->count && read_part(parts, i, &part); i++) {
         uintptr_t start = bias + part.p_vaddr, end = start + part.p_memsz;
         if (part.p_type == PT_GNU_EH_FRAME)
             found->table = start;
-        if (part.p_type == PT_LOAD && start < found->start)
-            found->start = start & ~(PAGE - 1);
-        if (part.p_type == PT_LOAD && end > found->end)
-            found->end = end;
+        if (part.p_type != PT_LOAD)
+            continue;
+        start &= ~(PAGE - 1);
+        holds = holds || (address >= start && address < end);
+        found->start = start < found->start ? start : found->start;
+        found->end = end > found->end ? end : found->end;
     }
-    return found->start < found->end && address - found->start < found->end - found->start;
+    return holds;
 }
 
 static bool is_in(const struct link_map *map, uintptr_t bias, bool stays, uintptr_t address,
@@ -146,7 +150,7 @@ static bool is_in(const struct link_map *map, uintptr_t bias, bool stays, uintpt
     else if (!find_parts(&peeker, bias, &parts))
         return false;
     found->map = map;
-    return spans(&parts, bias, address, found);
+    return holds(&parts, bias, address, found);
 }
 
 /* Of the libraries the one that begins next below the address, and else the program. */

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HUGEST_PAGE ((uintptr_t)65536)
+
 #define COPY "./unit_loaded_" WAY ".so"
 
 static struct mm_loaded found;
@@ -43,6 +45,30 @@ static void as_the_linker_tells(void)
     CHECK(dladdr1((const void *)qsort, &info, (void **)&map, RTLD_DL_LINKMAP) != 0);
     CHECK(mm_loaded_find((uintptr_t)qsort, &found));
     CHECK(found.map == map && found.start == (uintptr_t)info.dli_fbase);
+}
+
+/* Where the program, the first module, has no segment, after one that it has; 0: nowhere. */
+static int find_hole(struct dl_phdr_info *info, size_t size, void *hole)
+{
+    uintptr_t end = UINTPTR_MAX;
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type != PT_LOAD)
+            continue;
+        if (start > end && start - end > 4 * HUGEST_PAGE)
+            *(uintptr_t *)hole = end + 2 * HUGEST_PAGE;
+        end = start + part->p_memsz;
+    }
+    return 1;
+}
+
+static void between_segments(void)
+{
+    uintptr_t hole = 0;
+    dl_iterate_phdr(find_hole, &hole);
+    CHECK(hole != 0 && !mm_loaded_find(hole, &found));
 }
 
 /* --- while another thread is inside of the dynamic linker --- */
@@ -171,6 +197,7 @@ int main(int argc, char **argv)
     CHECK(argc == 3 && mm_unwinder_start(&settings));
     of_each_kind();
     as_the_linker_tells();
+    between_segments();
     beside_the_linker();
     in_its_place(argv[1], argv[2]);
     of_files(argv[1]);
