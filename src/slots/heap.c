@@ -512,11 +512,26 @@ void mm_heap_renew_thread(void)
         mm_watcher->thread_ends(mm_tls_heap->watch);
 }
 
-/* Its thread is not here, so that what it pinned is nobody's. */
+/* Its thread is not here, so that what it pinned is nobody's; and no thread of ours may go on in
+ * the middle of its step, whoever gets its stack, and its place. */
 static void leave_behind(struct mm_heap *heap)
 {
     atomic_store_explicit(&heap->state, MM_HEAP_STALE, memory_order_relaxed);
+    heap->tls = NULL;
     mm_pin_drop(&heap->pin);
+}
+
+static void keep_own_heap(void)
+{
+    mm_homes_clear();
+    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
+        if (heap->tls == &mm_tls_heap)
+            mm_homes_add(heap);
+        else if (heap != heap_over &&
+                 atomic_load_explicit(&heap->state, memory_order_relaxed) != MM_HEAP_IDLE)
+            leave_behind(heap);
+        atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
+    }
 }
 
 /* The parent's other threads may have been anywhere: between the remote bit and the push, or in
@@ -526,13 +541,7 @@ static void leave_behind(struct mm_heap *heap)
 void mm_heap_after_fork(void)
 {
     mm_arena_after_fork();
-    for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        bool survives = heap == mm_tls_heap || heap == heap_over ||
-                        atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
-        if (!survives)
-            leave_behind(heap);
-        atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);
-    }
+    keep_own_heap();
     uint32_t line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
     uint32_t end = mm_arena_lines_end();
     struct mm_twice twice = {.count = 0}; /* the parent's to tell */

@@ -12,7 +12,7 @@
 
 #include "slots/heap.h"
 
-/* All under mm_heap_lock, but for the second one in a fork()'s child, and where no other thread is.
+/* All under mm_heap_lock, but for the first two in a fork()'s child, and where no other thread is.
  */
 void mm_homes_add(struct mm_heap *heap);
 void mm_homes_clear(void);

@@ -6,6 +6,7 @@
 #include "check_state.h"
 #include "entry/process.h"
 #include "entry/route.h"
+#include "slots/homes.h"
 #include <pthread.h>
 #include <string.h>
 
@@ -533,6 +534,38 @@ static void take_and_wait(unsigned number, void *shared)
     }
 }
 
+/* A thread of fork()'s child that gets the stack of one of the parent's must not get its heap,
+ * which may be in the middle of a step. */
+static void left_behind(unsigned number, void *shared)
+{
+    if (number == 0) {
+        take_and_wait(0, shared);
+        return;
+    }
+    while (!atomic_load(&taken))
+        check_yield();
+    CHECK(mm_process_heap() != NULL);
+    const struct mm_heap *other = mm_heap_first();
+    other = other == mm_tls_heap ? other->next : other;
+    struct mm_heap **there = other->tls;
+    CHECK(mm_homes_find(there) == other);
+    mm_heap_after_fork();
+    CHECK_EQUAL(atomic_load(&other->state), MM_HEAP_STALE);
+    CHECK(mm_homes_find(there) == NULL && mm_homes_find(&mm_tls_heap) == mm_tls_heap);
+    atomic_store(&given, true);
+}
+
+static void heaps_at_fork(void)
+{
+    void *slot;
+    start(PLAIN_SLOTS, ARENA);
+    atomic_store(&taken, false);
+    atomic_store(&given, false);
+    check_in_threads(2, left_behind, &slot);
+    give(slot);
+    stop();
+}
+
 /* A thread that ends collects a last time, and what is wholly free then goes back. */
 static void last_collection(void)
 {
@@ -700,6 +733,7 @@ int main(void)
     freed_by_both();
     idle_heap();
     last_collection();
+    heaps_at_fork();
     tending();
     short_threads();
     after_the_last_destructor();

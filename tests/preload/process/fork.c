@@ -115,13 +115,14 @@ static void *allocate_a_while(void *unused)
     return NULL;
 }
 
-static void run_two_threads(void)
+/* As many as there were: libc gives them the stacks of those that were left behind. */
+static void run_threads(void)
 {
-    pthread_t threads[2];
+    pthread_t threads[BUSY_THREADS];
 
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < BUSY_THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, allocate_a_while, NULL) == 0);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < BUSY_THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
@@ -138,7 +139,7 @@ static void run_child(int number)
 {
     allocate_a_while(NULL);
     if (number % 3 == 0)
-        run_two_threads();
+        run_threads();
     if (number % 2 == 0) {
         pid_t grandchild = fork();
 
@@ -191,7 +192,7 @@ static void test_fork_without_handlers(void)
     if (child == 0) {
         free(block);
         allocate_a_while(NULL);
-        run_two_threads();
+        run_threads();
         exit(0);
     }
     wait_for(child);
