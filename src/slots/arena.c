@@ -244,14 +244,16 @@ struct mm_chunk *mm_arena_chunk(size_t index)
     return (struct mm_chunk *)state.chunks.start + index;
 }
 
-/* The program's own data belongs into a core file, unlike the tables. */
+/* The program's own data belongs into a core file, unlike the tables. That is said a step ahead, so
+ * that the kernel moves two borders and needs no mapping in between, which it refuses a process
+ * that has used up all; what nobody ever wrote to is in no core file. */
 static bool commit_slots(uintptr_t end)
 {
-    uintptr_t from = state.arena.committed;
-    if (!commit_up_to(&state.arena, end))
-        return false;
-    mm_os_set_dumped((void *)from, state.arena.committed - from, true);
-    return true;
+    uintptr_t from = state.arena.committed, ahead = round_up(end, state.arena.step);
+    ahead += state.arena.step;
+    ahead = ahead < state.arena.end ? ahead : state.arena.end;
+    mm_os_set_dumped((void *)from, ahead - from, true);
+    return commit_up_to(&state.arena, end);
 }
 
 /* Commits the arena up to `end`, and its tables with it: first these, so that no chunk is in the

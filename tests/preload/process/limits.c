@@ -243,7 +243,9 @@ static void exhaust_mappings(void)
     free(malloc(100000));
     while (count < pages / 2 && mprotect(start + 2 * count * page, page, PROT_READ) == 0)
         count++;
-    use_memory(30 * MIB); /* what gets no mapping goes to libc's heap, which needs none */
+    const void *libcs_end = sbrk(0);
+    use_memory(30 * MIB); /* the arena grows as libc's heap would, and needs no mapping either */
+    CHECK(sbrk(0) == libcs_end);
     if (count < pages / 2) {
         void *extended =
             malloc(64 * MIB); /* libc has it without a mapping; we may note it nowhere */
