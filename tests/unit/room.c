@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CAPACITY = 1 << 20, THREADS = 12, DEPTH = 60, TIMES = 200 };
+enum { CAPACITY = 1 << 20, THREADS = 12, DEPTH = 60, TIMES = 20 + 180 / CHECK_SLOWER };
 
 /* Below whatever programs and sanitizers map. */
 #define WILD ((void *)(uintptr_t)0xBEEF0)
