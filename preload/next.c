@@ -135,27 +135,18 @@ void mm_next_key_set(pthread_key_t key, const void *value)
     ((__typeof__(pthread_setspecific) *)key_set)(key, value);
 }
 
-/* glibc's malloc sets itself up at its first call, and not for several threads at once: without us
- * pthread_create() has called it before there are any. A parameter that is none changes nothing. */
-void shim_set_up_libc(void)
-{
-    int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
-    if (set != NULL)
-        set(0, 0);
-}
-
 /* --- libc's limits --- */
 
-/* A process of one thread has one heap, whose end is where all goes that is freed. Threads make
- * libc spread over several, and what each keeps adds up: then the limits are those that libc begins
- * with. */
+/* libc's heap gets the large blocks only, and by default would give its end back and take it again
+ * around every few of them: the small ones that used to lie in between are gone. A process of one
+ * thread has one heap; threads make libc spread over several, and what each keeps adds up. */
 struct limits {
     size_t mmap_threshold; /* from this size on a block is mapped by itself */
     size_t trim_threshold; /* so much at the heap's end, at least, goes back to the system */
 };
 static const struct limits undecided;
 static const struct limits one_thread = {(size_t)4 << 20, (size_t)16 << 20};
-static const struct limits threads = {(size_t)128 << 10, (size_t)256 << 10};
+static const struct limits threads = {(size_t)4 << 20, (size_t)8 << 20};
 #define THRESHOLD_LAST ((size_t)32 << 20) /* the most that glibc takes */
 
 /* NULL: libc is as its user set it. Decided when libc is first asked for a block: most short
@@ -177,6 +168,8 @@ static void begin_with(const struct limits *wanted)
     set_limits(wanted->mmap_threshold, wanted->trim_threshold);
 }
 
+static bool is_set_by_user; /* as the process began: later on the environment may be changing */
+
 static bool set_by_user(void)
 {
     static const char *const names_of_limits[] = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_",
@@ -188,17 +181,23 @@ static bool set_by_user(void)
     return false;
 }
 
-/* libc's heap gets the large blocks only, and by default would give its end back and take it again
- * around every few of them: the small ones that used to lie in between are gone. With threads, the
- * environment may be changing at this moment, and libc's own limits are right; and without sizes we
- * could not follow its rule of adapting them. */
+/* glibc's malloc sets itself up at its first call, and not for several threads at once: without us
+ * pthread_create() has called it before there are any. A parameter that is none changes nothing. */
+void shim_set_up_libc(void)
+{
+    int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
+    is_set_by_user = set_by_user();
+    if (set != NULL)
+        set(0, 0);
+}
+
+/* Without sizes we could not follow libc's rule of adapting its limits. */
 MM_COLD static void decide(void)
 {
-    if (mm_os_single_threaded() && !set_by_user() && shim_libc(SHIM_MALLOPT) != NULL &&
-        mm_next_knows_sizes())
-        begin_with(&one_thread);
-    else
+    if (is_set_by_user || shim_libc(SHIM_MALLOPT) == NULL || !mm_next_knows_sizes())
         shim_leave_libc_alone();
+    else
+        begin_with(mm_os_single_threaded() ? &one_thread : &threads);
 }
 
 void shim_leave_libc_alone(void)

@@ -140,6 +140,8 @@ declare_rows() {
     workload synthetic random-2m 1000000
     workload synthetic medium 2500000
     workload synthetic large 80000
+    workload synthetic buffers 400000
+    workload synthetic growing 20000000
     workload synthetic realloc 3000000
     workload synthetic calloc 6000000
     workload synthetic aligned 6000000
@@ -155,6 +157,7 @@ declare_rows() {
     workload threads remote 5000000
     workload threads churn 20000
     workload threads many 30000
+    workload threads first-large 100000
 
     local python lua socket=$scratch/redis
     # Not a wrapper that picks one of several, but the program itself.

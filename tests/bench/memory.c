@@ -188,31 +188,30 @@ static void work_a_little(void)
     }
 }
 
-static void print_kept(double before, double full)
+static void print_kept(uint64_t mib, unsigned kept, void (*meanwhile)(void))
 {
+    struct table table = {0};
+    double before = resident();
+    fill(&table, mib << 20, 100, 1000);
+    double full = resident();
+    thin_out(&table, kept);
+    meanwhile();
     print_metric(100 * (resident() - before) / (full - before));
 }
 
 static void survivors(uint64_t count)
 {
-    struct table table = {0};
-    double before = resident();
-    fill(&table, count << 20, 100, 1000);
-    double full = resident();
-    thin_out(&table, 3);
-    work_a_little();
-    print_kept(before, full);
+    print_kept(count, 3, work_a_little);
+}
+
+static void sleep_a_little(void)
+{
+    sleep(2);
 }
 
 static void idle(uint64_t count)
 {
-    struct table table = {0};
-    double before = resident();
-    fill(&table, count << 20, 100, 1000);
-    double full = resident();
-    thin_out(&table, 0);
-    sleep(2);
-    print_kept(before, full);
+    print_kept(count, 0, sleep_a_little);
 }
 
 /* -- nanoseconds of a malloc and a free of 60,000 bytes, COUNT times 33 allocated and freed -- */

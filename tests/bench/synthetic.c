@@ -119,6 +119,33 @@ static void large(uint64_t count)
     replacement(count, 100, size_32k_to_1m, bench_new_large);
 }
 
+/* Buffers that a program reads files or messages into, a few at a time: 65 to 300 KiB. */
+static size_t size_65k_to_300k(uint64_t random)
+{
+    return (65 + bench_also_below(random, 236)) << 10;
+}
+
+static void buffers(uint64_t count)
+{
+    replacement(count, 8, size_65k_to_300k, bench_new_large);
+}
+
+/* -- more and more: a table or a tree that grows to COUNT blocks, and is dropped -- */
+
+static void growing(uint64_t count)
+{
+    void *list = NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        void **block = bench_new(32);
+        *block = list;
+        list = block;
+    }
+    for (void *next; list != NULL; list = next) {
+        next = *(void **)list;
+        free(list);
+    }
+}
+
 /* -- the other calls -- */
 
 /* Buffers that grow as they are appended to, by half as the vectors of many languages do, some 200
@@ -287,6 +314,8 @@ int main(int argc, char **argv)
         {"random-2m", random_2m},
         {"medium", medium},
         {"large", large},
+        {"buffers", buffers},
+        {"growing", growing},
         {"realloc", growth},
         {"calloc", zeroed},
         {"aligned", aligned},

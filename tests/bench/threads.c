@@ -197,11 +197,41 @@ static void many(uint64_t count)
         join(threads[i]);
 }
 
+/* -- a program whose first large block comes when it has threads: each time around ten of them, 65
+ *    to 300 KiB. COUNT is the number of such blocks -- */
+
+static size_t size_65k_to_300k(uint64_t random)
+{
+    return (65 + bench_below(random, 236)) << 10;
+}
+
+static void *take_ten_at_a_time(void *unused)
+{
+    enum { TEN = 10 };
+    void *blocks[TEN];
+    uint64_t random = 1;
+    for (uint64_t done = 0; done < count_each; done += TEN) {
+        bench_fill(&random, blocks, TEN, size_65k_to_300k, bench_new_large);
+        bench_empty(blocks, TEN);
+    }
+    return unused;
+}
+
+static void first_large(uint64_t count)
+{
+    pthread_t threads[2];
+    count_each = count / 2;
+    for (size_t i = 0; i < 2; i++)
+        start(&threads[i], take_ten_at_a_time, NULL);
+    for (size_t i = 0; i < 2; i++)
+        join(threads[i]);
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {
-        {"one", one},       {"two", two},     {"larson", larson},
-        {"remote", remote}, {"churn", churn}, {"many", many},
+        {"one", one},     {"two", two},   {"larson", larson},           {"remote", remote},
+        {"churn", churn}, {"many", many}, {"first-large", first_large},
     };
     return bench_main(argc, argv, rows, sizeof rows / sizeof *rows);
 }
