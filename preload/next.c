@@ -4,6 +4,7 @@
 #include "forwarded/next.h"
 
 #include "lookup.h"
+#include "slots/heap.h"
 #include "stacks/module.h"
 #include "system/bitmap.h"
 #include "system/libc.h"
@@ -138,37 +139,32 @@ void mm_next_key_set(pthread_key_t key, const void *value)
 /* --- libc's limits --- */
 
 /* libc's heap gets the large blocks only, and by default would give its end back and take it again
- * around every few of them: the small ones that used to lie in between are gone. A process of one
- * thread has one heap; threads make libc spread over several, and what each keeps adds up. */
-struct limits {
-    size_t mmap_threshold; /* from this size on a block is mapped by itself */
-    size_t trim_threshold; /* so much at the heap's end, at least, goes back to the system */
-};
-static const struct limits undecided;
-static const struct limits one_thread = {(size_t)4 << 20, (size_t)16 << 20};
-static const struct limits threads = {(size_t)4 << 20, (size_t)8 << 20};
-#define THRESHOLD_LAST ((size_t)32 << 20) /* the most that glibc takes */
+ * around every few of them: the small ones that used to lie in between are gone. Each thread makes
+ * libc begin one more, and what all keep at their ends adds up: so they share. */
+#define MMAP_LEAST ((size_t)4 << 20)  /* from this size on a block is mapped by itself */
+#define MMAP_LAST  ((size_t)32 << 20) /* the most that glibc takes */
+#define KEPT       ((size_t)16 << 20) /* by all together */
+#define KEPT_LEAST ((size_t)128 << 10)
 
-/* NULL: libc is as its user set it. Decided when libc is first asked for a block: most short
- * programs never do. */
-static const struct limits *_Atomic limits = &undecided;
+/* Heaps of ours when the limits were set last, and thus about as many of libc's; 0: undecided.
+ * That is done when libc is first asked for a block: most short programs never do. */
+static _Atomic uint32_t sharing;
+static _Atomic bool is_left_alone; /* libc is as its user set it */
 static _Atomic size_t mmap_threshold;
+static bool is_set_by_user; /* as the process began: later on the environment may be changing */
 
-static void set_limits(size_t threshold, size_t trim)
+static void set_limits(size_t threshold)
 {
     int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
+    size_t kept = KEPT / atomic_load_explicit(&sharing, memory_order_relaxed);
+    kept = kept > KEPT_LEAST ? kept : KEPT_LEAST;
+    /* glibc's own rule, for one that has grown. */
+    if (threshold > MMAP_LEAST && kept < 2 * threshold)
+        kept = 2 * threshold;
     atomic_store_explicit(&mmap_threshold, threshold, memory_order_relaxed);
     set(M_MMAP_THRESHOLD, (int)threshold);
-    set(M_TRIM_THRESHOLD, (int)trim);
+    set(M_TRIM_THRESHOLD, (int)kept);
 }
-
-static void begin_with(const struct limits *wanted)
-{
-    atomic_store_explicit(&limits, wanted, memory_order_relaxed);
-    set_limits(wanted->mmap_threshold, wanted->trim_threshold);
-}
-
-static bool is_set_by_user; /* as the process began: later on the environment may be changing */
 
 static bool set_by_user(void)
 {
@@ -191,38 +187,38 @@ void shim_set_up_libc(void)
         set(0, 0);
 }
 
-/* Without sizes we could not follow libc's rule of adapting its limits. */
-MM_COLD static void decide(void)
-{
-    if (is_set_by_user || shim_libc(SHIM_MALLOPT) == NULL || !mm_next_knows_sizes())
-        shim_leave_libc_alone();
-    else
-        begin_with(mm_os_single_threaded() ? &one_thread : &threads);
-}
-
 void shim_leave_libc_alone(void)
 {
-    atomic_store_explicit(&limits, NULL, memory_order_relaxed);
+    atomic_store_explicit(&is_left_alone, true, memory_order_relaxed);
+}
+
+/* Without sizes we could not follow libc's rule of adapting its limits. */
+MM_COLD static void share(uint32_t heaps)
+{
+    bool is_first = atomic_exchange_explicit(&sharing, heaps, memory_order_relaxed) == 0;
+    if (is_first && (is_set_by_user || shim_libc(SHIM_MALLOPT) == NULL || !mm_next_knows_sizes()))
+        shim_leave_libc_alone();
+    if (atomic_load_explicit(&is_left_alone, memory_order_relaxed))
+        return;
+    size_t now = atomic_load_explicit(&mmap_threshold, memory_order_relaxed);
+    set_limits(now > MMAP_LEAST ? now : MMAP_LEAST);
 }
 
 static void adapt_to_threads(void)
 {
-    const struct limits *now = atomic_load_explicit(&limits, memory_order_relaxed);
-    if (mm_unlikely(now == &undecided))
-        decide();
-    else if (mm_unlikely(!mm_os_single_threaded() && now == &one_thread))
-        begin_with(&threads);
+    uint32_t heaps = mm_heap_count() + !mm_heap_count();
+    if (mm_unlikely(heaps != atomic_load_explicit(&sharing, memory_order_relaxed)))
+        share(heaps);
 }
 
 /* glibc's own rule, which a threshold once set turns off: what was mapped by itself and is freed is
  * likely to come again. */
 static void adapt_to_free(size_t size)
 {
-    const struct limits *least = atomic_load_explicit(&limits, memory_order_relaxed);
-    if (mm_likely(least == NULL || size > THRESHOLD_LAST ||
-                  size <= atomic_load_explicit(&mmap_threshold, memory_order_relaxed)))
-        return;
-    set_limits(size, 2 * size > least->trim_threshold ? 2 * size : least->trim_threshold);
+    size_t now = atomic_load_explicit(&mmap_threshold, memory_order_relaxed);
+    if (mm_unlikely(size > now && size <= MMAP_LAST && now != 0) &&
+        !atomic_load_explicit(&is_left_alone, memory_order_relaxed))
+        set_limits(size);
 }
 
 /* Where there is no such function the answer is that memory ran out: nothing calls dlsym() before

@@ -198,8 +198,8 @@ MM_COLD static void *alloc_class_or_forward(unsigned class, enum mm_next_name na
         errno = saved_errno;
         if (slot != NULL)
             return slot;
-    } else if (!mm_process_started()) {
-        mm_process_heap();
+    } else if (mm_unlikely(mm_tls_heap == &mm_heap_none)) {
+        mm_process_heap(); /* the start, perhaps; and threads are counted by their heaps */
     }
     return too_large(size) ? NULL : forward(name, size, alignment);
 }

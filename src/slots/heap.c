@@ -26,7 +26,7 @@ const struct mm_watcher *mm_watcher;
 struct mm_lock mm_heap_lock;
 static struct mm_heap *_Atomic all_heaps;
 static struct mm_heap *idle_heaps;
-static uint32_t heaps_made;
+static _Atomic uint32_t heaps_made;
 
 struct mm_lock mm_heap_over_lock;
 static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
@@ -323,9 +323,10 @@ static struct mm_heap *make_heap(void)
         return NULL;
     if (mm_watcher != NULL) {
         heap->watch = (struct mm_watch *)((char *)heap + heap_size);
-        mm_watcher->heap_made(heap->watch, heaps_made);
+        mm_watcher->heap_made(heap->watch, mm_heap_count());
     }
-    heap->number = ++heaps_made;
+    heap->number = mm_heap_count() + 1;
+    atomic_store_explicit(&heaps_made, heap->number, memory_order_relaxed);
     mm_pins_add(&heap->pin);
     heap->next = atomic_load_explicit(&all_heaps, memory_order_relaxed);
     atomic_store_explicit(&all_heaps, heap, memory_order_release);
@@ -484,6 +485,11 @@ void *mm_heap_alloc_over(unsigned class, size_t asked)
     return slot;
 }
 
+uint32_t mm_heap_count(void)
+{
+    return atomic_load_explicit(&heaps_made, memory_order_relaxed);
+}
+
 struct mm_heap *mm_heap_first(void)
 {
     return atomic_load_explicit(&all_heaps, memory_order_acquire);
@@ -501,7 +507,7 @@ void mm_heap_reset(void)
     atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
     mm_pins_reset();
     idle_heaps = heap_over = NULL;
-    heaps_made = 0;
+    atomic_store_explicit(&heaps_made, 0, memory_order_relaxed);
 }
 
 void mm_heap_renew_thread(void)

@@ -133,6 +133,8 @@ void mm_heap_hand_back(struct mm_heap *heap);
  * be collected. Bytes given back. */
 size_t mm_heap_trim(void);
 
+/* How many were made: as many threads were there at once, at most. */
+uint32_t mm_heap_count(void);
 /* All heaps there are, linked by `next`. */
 struct mm_heap *mm_heap_first(void);
 
