@@ -159,8 +159,9 @@ static void tell_lost_stacks(void)
     if (mm_stacks_lost() == 0)
         return;
     mm_out_start(&out, line, sizeof line);
-    mm_out_format(&out, "the table of stacks is full: %u times a stack was not kept",
-                  mm_stacks_lost());
+    mm_out_format(
+        &out, "%u times a stack was not kept: the table of stacks is full, or memory was refused",
+        mm_stacks_lost());
     mm_report_note(line);
 }
 

@@ -81,10 +81,16 @@ void mm_registry_release(void)
 /* How often the thread is inside: the next allocator may come back to us. */
 static _Thread_local unsigned depth __attribute__((tls_model("initial-exec")));
 
+/* The outermost of these that a fork()'s child forgot: a handler that came there had forked. */
+static _Thread_local unsigned forgotten __attribute__((tls_model("initial-exec")));
+
 void mm_registry_leave(struct mm_gate *gate)
 {
+    bool is_forgotten = depth <= forgotten;
     depth--;
-    if (gate != NULL)
+    if (mm_unlikely(is_forgotten))
+        forgotten = depth;
+    else if (gate != NULL)
         atomic_fetch_sub_explicit(&gate->inside, 1, memory_order_release);
 }
 
@@ -477,6 +483,7 @@ void mm_registry_renew(void)
 {
     atomic_store(&is_stuck, false);
     atomic_store(&closed, 0);
+    forgotten = depth;
     for (unsigned i = 0; i < GATES; i++)
         atomic_store_explicit(&gates[i].inside, 0, memory_order_relaxed);
     /* A thread that looked around is gone here. */

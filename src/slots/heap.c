@@ -530,6 +530,7 @@ static void leave_behind(struct mm_heap *heap)
 static void keep_own_heap(void)
 {
     mm_homes_clear();
+    mm_pins_drop_shared();
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
         if (heap->tls == &mm_tls_heap)
             mm_homes_add(heap);

@@ -26,6 +26,12 @@ void mm_pins_reset(void)
     atomic_store_explicit(&other_count, 0, memory_order_relaxed);
 }
 
+void mm_pins_drop_shared(void)
+{
+    for (unsigned i = 0; i < SHARED; i++)
+        mm_pin_drop(&shared[i]);
+}
+
 uint32_t mm_pins_count(void)
 {
     return SHARED + atomic_load_explicit(&other_count, memory_order_relaxed);

@@ -32,6 +32,8 @@ struct mm_pin {
 void mm_pins_add(struct mm_pin *pin);
 /* Forgets all but those that are always there. */
 void mm_pins_reset(void);
+/* In a fork()'s child: what threads without a place of their own pinned is nobody's. */
+void mm_pins_drop_shared(void);
 
 /* Pins the batch that spans an address of the arena, in `own`, which is the calling thread's, or,
  * where that is NULL or in use by what a signal handler interrupted, in another place. *batch is

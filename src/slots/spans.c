@@ -97,7 +97,7 @@ MM_COLD static void keep_chunks(struct mm_spans *spans, size_t first, unsigned o
         struct mm_chunk *chunk = mm_arena_chunk(index);
         chunk->heap = owner;
         chunk->free_units = UINT64_MAX;
-        chunk->fresh_units = 0;
+        chunk->fresh_units = chunk->seen_units = chunk->given_units = 0;
         link_chunk(spans, index);
     }
 }

@@ -85,12 +85,18 @@ static uint32_t find_stack(const struct mm_frames *stack, uint64_t hash, uint32_
     return 0;
 }
 
-/* Of one piece. */
+static bool has_memory(uint64_t id, uint64_t count)
+{
+    return id + count <= WORDS && mm_piece_need(&words[id >> WORD_SHIFT], WORD_PIECE) != NULL &&
+           mm_piece_need(&words[(id + count - 1) >> WORD_SHIFT], WORD_PIECE) != NULL;
+}
+
+/* Of one piece. Memory first: what is refused for a while must not use up the numbers. */
 static uint32_t take_words(uint64_t count)
 {
-    while (atomic_load_explicit(&words_used, memory_order_relaxed) + count <= WORDS) {
+    while (has_memory(atomic_load_explicit(&words_used, memory_order_relaxed), count)) {
         uint64_t id = atomic_fetch_add_explicit(&words_used, count, memory_order_relaxed);
-        if (id + count > WORDS || mm_piece_need(&words[id >> WORD_SHIFT], WORD_PIECE) == NULL)
+        if (!has_memory(id, count))
             return 0;
         if (id >> WORD_SHIFT == (id + count - 1) >> WORD_SHIFT)
             return (uint32_t)id;

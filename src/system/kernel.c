@@ -120,9 +120,13 @@ ssize_t mm_kernel_write(int fd, const void *text, size_t size)
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size)
 {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
-    long self = mm_kernel_process_id();
-    return with_errno(
-        call(SYS_process_vm_readv, (long[6]){self, (long)&local, 1, (long)&remote, 1, 0}));
+    long arguments[6] = {mm_kernel_process_id(), (long)&local, 1, (long)&remote, 1, 0};
+    long result = call(SYS_process_vm_readv, arguments);
+    if (result == -ESRCH) { /* the first thread, whose id that is, has ended */
+        arguments[0] = mm_kernel_thread_id();
+        result = call(SYS_process_vm_readv, arguments);
+    }
+    return with_errno(result);
 }
 
 int mm_kernel_close(int fd)

@@ -44,8 +44,8 @@ static bool wait_while(struct mm_lock *lock, uint32_t there, bool is_request)
     return !atomic_load(&is_stuck);
 }
 
-/* Who has waited does not know whether others do. Nor does who waits no more: the word says so
- * before it goes, for it may be the one that was woken. */
+/* Who has waited does not know whether others do. Nor does who waits no more, and it may be the one
+ * that was woken: then it is another's turn. */
 static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
 {
     for (;;) {
@@ -57,8 +57,10 @@ static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
         bool is_said = there & WAITERS || atomic_compare_exchange_strong_explicit(
                                               &lock->state, &there, there | WAITERS,
                                               memory_order_relaxed, memory_order_relaxed);
-        if (is_said && !wait_while(lock, there | WAITERS, is_request))
+        if (is_said && !wait_while(lock, there | WAITERS, is_request)) {
+            mm_kernel_futex_wake(&lock->state, 1);
             return false;
+        }
     }
 }
 
@@ -110,7 +112,8 @@ bool mm_lock_for_request(struct mm_lock *lock)
 void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count)
 {
     bool took[MM_LOCKS_MOST];
-    atomic_fetch_add(&forks, 1);
+    if (atomic_fetch_add(&forks, 1) == 0)
+        atomic_store(&is_stuck, false); /* one that left the last fork() late may have set it */
     for (unsigned i = 0; i < count; i++) {
         took[i] = mm_lock_unless_held(locks[i]);
         mm_kernel_futex_wake(&locks[i]->state, INT_MAX);

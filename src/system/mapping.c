@@ -59,7 +59,7 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
 
 enum mm_mapping_fate mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
 {
-    struct reader reader = {.fd = mm_os_open_read("/proc/self/maps")};
+    struct reader reader = {.fd = mm_os_open_own_maps()};
     enum mm_mapping_fate fate = MM_MAPPING_NONE;
     if (reader.fd < 0)
         return MM_MAPPING_UNREADABLE;

@@ -7,7 +7,8 @@
 
 #define PATIENCE 4096u /* pieces that are not asked for after one was refused */
 
-static _Atomic uint32_t unasked;
+/* By the logarithm of the size: what is refused to one table need not be to a smaller one's. */
+static _Atomic uint32_t unasked[MM_WORD_BITS];
 
 void *mm_piece_map(size_t size)
 {
@@ -21,10 +22,11 @@ void *mm_piece_map(size_t size)
 MM_COLD void *mm_piece_make(mm_piece *place, size_t size)
 {
     void *there = NULL;
-    uint32_t left = atomic_load_explicit(&unasked, memory_order_relaxed);
+    _Atomic uint32_t *wait = &unasked[mm_log2_ceil(size)];
+    uint32_t left = atomic_load_explicit(wait, memory_order_relaxed);
     void *made = left == 0 ? mm_piece_map(size) : NULL;
     if (made == NULL) {
-        atomic_store_explicit(&unasked, left == 0 ? PATIENCE : left - 1, memory_order_relaxed);
+        atomic_store_explicit(wait, left == 0 ? PATIENCE : left - 1, memory_order_relaxed);
         return NULL;
     }
     if (atomic_compare_exchange_strong_explicit(place, &there, made, memory_order_acq_rel,

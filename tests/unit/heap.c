@@ -549,7 +549,10 @@ static void left_behind(unsigned number, void *shared)
     other = other == mm_tls_heap ? other->next : other;
     struct mm_heap **there = other->tls;
     CHECK(mm_homes_find(there) == other);
+    struct mm_batch *batch;
+    CHECK(mm_pin_batch(NULL, (uintptr_t) * (void **)shared, &batch) != NULL && mm_pins_has(batch));
     mm_heap_after_fork();
+    CHECK(!mm_pins_has(batch)); /* nor what a thread pinned that had no heap */
     CHECK_EQUAL(atomic_load(&other->state), MM_HEAP_STALE);
     CHECK(mm_homes_find(there) == NULL && mm_homes_find(&mm_tls_heap) == mm_tls_heap);
     atomic_store(&given, true);

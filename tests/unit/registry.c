@@ -278,6 +278,33 @@ static void nested(void)
     mm_registry_release();
 }
 
+static void enter_in_turn(unsigned number, void *unused)
+{
+    (void)unused;
+    if (number > 0)
+        return;
+    struct mm_gate *outer = mm_registry_enter(), *inner = mm_registry_enter();
+    mm_registry_close();
+    mm_registry_renew();
+    struct mm_gate *innermost = mm_registry_enter();
+    mm_registry_leave(innermost);
+    mm_registry_leave(inner);
+    mm_registry_leave(outer);
+    uint64_t before = mm_os_milliseconds();
+    mm_registry_close();
+    mm_registry_open();
+    CHECK(mm_os_milliseconds() - before < 500);
+}
+
+/* A handler that came inside of a gate forks, and the child goes on where it was: nobody is inside
+ * for the next fork(). */
+static void forked_inside(void)
+{
+    CHECK(mm_registry_reserve());
+    check_in_threads(2, enter_in_turn, NULL);
+    mm_registry_release();
+}
+
 static void without_a_map(void)
 {
     CHECK_EQUAL(mm_registry_count(), 0);
@@ -476,6 +503,7 @@ int main(void)
     noted_twice();
     forgotten();
     nested();
+    forked_inside();
     nearest();
     nearest_above();
     inside();

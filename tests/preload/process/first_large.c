@@ -13,7 +13,7 @@
 
 #define THREADS 8
 #define LARGE   100000 /* more than a slot, less than what libc maps by itself */
-#define BLOCKS  10
+#define BLOCKS  5
 #define ROUNDS  500
 
 static pthread_barrier_t barrier;
