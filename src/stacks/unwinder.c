@@ -20,8 +20,6 @@
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
-#define HOME_MOST    ((uintptr_t)1 << 30) /* a larger stack is not known as a thread's own */
-#define ASK_MOST     256u                 /* pages that one walk asks for to know it */
 #define STEPS_MOST   1024u /* to where a report's stack begins; what lies there may be a circle */
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
@@ -176,12 +174,10 @@ static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits,
  *
  * A stack that the program made itself may end anywhere, before a page that must not be read or
  * that goes at that moment, and what lies at its end need not be what a call left. Of the stack
- * that the thread came with all is readable from where it stands on, once that is known to be where
- * it stands. */
+ * that the thread came with all is readable from where it stands on. */
 
 struct home_stack {
-    uintptr_t low, top; /* readable from here to there; top 0: nothing known yet */
-    uintptr_t floor;    /* below here it is another stack */
+    uintptr_t low, top; /* from here to there; top 0: not known */
 };
 
 /* A place on the stack: in a function, and how its caller would find its registers. */
@@ -203,23 +199,6 @@ static inline uintptr_t page_of(uintptr_t address)
     return address & ~(PAGE - 1);
 }
 
-/* Further down than it was so far? Then the pages in between are asked for, once, from above: the
- * first that is not readable is the stack's end. */
-MM_COLD static bool has_grown(struct home_stack *home, uintptr_t sp)
-{
-    if (sp < home->floor || home->low - sp > HOME_MOST)
-        return false;
-    for (unsigned asked = 0; home->low > sp && asked < ASK_MOST; asked++) {
-        uintptr_t next = page_of(home->low - 1);
-        if (!mm_os_is_readable((const void *)next)) {
-            home->floor = home->low;
-            return false;
-        }
-        home->low = next;
-    }
-    return home->low <= sp;
-}
-
 /* Of another stack than its own the thread knows only the page below `sp`, which was written to. */
 static inline void begin_stack(struct cursor *at)
 {
@@ -227,8 +206,7 @@ static inline void begin_stack(struct cursor *at)
     at->top = mm_os_stack_top(at->sp);
     at->low = page_of(at->sp - 1);
     at->room = PAGE;
-    if (home != NULL && at->top == home->top &&
-        (mm_likely(at->sp >= home->low) || has_grown(home, at->sp))) {
+    if (home != NULL && at->top == home->top && mm_likely(at->sp >= home->low)) {
         at->low = page_of(at->sp);
         at->room = at->top - at->low;
     }
@@ -412,7 +390,6 @@ void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
     struct home_stack *home = &memory->home;
     memory->is_walking = false;
     home->top = mm_os_home_stack(&home->low);
-    home->floor = home->low < home->top ? home->low : 0;
 }
 
 static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)

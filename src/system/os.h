@@ -115,8 +115,9 @@ uint64_t mm_os_wall_clock(void);
 /* An address above every frame of the stack that `sp` is in, as far as the thread has its own;
  * of a stack that a program switches to by itself there is no telling. */
 uintptr_t mm_os_stack_top(uintptr_t sp);
-/* The same of the stack that the calling thread came with, which it must be on; `low`: no other
- * stack is between there and the top. Makes a system call for the first thread alone. */
+/* The same of the stack that the calling thread came with, 0 when that is not known; `low`: from
+ * where it stands on that stack all is readable up to the top, if that is no lower than this. Makes
+ * a system call for the first thread alone. */
 uintptr_t mm_os_home_stack(uintptr_t *low);
 pid_t mm_os_process_id(void);
 /* Whose the memory is: told at the start, and in a fork()'s child. A vfork()'s child, which is a

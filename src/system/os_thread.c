@@ -70,6 +70,27 @@ bool mm_os_is_guest(void)
     return owner != 0 && owner != mm_os_process_id();
 }
 
+/* --- a thread's stack: libc keeps its lowest address and, next to it, its size in the thread's
+ *     descriptor, which itself lies at the top; where in it is not the same in every libc --- */
+
+#define DESCRIPTOR_LEAST 2304u                /* bytes that there are, with what lies behind it */
+#define STACK_MOST       ((uintptr_t)1 << 36) /* less than any address is in its place */
+#define ABOVE_MOST       ((uintptr_t)1 << 20) /* of the descriptor and thread-local storage */
+
+static bool find_lowest(uintptr_t thread, uintptr_t *low)
+{
+    const uintptr_t *words = (const uintptr_t *)thread;
+    for (size_t i = 0; i + 1 < DESCRIPTOR_LEAST / sizeof *words; i++) {
+        uintptr_t start = words[i], size = words[i + 1];
+        if (start < thread && size < STACK_MOST && thread - start < size &&
+            size - (thread - start) <= ABOVE_MOST) {
+            *low = start;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Below the main thread's the kernel keeps at least 128 MiB free, as far as it may ever grow. */
 #define MAIN_STACK_MOST ((size_t)64 << 20)
 
@@ -77,11 +98,12 @@ uintptr_t mm_os_home_stack(uintptr_t *low)
 {
     uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
     /* In a fork()'s child the thread that called it passes for the main one, with its own stack. */
-    bool is_main = mm_os_own_id() == atomic_load_explicit(&memory_owner, memory_order_relaxed) &&
-                   (uintptr_t)__builtin_frame_address(0) > thread;
-    size_t size = is_main ? mm_os_stack_limit() : 0;
-    *low = is_main ? main_end - (size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST) : thread;
-    return is_main ? main_end : thread;
+    if (mm_os_own_id() != atomic_load_explicit(&memory_owner, memory_order_relaxed) ||
+        (uintptr_t)__builtin_frame_address(0) <= thread)
+        return find_lowest(thread, low) ? thread : 0;
+    size_t size = mm_os_stack_limit();
+    *low = main_end - (size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST);
+    return main_end;
 }
 
 pid_t mm_os_thread_id(void)

@@ -185,8 +185,52 @@ static void marks_mappings(void)
     mm_os_release(range, size);
 }
 
+/* --- stacks --- */
+
+static void *find_home_stack(void *wanted)
+{
+    pthread_attr_t attributes;
+    void *start;
+    size_t size;
+    uintptr_t low, top = mm_os_home_stack(&low);
+    CHECK(pthread_getattr_np(pthread_self(), &attributes) == 0);
+    CHECK(pthread_attr_getstack(&attributes, &start, &size) == 0);
+    pthread_attr_destroy(&attributes);
+    CHECK(top > (uintptr_t)&low && top <= (uintptr_t)start + size);
+    CHECK(low <= (uintptr_t)start && (uintptr_t)start - low <= 65536); /* but for a guard page */
+    CHECK(wanted == NULL || low == (uintptr_t)wanted);
+    return NULL;
+}
+
+static void in_a_thread(const pthread_attr_t *attributes, void *wanted)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, attributes, find_home_stack, wanted) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* What adjoins a stack is not of it, be it as readable. */
+static void finds_home_stacks(void)
+{
+    size_t size = (size_t)1 << 20;
+    char *slab = mm_os_map(3 * size);
+    pthread_attr_t attributes;
+    mm_os_own_memory();
+    uintptr_t low, top = mm_os_home_stack(&low);
+    CHECK(low < (uintptr_t)&low && top > (uintptr_t)&low);
+    in_a_thread(NULL, NULL);
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setguardsize(&attributes, 0) == 0);
+    in_a_thread(&attributes, NULL);
+    CHECK(pthread_attr_setstack(&attributes, slab + size, size) == 0);
+    in_a_thread(&attributes, slab + size);
+    pthread_attr_destroy(&attributes);
+    mm_os_release(slab, 3 * size);
+}
+
 int main(void)
 {
+    finds_home_stacks();
     marks_mappings();
     leaves_no_child();
     cuts_output();
