@@ -119,6 +119,13 @@ uintptr_t mm_os_stack_top(uintptr_t sp);
  * where it stands on that stack all is readable up to the top, if that is no lower than this. Makes
  * a system call for the first thread alone. */
 uintptr_t mm_os_home_stack(uintptr_t *low);
+/* What libc keeps of the calling thread's ids. Before 2.25 its clone() writes -1 over both when the
+ * child shares the memory, and locks that know their owner then know a wrong one. */
+struct mm_ids {
+    pid_t thread, process;
+};
+void mm_os_keep_ids(struct mm_ids *ids);
+void mm_os_put_ids_back(const struct mm_ids *ids);
 pid_t mm_os_process_id(void);
 /* Whose the memory is: told at the start, and in a fork()'s child. A vfork()'s child, which is a
  * process of its own in its parent's memory, is a guest there: what it changes, it changes for its

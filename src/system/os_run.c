@@ -126,7 +126,10 @@ bool mm_os_run(const struct mm_os_command *command, size_t *output_length)
 {
     struct run run = {.command = command};
     void *stack = stack_top(command, command->stack_size);
+    struct mm_ids ids;
+    mm_os_keep_ids(&ids);
     reap(__clone(run_program, stack, CLONE_VM | CLONE_VFORK, &run), (int)__WCLONE);
+    mm_os_put_ids_back(&ids);
     *output_length = run.length;
     return run.in_time;
 }

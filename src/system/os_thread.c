@@ -55,6 +55,16 @@ pid_t mm_os_own_id(void)
     return id > 0 ? id : mm_os_thread_id();
 }
 
+void mm_os_keep_ids(struct mm_ids *ids)
+{
+    memcpy(ids, (const void *)(mm_os_self() + ID_IN_DESCRIPTOR), sizeof *ids);
+}
+
+void mm_os_put_ids_back(const struct mm_ids *ids)
+{
+    memcpy((void *)(mm_os_self() + ID_IN_DESCRIPTOR), ids, sizeof *ids);
+}
+
 /* Before glibc 2.34 the first thread has none as long as there is no libpthread. */
 void mm_os_own_memory(void)
 {
