@@ -264,6 +264,7 @@ static void tell_thread(struct mm_stack *stack, uint32_t number)
 static uint64_t event_now(struct mm_tracer *tracer, size_t asked)
 {
     uint32_t stack = current_stack(tracer);
+    MM_ASSERT(stack < 1u << ID_BITS && asked < (size_t)1 << ASKED_BITS);
     return (uint64_t)current_thread(tracer) << (64 - THREAD_BITS) | (uint64_t)asked << ID_BITS |
            stack;
 }
@@ -382,6 +383,8 @@ static mm_piece *group_of(uintptr_t base)
 
 static struct record *record_of(struct group *group, uintptr_t base, unsigned index)
 {
+    MM_ASSERT(offset_of(base) / MM_GRANULE + index <
+              sizeof group->records / sizeof group->records[0]);
     return &group->records[offset_of(base) / MM_GRANULE + index];
 }
 
@@ -432,6 +435,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
         return;
     }
     uint64_t traced = traced_at(group, base) | (uint64_t)1 << index;
+    MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
     begin_record(record_of(group, base, index), event_now(tracer, asked));
     atomic_store_explicit(traced_of(group, base), traced, memory_order_relaxed);
     mm_batch_set_traced(batch, true);

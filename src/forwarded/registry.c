@@ -87,6 +87,9 @@ static _Thread_local unsigned forgotten __attribute__((tls_model("initial-exec")
 void mm_registry_leave(struct mm_gate *gate)
 {
     bool is_forgotten = depth <= forgotten;
+    MM_ASSERT(depth != 0);
+    MM_ASSERT(is_forgotten || gate == NULL ||
+              atomic_load_explicit(&gate->inside, memory_order_relaxed) != 0);
     depth--;
     if (mm_unlikely(is_forgotten))
         forgotten = depth;
@@ -290,6 +293,7 @@ static _Atomic uint64_t *find_end(uintptr_t address, size_t *size)
 
 static uint64_t end_bit(uintptr_t address, size_t size)
 {
+    MM_ASSERT(size >= MM_LEAF_HALF);
     return (uint64_t)1 << (address + size - MM_LEAF_HALF) / MM_LEAF_HALF % MM_WORD_BITS;
 }
 
@@ -339,6 +343,8 @@ MM_COLD static void keep_small(uintptr_t address, size_t size)
 
 static inline void keep_size(struct mm_leaf *leaf, uintptr_t address, size_t size)
 {
+    MM_ASSERT(size != 0 && size % MM_LEAF_HALF == 0 && address % MM_LEAF_HALF == 0);
+    MM_ASSERT(size >> (64 - PLACE_BITS) == 0);
     if (mm_likely(size >= MM_LEAF_GROUP))
         atomic_store_explicit(size_in(leaf, address),
                               (uint64_t)size << PLACE_BITS | place_in_group(address),
@@ -475,6 +481,7 @@ void mm_registry_close(void)
 void mm_registry_open(void)
 {
     atomic_store(&is_stuck, false);
+    MM_ASSERT(atomic_load(&closed) != 0);
     atomic_fetch_sub(&closed, 1);
     mm_kernel_futex_wake(&closed, 1);
 }

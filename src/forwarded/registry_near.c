@@ -63,6 +63,7 @@ static void forget_group(struct mm_leaf *leaf, size_t group)
     _Atomic uint64_t *groups = &leaf->groups[group / MM_WORD_BITS];
     uint64_t bit = (uint64_t)1 << group % MM_WORD_BITS;
     uintptr_t unused;
+    MM_ASSERT(atomic_load(&mm_registry_is_looked_at));
     atomic_fetch_and(groups, ~bit);
     if (highest_in_group(leaf, group, end_of_group(group), &unused))
         atomic_fetch_or(groups, bit);

@@ -43,6 +43,7 @@ static uintptr_t round_up(uintptr_t value, size_t multiple)
 
 static bool commit_up_to(struct part *part, uintptr_t end)
 {
+    MM_ASSERT(part->start <= part->committed && part->committed <= part->end);
     if (end <= part->committed)
         return true;
     uintptr_t wanted = round_up(end, part->step);
@@ -351,6 +352,9 @@ static void set_word(uint64_t *word, uint64_t value) /* NOLINT(readability-non-c
 
 void mm_pool_remove(size_t group, uint64_t run)
 {
+    MM_ASSERT(run != 0 && (mm_pool.free[group] & run) == run);
+    MM_ASSERT((mm_pool.purging[group] & run) == 0);
+    MM_ASSERT((mm_pool.old[group] & ~mm_pool.dirty[group]) == 0);
     uint64_t dirty = mm_pool.dirty[group] & run, refused = mm_pool.refused[group] & run;
     mm_pool_add(&mm_pool.dirty_chunks, -(size_t)mm_bit_count(dirty));
     if (mm_unlikely(refused != 0)) {
@@ -365,6 +369,8 @@ void mm_pool_remove(size_t group, uint64_t run)
 
 void mm_pool_put(size_t group, uint64_t run, uint64_t dirty)
 {
+    MM_ASSERT((dirty & ~run) == 0 && group < mm_pool_groups());
+    MM_ASSERT(((mm_pool.free[group] | mm_pool.purging[group]) & run) == 0);
     mm_pool.free[group] |= run;
     set_word(&mm_pool.dirty[group], mm_pool.dirty[group] | dirty);
     mm_pool_add(&mm_pool.dirty_chunks, mm_bit_count(dirty));
@@ -384,6 +390,7 @@ static void learn(uint64_t clean_again)
 
 void *mm_arena_take_chunks(unsigned order, bool *zero)
 {
+    MM_ASSERT(order <= MM_SPAN_ORDER_MAX - MM_CHUNK_ORDER);
     void *start = NULL;
     size_t chunk;
     if (!mm_lock_for_request(&mm_arena_lock))
@@ -391,6 +398,7 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
     if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
         uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
+        MM_ASSERT(chunk != 0 && chunk + ((size_t)1 << order) <= mm_arena_chunks());
         *zero = (mm_pool.dirty[group] & run) == 0;
         if (mm_unlikely(mm_pool.early != 0))
             learn(run & mm_pool.given[group] & ~mm_pool.dirty[group]);
@@ -411,6 +419,7 @@ bool mm_arena_give_chunks(void *start, unsigned order)
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
     mm_pool_put(group, run, run);
+    MM_ASSERT(mm_pool_get(&mm_pool.taken_chunks) >= (size_t)1 << order);
     set_word(&mm_pool.given[group], mm_pool.given[group] | run);
     mm_pool_add(&mm_pool.taken_chunks, -((size_t)1 << order));
     mm_unlock(&mm_arena_lock);

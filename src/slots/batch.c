@@ -63,6 +63,9 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     MM_ASSERT(mm_batch_owner(batch) == NULL);
     MM_ASSERT(atomic_load_explicit(&batch->remote, memory_order_relaxed) == 0);
     mm_batch_set_live(batch, 0);
+    MM_ASSERT(!mm_batch_is_grave(batch) && owner != NULL);
+    MM_ASSERT((base - mm_arena.base) % ((size_t)1 << (MM_UNIT_SHIFT + shape.order)) == 0);
+    MM_ASSERT(shape.slots >= 1 && shape.slots * size <= (size_t)1 << (MM_UNIT_SHIFT + shape.order));
     /* Atomic because a walk or a bad free in another thread may read them at this moment. */
     atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);
     __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
@@ -85,6 +88,7 @@ enum mm_close mm_batch_close(struct mm_batch *batch)
 {
     uintptr_t owner = atomic_load_explicit(&batch->owner, memory_order_relaxed);
     uintptr_t idle = owner & ~(uintptr_t)MM_QUEUED;
+    MM_ASSERT(mm_batch_live(batch) == 0 && owner != 0);
     if (!atomic_compare_exchange_strong_explicit(&batch->owner, &idle, 0, memory_order_seq_cst,
                                                  memory_order_relaxed))
         return MM_CLOSE_LATER;
@@ -194,6 +198,7 @@ static bool queue(struct mm_batch *batch)
 /* The order matters: a second free must find either the remote bit or the live bit changed. */
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
 {
+    MM_ASSERT(index < batch->slots && !mm_batch_is_grave(batch));
     uint64_t bit = (uint64_t)1 << index;
     if (!(atomic_load_explicit(&batch->live, memory_order_acquire) & bit))
         return MM_REMOTE_DOUBLE;

@@ -249,6 +249,7 @@ static inline bool mm_batch_is_queued(const struct mm_batch *batch)
 /* And was not looked at in it. */
 static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
 {
+    MM_ASSERT(until >= 1 && until <= MM_UNTIL_NEVER);
     batch->state = (uint8_t)state;
     batch->until = (int16_t)until;
 }
@@ -274,6 +275,7 @@ static inline uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, uns
                                       bool *zero)
 {
     unsigned lowest = mm_bit_lowest(free);
+    MM_ASSERT((free & (mm_batch_live(batch) | ~mm_bits_below(batch->slots))) == 0 && window != 0);
     unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
     unsigned end = lowest + window > fresh ? lowest + window : fresh;
     uint64_t claimed = free & mm_bits_below(end < MM_WORD_BITS ? end : MM_WORD_BITS);

@@ -11,6 +11,7 @@ static _Atomic uint32_t idle_pushes;
 
 void mm_collect_push(struct mm_heap *heap, struct mm_batch *batch)
 {
+    MM_ASSERT(mm_batch_tag(batch) == MM_QUEUED);
     uint32_t line = mm_batch_line(batch);
     uint32_t head = atomic_load_explicit(&heap->pending, memory_order_relaxed);
     do
@@ -21,6 +22,7 @@ void mm_collect_push(struct mm_heap *heap, struct mm_batch *batch)
 
 static void note_twice(struct mm_twice *twice, const struct mm_batch *batch, uint64_t slots)
 {
+    MM_ASSERT(twice->count + mm_bit_count(slots) <= 2 * MM_WORD_BITS);
     for (; slots != 0; slots &= slots - 1)
         twice->slots[twice->count++] =
             (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);

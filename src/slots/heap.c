@@ -44,6 +44,7 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
     struct mm_list *list = &heap->lists[batch->class_index];
     uintptr_t base = batch->base;
     unsigned order = batch->order;
+    MM_ASSERT(list->batches != 0 && mm_batch_owner(batch) == NULL);
     list->batches--;
     list->closed = true;
     mm_spans_give_line(&heap->spans, batch);
@@ -118,12 +119,15 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
+    MM_ASSERT(mm_batch_owner(batch) == heap && mm_batch_state(batch) != MM_BATCH_CURRENT);
+    MM_ASSERT(batch->until <= 0 || mm_batch_live(batch) == 0 || batch->state == MM_BATCH_FULL);
     struct mm_list *list = &heap->lists[batch->class_index];
     uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_FULL) {
         batch->state = MM_BATCH_AVAILABLE;
         mm_enqueue(list, batch);
     } else if (mm_batch_awaits_nothing(batch)) {
+        MM_ASSERT(list->spare >= mm_batch_span(batch));
         list->spare -= mm_batch_span(batch); /* decided anew */
     }
     if (live != 0)
@@ -181,6 +185,7 @@ static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
         mm_dequeue(list, batch);
         if (mm_unlikely(mm_batch_awaits_nothing(batch)))
             list->spare -= mm_batch_span(batch);
+        MM_ASSERT(list->spare <= UINT32_MAX / 2);
         if (mm_likely(free != 0)) {
             claim_from(bin, list, batch, free);
             return true;
@@ -268,6 +273,7 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, size_t
 {
     struct mm_bin *bin = &heap->bins[class];
     uint64_t *held = &heap->watch->held[class];
+    MM_ASSERT(bin->claimed == 0);
     if (*held == 0) {
         if (!claim(heap, class))
             return NULL;
@@ -362,6 +368,7 @@ struct mm_heap *mm_heap_attach(void)
         heap->tls = &mm_tls_heap;
         mm_homes_add(heap);
         mm_tls_heap = heap;
+        MM_ASSERT(atomic_load_explicit(&heap->pin.line, memory_order_relaxed) == MM_LINE_NONE);
         if (heap->watch != NULL)
             mm_watcher->thread_starts(heap->watch);
     }

@@ -79,6 +79,7 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
 {
     struct mm_batch *batch = bin->batch;
     unsigned index = mm_bit_lowest(bin->claimed);
+    MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
     bin->claimed &= bin->claimed - 1;
     mm_batch_set_live(batch, mm_batch_live(batch) | (uint64_t)1 << index);
     return (void *)(batch->base + index * batch->size);

@@ -24,6 +24,7 @@ static struct mm_heap **link_to(struct mm_heap **tls)
 void mm_homes_add(struct mm_heap *heap)
 {
     struct mm_heap **home = home_of(heap->tls);
+    MM_ASSERT(mm_homes_find(heap->tls) == NULL);
     heap->next_there = *home;
     *home = heap;
 }

@@ -76,6 +76,7 @@ static void take_piece(size_t group, uint64_t run)
 {
     if (run == 0)
         return;
+    MM_ASSERT(own_piece.run == 0);
     own_piece = (struct piece){.group = (uint32_t)group, .run = run};
     mm_pool_remove(group, run);
     mm_pool.purging[group] |= run;
@@ -87,6 +88,9 @@ static bool put_piece(void)
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
     struct piece piece = own_piece;
+    MM_ASSERT((mm_pool.purging[piece.group] & piece.run) == piece.run);
+    MM_ASSERT(((piece.purged | piece.refused) & ~piece.run) == 0 &&
+              (piece.purged & piece.refused) == 0);
     mm_pool.purging[piece.group] &= ~piece.run;
     mm_pool_put(piece.group, piece.run, piece.run & ~piece.purged);
     mm_pool.refused[piece.group] |= piece.refused;

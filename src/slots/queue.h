@@ -13,6 +13,7 @@ static inline struct mm_queue *mm_queue_of(struct mm_list *list, const struct mm
 
 static inline void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
 {
+    MM_ASSERT(mm_batch_is_queued(batch));
     struct mm_queue *queue = mm_queue_of(list, batch);
     uint32_t line = mm_batch_line(batch);
     batch->next = MM_LINE_NONE;
@@ -27,6 +28,7 @@ static inline void mm_enqueue(struct mm_list *list, struct mm_batch *batch)
 /* Of a wholly free one. */
 static inline void mm_enqueue_first(struct mm_list *list, struct mm_batch *batch)
 {
+    MM_ASSERT(mm_batch_state(batch) == MM_BATCH_SPARSE && mm_batch_live(batch) == 0);
     struct mm_queue *queue = &list->sparse;
     uint32_t line = mm_batch_line(batch);
     batch->prev = MM_LINE_NONE;
@@ -41,6 +43,9 @@ static inline void mm_enqueue_first(struct mm_list *list, struct mm_batch *batch
 static inline void mm_dequeue(struct mm_list *list, struct mm_batch *batch)
 {
     struct mm_queue *queue = mm_queue_of(list, batch);
+    MM_ASSERT(mm_batch_is_queued(batch));
+    MM_ASSERT(batch->prev != MM_LINE_NONE || queue->first == mm_batch_line(batch));
+    MM_ASSERT(batch->next != MM_LINE_NONE || queue->last == mm_batch_line(batch));
     if (batch->prev != MM_LINE_NONE)
         mm_batch_of_line(batch->prev)->next = batch->next;
     else

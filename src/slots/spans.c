@@ -21,6 +21,7 @@ static void link_chunk(struct mm_spans *spans, size_t index)
 static void unlink_chunk(struct mm_spans *spans, size_t index)
 {
     struct mm_chunk *chunk = mm_arena_chunk(index);
+    MM_ASSERT(chunk->prev != 0 || spans->first_chunk == (uint32_t)index + 1);
     if (chunk->prev != 0)
         mm_arena_chunk(chunk->prev - 1)->next = chunk->next;
     else
@@ -79,6 +80,8 @@ uintptr_t mm_spans_take(struct mm_spans *spans, struct mm_heap *owner, unsigned 
         link_chunk(spans, index);
     }
     uint64_t run = mm_bits_run(unit, order);
+    MM_ASSERT(chunk->heap == owner && (chunk->free_units & run) == run);
+    MM_ASSERT((chunk->fresh_units & ~chunk->free_units) == 0);
     *zero = (chunk->fresh_units & run) == run;
     chunk->fresh_units &= ~run;
     chunk->free_units &= ~run;
@@ -108,6 +111,7 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
     struct mm_chunk *chunk = mm_arena_chunk(index);
     if (order < MM_CHUNK_ORDER) {
         unsigned unit = (unsigned)((base - mm_arena.base) >> MM_UNIT_SHIFT) % MM_UNITS_A_CHUNK;
+        MM_ASSERT(order < MM_CHUNK_ORDER && (chunk->free_units & mm_bits_run(unit, order)) == 0);
         if (chunk->free_units == 0)
             link_chunk(spans, index);
         chunk->free_units |= mm_bits_run(unit, order);
@@ -161,6 +165,7 @@ struct mm_batch *mm_spans_take_line(struct mm_spans *spans)
             chain_line(&spans->free_lines, mm_batch_of_line(first + i * MM_LINE_SIZE));
     }
     struct mm_batch *batch = mm_batch_of_line(spans->free_lines);
+    MM_ASSERT(!mm_batch_is_grave(batch) && mm_batch_owner(batch) == NULL);
     spans->free_lines = batch->next;
     return batch;
 }

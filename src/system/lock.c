@@ -2,6 +2,7 @@
  * kept of the thread that holds all, by threads inside fork(). */
 #include "system/lock.h"
 
+#include "system/assert.h"
 #include "system/kernel.h"
 #include "system/os.h"
 #include <limits.h>
@@ -73,6 +74,7 @@ static bool is_free_for(struct mm_lock *lock, uint32_t name, uint32_t *there)
 
 void mm_lock(struct mm_lock *lock)
 {
+    MM_ASSERT(!mm_lock_is_own(lock) || mm_locks_are_passed());
     uint32_t there, name = own_name();
     if (!mm_locks_are_passed() && !is_free_for(lock, name, &there))
         wait_for(lock, name, false);
@@ -80,6 +82,7 @@ void mm_lock(struct mm_lock *lock)
 
 void mm_unlock(struct mm_lock *lock)
 {
+    MM_ASSERT(mm_locks_are_passed() || mm_lock_is_own(lock));
     if (!mm_locks_are_passed() &&
         atomic_exchange_explicit(&lock->state, 0, memory_order_release) & WAITERS)
         mm_kernel_futex_wake(&lock->state, 1);
@@ -112,6 +115,7 @@ bool mm_lock_for_request(struct mm_lock *lock)
 void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count)
 {
     bool took[MM_LOCKS_MOST];
+    MM_ASSERT(count <= MM_LOCKS_MOST);
     if (atomic_fetch_add(&forks, 1) == 0)
         atomic_store(&is_stuck, false); /* one that left the last fork() late may have set it */
     for (unsigned i = 0; i < count; i++) {
@@ -125,6 +129,7 @@ void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count)
 
 static void leave(struct mm_lock *const locks[], unsigned count)
 {
+    MM_ASSERT(mm_locks_are_passed());
     bool took[MM_LOCKS_MOST];
     for (unsigned i = 0; i < count; i++)
         took[i] = taken[i];

@@ -1,6 +1,7 @@
 /* out.c - text put together byte by byte; the caller's buffer is all that there is. */
 #include "system/out.h"
 
+#include "system/assert.h"
 #include "system/os.h"
 #include <stdint.h>
 #include <string.h>
@@ -25,6 +26,7 @@ void mm_out_flush(struct mm_out *out)
 
 static void put(struct mm_out *out, char c)
 {
+    MM_ASSERT(out->length < out->capacity);
     if (out->length + 1 == out->capacity) {
         if (out->fd < 0)
             return;
@@ -127,6 +129,7 @@ size_t mm_out_room(const struct mm_out *out)
 
 void mm_out_back_to(struct mm_out *out, size_t length)
 {
+    MM_ASSERT(length <= out->length && out->fd < 0);
     out->length = length;
     out->buffer[length] = '\0';
 }

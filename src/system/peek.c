@@ -2,6 +2,7 @@
  * locked. */
 #include "system/peek.h"
 
+#include "system/assert.h"
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
@@ -37,6 +38,7 @@ size_t mm_peek(void *to, uintptr_t from, size_t least, size_t most)
 /* From a little before on, as who searches goes to and fro; but of no other page than need be. */
 static bool refill(struct mm_peeker *peeker, uintptr_t from, size_t size)
 {
+    MM_ASSERT(size <= peeker->capacity && peeker->window != NULL);
     size_t before = from % BEFORE, most = PAGE - (from - before) % PAGE;
     if (most > peeker->capacity)
         most = peeker->capacity;
