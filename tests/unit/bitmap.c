@@ -55,6 +55,45 @@ static void ends(void)
     CHECK_EQUAL(mm_log2_ceil(UINT64_MAX), MM_WORD_BITS);
 }
 
+static void taking(uint64_t word)
+{
+    for (unsigned i = 0; i < MM_WORD_BITS; i++) {
+        uint64_t rest = word;
+        CHECK_EQUAL(mm_bit_take(&rest, i), word >> i & 1);
+        CHECK_EQUAL(rest, word & ~bit(i));
+        CHECK(!mm_bit_take(&rest, i));
+        CHECK_EQUAL(rest, word & ~bit(i));
+    }
+}
+
+/* No two words that differ in one bit only come to one place of a table of 2^16. */
+static void mixing(uint64_t word)
+{
+    uint64_t mixed = mm_bits_mixed(word);
+    for (unsigned i = 0; i < MM_WORD_BITS; i++)
+        CHECK(mm_bits_mixed(word ^ bit(i)) >> 48 != mixed >> 48);
+}
+
+/* Words that follow one another at a distance that blocks and functions have spread over a table's
+ * places, be these told by the upper bits or by the lower ones. */
+static void spreading(void)
+{
+    enum { PLACES = 1024 };
+    for (unsigned shift = 0; shift < 32; shift++) {
+        bool upper[PLACES] = {false}, lower[PLACES] = {false};
+        unsigned uppers = 0, lowers = 0;
+        for (uint64_t i = 0; i < PLACES; i++) {
+            uint64_t mixed = mm_bits_mixed(i << shift);
+            bool *place = &upper[mixed >> 54], *other = &lower[mixed % PLACES];
+            uppers += !*place;
+            lowers += !*other;
+            *place = *other = true;
+        }
+        CHECK(uppers > PLACES / 4);
+        CHECK(lowers > PLACES / 4);
+    }
+}
+
 static bool run_is_set(uint64_t word, unsigned start, unsigned order)
 {
     for (unsigned i = start; i < start + (1u << order); i++) {
@@ -97,11 +136,16 @@ int main(void)
     uint64_t random = 1;
     ends();
     every_run();
+    spreading();
     counts(0);
+    taking(0);
+    taking(UINT64_MAX);
     for (unsigned i = 0; i < WORDS; i++) {
         uint64_t word = word_of(&random, i);
         counts(word);
         runs(word);
+        taking(word);
+        mixing(word);
     }
     return 0;
 }

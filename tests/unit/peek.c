@@ -96,7 +96,7 @@ int main(void)
     by_peekers(window, 4096);
     if (!refuse_the_call()) {
         printf("skipped: the call refused (no filter can be set here)\n");
-        return 0;
+        return 77;
     }
     map();
     at_the_end();

@@ -133,6 +133,7 @@ static void that_end_the_thread(void)
 {
     start(end_thread);
     check_in_threads(THREADS, misuse_in_thread, NULL);
+    CHECK_EQUAL(told, THREADS);
     start(wait_for_all);
     check_in_threads(THREADS, misuse_in_thread, NULL);
     CHECK_EQUAL(told, THREADS);

@@ -153,7 +153,8 @@ static void keep_reading(void)
         mm_out_start(&out, text, sizeof text);
         mm_snapshot_write(&out, "HEAD: ", i % 3);
         CHECK(strncmp(text, "HEAD: ", 6) == 0);
-        mm_snapshot_sums();
+        CHECK(out.length + 1 < sizeof text && text[out.length - 1] == '\n');
+        CHECK(mm_snapshot_sums().live_bytes <= mm_arena_usage().reserved);
     }
     atomic_store(&enough, true);
 }

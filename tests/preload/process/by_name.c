@@ -71,23 +71,6 @@ void *malloc(size_t size)
     return memalign(8, size);
 }
 
-void *calloc(size_t count, size_t size)
-{
-    void *block = malloc(count * size);
-    return block != NULL ? memset(block, 0, count * size) : NULL;
-}
-
-void *realloc(void *block, size_t size)
-{
-    void *fresh = malloc(size);
-    if (block == NULL || fresh == NULL)
-        return fresh;
-    size_t old = malloc_usable_size(block);
-    memcpy(fresh, block, old < size ? old : size);
-    free(block);
-    return fresh;
-}
-
 #elif BY == 2
 
 void *realloc(void *block, size_t size)
@@ -197,6 +180,10 @@ void *memalign(size_t alignment, size_t size)
     inside = 0;
     return block;
 }
+
+#endif
+
+#if BY != 2
 
 void *calloc(size_t count, size_t size)
 {

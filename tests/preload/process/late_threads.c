@@ -36,7 +36,7 @@ int main(void)
         pthread_t thread;
         if (create == NULL || create(&thread, NULL, allocate, &kept[i]) != 0 ||
             join(thread, NULL) != 0)
-            return 1;
+            return puts("failed"), 1;
     }
     return 0;
 }

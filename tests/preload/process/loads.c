@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 static const char *module;
+unsigned modules_loaded; /* how often, up to now */
 
 static void *load_and_unload(void *unused)
 {
-    for (void *handle; (handle = dlopen(module, RTLD_NOW)) != NULL;)
+    for (void *handle; (handle = dlopen(module, RTLD_NOW)) != NULL;) {
+        __atomic_fetch_add(&modules_loaded, 1, __ATOMIC_RELAXED);
         dlclose(handle);
+    }
     return unused;
 }
 

@@ -47,7 +47,7 @@ int main(void)
     kept[0] = malloc((size_t)1 << 20);
     for (char **variable = environ; *variable != NULL; variable++) {
         if (strncmp(*variable, "LD_PRELOAD", 10) == 0)
-            return 1;
+            return puts("left there"), 1;
     }
     return 0;
 }

@@ -70,8 +70,7 @@ static void test_sized_frees(void)
     int before = frees;
     *(void **)&sized = dlsym(RTLD_DEFAULT, "free_sized");
     *(void **)&aligned_sized = dlsym(RTLD_DEFAULT, "free_aligned_sized");
-    if (sized == NULL || aligned_sized == NULL)
-        return;
+    CHECK(sized != NULL && aligned_sized != NULL);
     sized(malloc(20), 20);
     aligned_sized(malloc(32), 16, 32);
     CHECK(frees == before + 2);

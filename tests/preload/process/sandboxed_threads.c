@@ -1,38 +1,25 @@
 /* Threads that are started when the program has locked itself in: what a new thread calls is what
  * it calls with libc's malloc. */
 #include "check.h"
+#include "filter.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define THREADS 4
 #define BLOCKS  300
 
-#define ALLOW(call)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-/* Of libc's: what its malloc does, then what it takes to start a thread and to end one. */
+/* Of libc: what its malloc calls, and what it takes to start a thread. */
 static struct sock_filter filter[] = {
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    ALLOW(SYS_mmap),
-    ALLOW(SYS_mprotect),
-    ALLOW(SYS_madvise),
-    ALLOW(SYS_munmap),
-    ALLOW(SYS_mremap),
-    ALLOW(SYS_brk),
-    ALLOW(SYS_futex),
+    ALLOW_MALLOC,
     ALLOW(SYS_clone),
 #ifdef SYS_clone3
     ALLOW(SYS_clone3),
@@ -41,11 +28,6 @@ static struct sock_filter filter[] = {
     ALLOW(SYS_rseq),
 #endif
     ALLOW(SYS_set_robust_list),
-    ALLOW(SYS_rt_sigaction),
-    ALLOW(SYS_rt_sigprocmask),
-    ALLOW(SYS_exit),
-    ALLOW(SYS_exit_group),
-    ALLOW(SYS_write),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 };
 

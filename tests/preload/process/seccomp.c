@@ -1,42 +1,23 @@
 /* A program that locks itself in after it warmed up: from then on an allocator that makes a system
  * call of a kind that libc's does not make would end it. */
 #include "check.h"
+#include "filter.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define THREADS 4
 #define BLOCKS  2000
 
-#define ALLOW(call)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-/* mremap is what libc's realloc does to large blocks; the rest it and threads cannot do without. */
 static struct sock_filter filter[] = {
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    ALLOW(SYS_mmap),
-    ALLOW(SYS_mprotect),
-    ALLOW(SYS_madvise),
-    ALLOW(SYS_munmap),
-    ALLOW(SYS_mremap),
-    ALLOW(SYS_brk),
-    ALLOW(SYS_futex),
-    ALLOW(SYS_exit),
-    ALLOW(SYS_exit_group),
-    ALLOW(SYS_write),
-    ALLOW(SYS_rt_sigaction),
-    ALLOW(SYS_rt_sigprocmask),
+    ALLOW_MALLOC,
     ALLOW(SYS_rt_sigreturn),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 };
