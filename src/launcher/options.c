@@ -97,9 +97,9 @@ static bool takes_choice(const struct option *option, const char *value)
 
 static bool takes_number(const struct option *option, const char *value)
 {
-    size_t digits = strspn(value, "0123456789");
+    size_t digits = strspn(value, "0123456789"), zeros = strspn(value, "0");
     const char *suffix = value + digits;
-    if (digits == 0 || digits > 18)
+    if (digits == 0 || digits - zeros > 18)
         return false;
     int64_t number = strtoll(value, NULL, 10);
     const char *units = option->type == SIZE ? "KMG" : "";

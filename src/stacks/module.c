@@ -2,6 +2,7 @@
 #include "stacks/module.h"
 
 #include "system/peek.h"
+#include "system/symbols.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -18,12 +19,9 @@ struct symbols {
     uintptr_t bias, table, names, gnu_hash, hash; /* 0: there is none */
 };
 
-/* The dynamic linker turns these into addresses as it loads a module, but not in the kernel's own,
- * which is read-only. */
 static uintptr_t address_in(const struct symbols *symbols, const ElfW(Dyn) * entry)
 {
-    uintptr_t value = entry->d_un.d_ptr;
-    return value < symbols->bias ? value + symbols->bias : value;
+    return mm_symbols_address(symbols->bias, entry->d_un.d_ptr);
 }
 
 static bool find_tables(struct symbols *symbols, uintptr_t dynamic)

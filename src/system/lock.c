@@ -16,6 +16,8 @@
  * store. */
 static _Atomic pthread_t passing_thread;
 static bool taken[MM_LOCKS_MOST]; /* by it; not those that it held before */
+/* How often it forks in there: in a handler that came while fork() was under way. */
+static unsigned nested;
 /* Threads that hold the locks for a fork(), or are about to; and whether a request has waited for
  * such a one in vain: then none waits any more, until that fork() ends after all. */
 static _Atomic unsigned forks;
@@ -116,6 +118,10 @@ void mm_locks_take_for_fork(struct mm_lock *const locks[], unsigned count)
 {
     bool took[MM_LOCKS_MOST];
     MM_ASSERT(count <= MM_LOCKS_MOST);
+    if (mm_locks_are_passed()) {
+        nested++;
+        return;
+    }
     if (atomic_fetch_add(&forks, 1) == 0)
         atomic_store(&is_stuck, false); /* one that left the last fork() late may have set it */
     for (unsigned i = 0; i < count; i++) {
@@ -143,6 +149,10 @@ static void leave(struct mm_lock *const locks[], unsigned count)
 
 void mm_locks_leave_in_parent(struct mm_lock *const locks[], unsigned count)
 {
+    if (nested > 0) {
+        nested--;
+        return;
+    }
     leave(locks, count);
     atomic_fetch_sub(&forks, 1);
 }
@@ -150,6 +160,9 @@ void mm_locks_leave_in_parent(struct mm_lock *const locks[], unsigned count)
 /* Other threads that were about to fork are not there. */
 void mm_locks_leave_in_child(struct mm_lock *const locks[], unsigned count)
 {
-    atomic_store(&forks, 0);
-    leave(locks, count);
+    atomic_store(&forks, nested > 0);
+    if (nested > 0)
+        nested--;
+    else
+        leave(locks, count);
 }

@@ -2,6 +2,7 @@
  * start and only read after; turns and the streams' lock are their holders'. */
 #include "system/os.h"
 
+#include "system/bitmap.h"
 #include "system/kernel.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -158,9 +159,31 @@ bool mm_os_make_readable(void *start, size_t size)
     return mm_kernel_mprotect(start, size, PROT_READ);
 }
 
+/* An emulator's kernel (qemu-user's before 7.1) says yes and does nothing: what is claimed to be
+ * zero afterwards would not be. So the first time is looked at. */
+enum purging { UNTRIED, WORKS, DOES_NOTHING };
+static _Atomic int purging;
+
+MM_COLD static bool purge_first(void *start, size_t size)
+{
+    _Atomic uint64_t *word = start;
+    uint64_t before = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, 1, memory_order_relaxed);
+    bool granted = mm_kernel_madvise(start, size, MADV_DONTNEED);
+    bool works = granted && atomic_load_explicit(word, memory_order_relaxed) == 0;
+    if (!works)
+        atomic_store_explicit(word, before, memory_order_relaxed);
+    if (granted)
+        atomic_store_explicit(&purging, works ? WORKS : DOES_NOTHING, memory_order_relaxed);
+    return works;
+}
+
 bool mm_os_purge(void *start, size_t size)
 {
-    return mm_kernel_madvise(start, size, MADV_DONTNEED);
+    int known = atomic_load_explicit(&purging, memory_order_relaxed);
+    if (mm_unlikely(known == UNTRIED))
+        return purge_first(start, size);
+    return known == WORKS && mm_kernel_madvise(start, size, MADV_DONTNEED);
 }
 
 void mm_os_release(void *start, size_t size)

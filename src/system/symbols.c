@@ -5,13 +5,9 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-/* The dynamic linker turns these into addresses as it loads a module, but not in the kernel's own,
- * which is read-only. A prelinked module may lie lower than it was made for: then its base, which
- * is a difference, is no address. */
 static const void *pointer_of(ElfW(Addr) base, const ElfW(Dyn) * entry)
 {
-    ElfW(Addr) value = entry->d_un.d_ptr;
-    return (const void *)(value < base && (intptr_t)base > 0 ? value + base : value);
+    return (const void *)mm_symbols_address(base, entry->d_un.d_ptr);
 }
 
 struct mm_symbols mm_symbols_of(const ElfW(Dyn) * dynamic, ElfW(Addr) base)

@@ -16,6 +16,14 @@ struct mm_symbols {
     size_t own_name;                 /* in `names`; 0: it has none */
 };
 
+/* The dynamic linker turns what stands in a module's dynamic section into addresses as it loads the
+ * module, but not in the kernel's own, which is read-only. A prelinked module may lie lower than it
+ * was made for: then its base, which is a difference, is no address. */
+static inline ElfW(Addr) mm_symbols_address(ElfW(Addr) base, ElfW(Addr) value)
+{
+    return value < base && (intptr_t)base > 0 ? value + base : value;
+}
+
 struct mm_symbols mm_symbols_of(const ElfW(Dyn) * dynamic, ElfW(Addr) base);
 uint32_t mm_symbols_count(const struct mm_symbols *symbols);
 /* Where the module defines this name, in the version that it gives to who asks for none; NULL when

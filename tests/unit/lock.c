@@ -64,8 +64,23 @@ static void woken_in_vain(void)
         pthread_join(threads[i], NULL);
 }
 
+/* In a handler that came while fork() was under way: all stays held until that ends. */
+static void forks_inside(void)
+{
+    mm_locks_take_for_fork(fork_locks, 1);
+    mm_locks_take_for_fork(fork_locks, 1);
+    mm_locks_leave_in_parent(fork_locks, 1);
+    CHECK(mm_locks_are_passed() && mm_lock_is_own(&of_fork));
+    mm_locks_take_for_fork(fork_locks, 1);
+    mm_locks_leave_in_child(fork_locks, 1);
+    CHECK(mm_locks_are_passed() && mm_lock_is_own(&of_fork));
+    mm_locks_leave_in_parent(fork_locks, 1);
+    CHECK(!mm_locks_are_passed() && !mm_lock_is_own(&of_fork));
+}
+
 int main(void)
 {
+    forks_inside();
     woken_in_vain();
     return 0;
 }
