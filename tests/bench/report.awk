@@ -221,7 +221,7 @@ function further(name, allocator) {
         return scaling(allocator)
     if (group[name] == "returned")
         return (name, allocator) in runs ? median(metrics[name, allocator]) : ""
-    if (!has_empty || !(("start", allocator) in runs))
+    if ((name != "start" && name != "faults") || !has_empty || !(("start", allocator) in runs))
         return ""
     return name == "start" ? ratio_at_start(allocator) : faults_at_start(allocator)
 }
