@@ -17,6 +17,7 @@
 
 #include "system/bitmap.h"
 #include "system/os.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,8 +45,8 @@ struct mm_chunk {
     uint64_t fresh_units; /* never spanned since the chunk was taken known to be zero */
     uint64_t seen_units;  /* free at the last look of pages.c, too; and those whose memory */
     uint64_t given_units; /* went back there since they became free */
-    struct mm_heap *heap; /* NULL when in the pool; the owner may change it while others look */
-    uint32_t next, prev;  /* chunks of the heap with free units, by index + 1; 0 ends it */
+    struct mm_heap *_Atomic heap; /* NULL when in the pool; changed while others look for theirs */
+    uint32_t next, prev;          /* chunks of the heap with free units, by index + 1; 0 ends it */
 };
 
 /* What the hot path needs of the arena; written before any slot is handed out. */

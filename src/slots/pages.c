@@ -123,7 +123,7 @@ static void look_at_chunk(struct mm_chunk *chunk, uintptr_t base, bool at_once, 
 
 static bool is_of(const struct mm_chunk *chunk, const struct mm_heap *heap)
 {
-    return __atomic_load_n(&chunk->heap, __ATOMIC_RELAXED) == heap;
+    return atomic_load_explicit(&chunk->heap, memory_order_relaxed) == heap;
 }
 
 /* Some chunks further; whether that was the last one. */

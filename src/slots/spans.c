@@ -39,7 +39,7 @@ static uintptr_t take_chunks(struct mm_heap *owner, unsigned order, bool *zero)
         struct mm_chunk *chunk = mm_arena_chunk(mm_arena_chunk_index(base));
         chunk->free_units = chunk->fresh_units = 0;
         chunk->seen_units = chunk->given_units = 0;
-        __atomic_store_n(&chunk->heap, owner, __ATOMIC_RELAXED);
+        atomic_store_explicit(&chunk->heap, owner, memory_order_relaxed);
     }
     return base;
 }
@@ -95,7 +95,7 @@ MM_COLD static void keep_chunks(struct mm_spans *spans, size_t first, unsigned o
 {
     for (size_t index = first; index < first + ((size_t)1 << order); index++) {
         struct mm_chunk *chunk = mm_arena_chunk(index);
-        chunk->heap = owner;
+        atomic_store_explicit(&chunk->heap, owner, memory_order_relaxed);
         chunk->free_units = UINT64_MAX;
         chunk->fresh_units = 0;
         link_chunk(spans, index);
@@ -116,9 +116,9 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
         unlink_chunk(spans, index);
         order = MM_CHUNK_ORDER;
     }
-    struct mm_heap *owner = chunk->heap;
+    struct mm_heap *owner = atomic_load_explicit(&chunk->heap, memory_order_relaxed);
     void *start = (void *)(mm_arena.base + (index << MM_CHUNK_SHIFT));
-    __atomic_store_n(&chunk->heap, NULL, __ATOMIC_RELAXED);
+    atomic_store_explicit(&chunk->heap, NULL, memory_order_relaxed);
     bool given = mm_arena_give_chunks(start, order - MM_CHUNK_ORDER);
     if (mm_unlikely(!given))
         keep_chunks(spans, index, order - MM_CHUNK_ORDER, owner);

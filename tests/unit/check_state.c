@@ -259,18 +259,23 @@ static void check_lines(const struct walk *walk, size_t free_lines)
 
 /* --- chunks --- */
 
+static const struct mm_heap *heap_of(const struct mm_chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->heap, memory_order_relaxed);
+}
+
 static void check_units(const struct mm_chunk *chunk, size_t index)
 {
     for (unsigned unit = 0; unit < MM_UNITS_A_CHUNK; unit++) {
         uintptr_t address =
             mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
         const struct mm_batch *batch = mm_batch_at(address);
-        bool free = chunk->heap == NULL || (chunk->free_units >> unit & 1);
+        bool free = heap_of(chunk) == NULL || (chunk->free_units >> unit & 1);
         CHECK_EQUAL(is_batch_line(mm_batch_line(batch)), !free);
         if (!free)
-            CHECK(mm_batch_owner(batch) == chunk->heap && address >= batch->base &&
+            CHECK(mm_batch_owner(batch) == heap_of(chunk) && address >= batch->base &&
                   address < batch->base + mm_batch_span(batch));
-        if (chunk->heap != NULL && (chunk->fresh_units >> unit & 1))
+        if (heap_of(chunk) != NULL && (chunk->fresh_units >> unit & 1))
             CHECK(check_all_bytes((void *)address, (size_t)1 << MM_UNIT_SHIFT, 0));
     }
 }
@@ -278,7 +283,7 @@ static void check_units(const struct mm_chunk *chunk, size_t index)
 /* How many chunks the one at `index` stands for: those of a span wider than a chunk are one row. */
 static size_t row_of(const struct mm_chunk *chunk, size_t index)
 {
-    if (chunk->heap == NULL || chunk->free_units != 0)
+    if (heap_of(chunk) == NULL || chunk->free_units != 0)
         return 1;
     const struct mm_batch *batch = mm_batch_at(mm_arena.base + (index << MM_CHUNK_SHIFT));
     return batch->order <= MM_CHUNK_ORDER ? 1 : (size_t)1 << (batch->order - MM_CHUNK_ORDER);
@@ -294,7 +299,7 @@ static void check_chunks(const struct walk *walk)
         row = row_of(chunk, index);
         if (row == 1)
             check_units(chunk, index);
-        if (chunk->heap == NULL)
+        if (heap_of(chunk) == NULL)
             continue;
         CHECK(chunk->free_units != UINT64_MAX || check_forked);
         CHECK_EQUAL(chunk->fresh_units & ~chunk->free_units, 0);
@@ -311,13 +316,13 @@ static void check_row_of_chunks(const struct walk *walk, const struct mm_heap *h
     size_t with_free_units = 0, in_row = 0;
     for (size_t index = 0; index < walk->usage.chunks; index++) {
         const struct mm_chunk *chunk = mm_arena_chunk(index);
-        with_free_units += chunk->heap == heap && chunk->free_units != 0;
+        with_free_units += heap_of(chunk) == heap && chunk->free_units != 0;
     }
     uint32_t previous = 0;
     for (uint32_t next = heap->spans.first_chunk; next != 0; in_row++) {
         const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
         CHECK(in_row < with_free_units);
-        CHECK(chunk->heap == heap && chunk->free_units != 0);
+        CHECK(heap_of(chunk) == heap && chunk->free_units != 0);
         CHECK_EQUAL(chunk->prev, previous);
         previous = next;
         next = chunk->next;
