@@ -147,7 +147,7 @@ static bool reserve(size_t size)
         return false;
     }
     size_t groups = words_size / sizeof(uint64_t) / MM_POOL_WORDS;
-    uint64_t *words = (uint64_t *)state.words.start;
+    _Atomic uint64_t *words = (_Atomic uint64_t *)state.words.start;
     mm_pool = (struct mm_pool){.free = words,
                                .dirty = words + groups,
                                .old = words + 2 * groups,
@@ -283,7 +283,7 @@ static bool extend_pool(void)
         return false;
     size_t last = mm_arena_chunk_index(state.arena.committed);
     for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
-        mm_pool.free[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
+        mm_pool_set_bits(mm_pool.free, chunk / MM_WORD_BITS, (uint64_t)1 << chunk % MM_WORD_BITS);
     return true;
 }
 
@@ -304,12 +304,13 @@ size_t mm_pool_groups(void)
     return (mm_arena_chunks() + MM_WORD_BITS - 1) / MM_WORD_BITS;
 }
 
-static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
+static bool find_run(const _Atomic uint64_t *words, unsigned order, size_t *chunk)
 {
     size_t groups = mm_pool_groups();
     for (size_t group = mm_pool.first_group; group < groups; group++) {
+        uint64_t word = mm_pool_bits(words, group);
         unsigned start;
-        if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
+        if (word != 0 && mm_bits_find_run(word, order, &start)) {
             *chunk = group * MM_WORD_BITS + start;
             return true;
         }
@@ -321,7 +322,7 @@ static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
 static bool find_chunks(unsigned order, size_t *chunk)
 {
     while (mm_pool.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
-           mm_pool.free[mm_pool.first_group] == 0)
+           mm_pool_bits(mm_pool.free, mm_pool.first_group) == 0)
         mm_pool.first_group++;
     if (mm_pool_get(&mm_pool.dirty_chunks) > 0 && find_run(mm_pool.dirty, order, chunk))
         return true;
@@ -343,30 +344,25 @@ size_t mm_pool_held(void)
     return now;
 }
 
-/* A word that somebody may look at without the lock. */
-static void set_word(uint64_t *word, uint64_t value) /* NOLINT(readability-non-const-parameter) */
-{
-    __atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
 void mm_pool_remove(size_t group, uint64_t run)
 {
-    uint64_t dirty = mm_pool.dirty[group] & run, refused = mm_pool.refused[group] & run;
+    uint64_t dirty = mm_pool_bits(mm_pool.dirty, group) & run;
+    uint64_t refused = mm_pool_bits(mm_pool.refused, group) & run;
     mm_pool_add(&mm_pool.dirty_chunks, -(size_t)mm_bit_count(dirty));
     if (mm_unlikely(refused != 0)) {
         mm_pool_add(&mm_pool.refused_chunks, -(size_t)mm_bit_count(refused));
         mm_pool_allow();
     }
-    mm_pool.free[group] &= ~run;
-    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] & ~run);
-    mm_pool.old[group] &= ~run;
-    mm_pool.refused[group] &= ~run;
+    mm_pool_clear_bits(mm_pool.free, group, run);
+    mm_pool_clear_bits(mm_pool.dirty, group, run);
+    mm_pool_clear_bits(mm_pool.old, group, run);
+    mm_pool_clear_bits(mm_pool.refused, group, run);
 }
 
 void mm_pool_put(size_t group, uint64_t run, uint64_t dirty)
 {
-    mm_pool.free[group] |= run;
-    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] | dirty);
+    mm_pool_set_bits(mm_pool.free, group, run);
+    mm_pool_set_bits(mm_pool.dirty, group, dirty);
     mm_pool_add(&mm_pool.dirty_chunks, mm_bit_count(dirty));
     if (group < mm_pool.first_group)
         mm_pool.first_group = group;
@@ -391,9 +387,10 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
     if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
         uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
-        *zero = (mm_pool.dirty[group] & run) == 0;
+        uint64_t dirty = mm_pool_bits(mm_pool.dirty, group) & run;
+        *zero = dirty == 0;
         if (mm_unlikely(mm_pool.early != 0))
-            learn(run & mm_pool.given[group] & ~mm_pool.dirty[group]);
+            learn(run & mm_pool_bits(mm_pool.given, group) & ~dirty);
         mm_pool_remove(group, run);
         mm_pool_add(&mm_pool.taken_chunks, (size_t)1 << order);
         mm_pool_held();
@@ -411,7 +408,7 @@ bool mm_arena_give_chunks(void *start, unsigned order)
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
     mm_pool_put(group, run, run);
-    set_word(&mm_pool.given[group], mm_pool.given[group] | run);
+    mm_pool_set_bits(mm_pool.given, group, run);
     mm_pool_add(&mm_pool.taken_chunks, -((size_t)1 << order));
     mm_unlock(&mm_arena_lock);
     return true;
@@ -420,7 +417,7 @@ bool mm_arena_give_chunks(void *start, unsigned order)
 bool mm_arena_was_given(uintptr_t address)
 {
     size_t chunk = mm_arena_chunk_index(address);
-    uint64_t given = __atomic_load_n(&mm_pool.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
+    uint64_t given = mm_pool_bits(mm_pool.given, chunk / MM_WORD_BITS);
     return given >> chunk % MM_WORD_BITS & 1;
 }
 
@@ -461,7 +458,8 @@ static size_t pooled_chunks(void)
 {
     size_t chunks = 0, groups = mm_pool_groups();
     for (size_t group = 0; group < groups; group++)
-        chunks += mm_bit_count(mm_pool.free[group] | mm_pool.purging[group]);
+        chunks +=
+            mm_bit_count(mm_pool_bits(mm_pool.free, group) | mm_pool_bits(mm_pool.purging, group));
     return chunks;
 }
 

@@ -39,7 +39,7 @@ static size_t willing_chunks(void)
 
 static bool has_dirty(size_t group)
 {
-    return __atomic_load_n(&mm_pool.dirty[group], __ATOMIC_RELAXED) != 0;
+    return mm_pool_bits(mm_pool.dirty, group) != 0;
 }
 
 /* Who locked all memory (mlockall) is refused each time: after each refusal in a row twice as many
@@ -78,7 +78,7 @@ static void take_piece(size_t group, uint64_t run)
         return;
     own_piece = (struct piece){.group = (uint32_t)group, .run = run};
     mm_pool_remove(group, run);
-    mm_pool.purging[group] |= run;
+    mm_pool_set_bits(mm_pool.purging, group, run);
 }
 
 /* False, and to be done another time, when a fork() does not come to its end. */
@@ -87,9 +87,9 @@ static bool put_piece(void)
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
     struct piece piece = own_piece;
-    mm_pool.purging[piece.group] &= ~piece.run;
+    mm_pool_clear_bits(mm_pool.purging, piece.group, piece.run);
     mm_pool_put(piece.group, piece.run, piece.run & ~piece.purged);
-    mm_pool.refused[piece.group] |= piece.refused;
+    mm_pool_set_bits(mm_pool.refused, piece.group, piece.refused);
     if (piece.refused != 0) {
         mm_pool_add(&mm_pool.refused_chunks, mm_bit_count(piece.refused));
         mm_pool_allow();
@@ -135,7 +135,8 @@ static size_t purge_piece(bool persistent)
 /* Chunks of a group that are dirty; `again`: those that the system refused before, too. */
 static uint64_t dirty_of(size_t group, bool again)
 {
-    return mm_pool.dirty[group] & (again ? UINT64_MAX : ~mm_pool.refused[group]);
+    return mm_pool_bits(mm_pool.dirty, group) &
+           (again ? UINT64_MAX : ~mm_pool_bits(mm_pool.refused, group));
 }
 
 /* --- down to a number of chunks --- */
@@ -245,13 +246,14 @@ static void look(uint64_t now)
     size_t stop = end - mm_pool.cursor > GROUPS_A_LOOK ? mm_pool.cursor + GROUPS_A_LOOK : end;
     for (; mm_pool.cursor < stop; mm_pool.cursor++) {
         size_t group = mm_pool.cursor;
-        uint64_t due = mm_pool.old[group] & ~mm_pool.refused[group];
+        uint64_t due = mm_pool_bits(mm_pool.old, group) & ~mm_pool_bits(mm_pool.refused, group);
         if (due != 0) {
             if (own_piece.run != 0)
                 break;
             take_piece(group, due);
         }
-        mm_pool.old[group] = mm_pool.dirty[group];
+        atomic_store_explicit(&mm_pool.old[group], mm_pool_bits(mm_pool.dirty, group),
+                              memory_order_relaxed);
     }
     bool over = mm_pool.cursor == end;
     if (over)
@@ -301,12 +303,12 @@ void mm_arena_after_fork(void)
 {
     size_t groups = mm_arena.size != 0 ? mm_pool_groups() : 0;
     for (size_t group = 0; group < groups; group++) {
-        uint64_t lost = mm_pool.purging[group];
+        uint64_t lost = mm_pool_bits(mm_pool.purging, group);
         if (own_piece.run != 0 && own_piece.group == group)
             lost &= ~own_piece.run;
         if (lost == 0)
             continue;
-        mm_pool.purging[group] &= ~lost;
+        mm_pool_clear_bits(mm_pool.purging, group, lost);
         mm_pool_put(group, lost, lost);
     }
 }

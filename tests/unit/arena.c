@@ -295,7 +295,7 @@ static void forked_meanwhile(void)
     uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, 2);
     size_t pooled = mm_arena_usage().pooled;
     mm_pool_remove(group, run);
-    mm_pool.purging[group] |= run;
+    mm_pool_set_bits(mm_pool.purging, group, run);
     CHECK_EQUAL(mm_arena_usage().pooled, pooled);
     CHECK(take(2, &zero) != chunks);
     mm_arena_after_fork();
