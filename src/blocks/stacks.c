@@ -110,7 +110,7 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
         return true;
     atomic_store(&threads_used, 1); /* thread 0 is no thread */
     atomic_store(&stacks_lost, 0);
-    tables.group_count = (mm_arena.size >> GROUP_SHIFT) + 1;
+    tables.group_count = (mm_arena_size() >> GROUP_SHIFT) + 1;
     tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
     if (tables.groups == NULL || !mm_interned_start() || !mm_unwinder_start(&settings->unwind)) {
         release_tables();
@@ -593,7 +593,7 @@ bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
     if (tables.frames == 0)
         return false;
     uintptr_t address = mm_os_untagged(ptr);
-    bool is_slot = address - mm_arena.base < mm_arena.size;
+    bool is_slot = mm_arena_has(address);
     bool is_known = is_slot ? tell_slot(history, address) : tell_block(history, ptr);
     return is_known && (history->has_allocated || history->has_freed);
 }

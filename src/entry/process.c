@@ -172,7 +172,7 @@ bool mm_process_start(const struct mm_process_config *config)
     }
     mm_unlock(&start_lock);
     watch_forks();
-    return mm_arena.size != 0;
+    return mm_arena_size() != 0;
 }
 
 bool mm_process_started(void)

@@ -13,7 +13,7 @@
 
 static bool in_arena(const void *ptr)
 {
-    return mm_os_untagged(ptr) - mm_arena.base < mm_arena.size;
+    return mm_arena_has(mm_os_untagged(ptr));
 }
 
 /* Whether the next allocator, or what it calls, called us: that is its own business, and goes on to

@@ -243,10 +243,10 @@ struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
  * to it. */
 static bool is_batch(const struct mm_batch *batch)
 {
-    uintptr_t offset = batch->base - mm_arena.base;
-    return offset < mm_arena.size &&
-           atomic_load_explicit(&mm_arena.unit_line[offset >> MM_UNIT_SHIFT],
-                                memory_order_relaxed) == mm_batch_line(batch);
+    uintptr_t base = batch->base;
+    size_t unit = (base - mm_arena.base) >> MM_UNIT_SHIFT;
+    return mm_arena_has(base) && atomic_load_explicit(&mm_arena.unit_line[unit],
+                                                      memory_order_relaxed) == mm_batch_line(batch);
 }
 
 struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end)

@@ -171,7 +171,7 @@ void mm_arena_keep_within_most(size_t others)
 
 size_t mm_arena_trim(void)
 {
-    return mm_arena.size != 0 ? purge_down_to(0, true) : 0;
+    return mm_arena_size() != 0 ? purge_down_to(0, true) : 0;
 }
 
 /* --- at once --- */
@@ -278,7 +278,7 @@ MM_COLD static void come_by(uint64_t now)
     }
     if (!is_free_to_purge() || !may_ask() || !mm_lock_for_request(&mm_arena_lock))
         return;
-    if (mm_arena.size != 0 &&
+    if (mm_arena_size() != 0 &&
         now >= atomic_load_explicit(&mm_pool.next_look, memory_order_relaxed)) {
         look(now);
         unlearn(mm_bit_count(own_piece.run));
@@ -301,7 +301,7 @@ uint64_t mm_arena_tick(void)
  * step, and will finish it. */
 void mm_arena_after_fork(void)
 {
-    size_t groups = mm_arena.size != 0 ? mm_pool_groups() : 0;
+    size_t groups = mm_arena_size() != 0 ? mm_pool_groups() : 0;
     for (size_t group = 0; group < groups; group++) {
         uint64_t lost = mm_pool_bits(mm_pool.purging, group);
         if (own_piece.run != 0 && own_piece.group == group)

@@ -143,7 +143,7 @@ static void init_and_leave(void)
             mem_mngr_free(blocks[i]);
         size_t forwarded = mm_registry_count();
         leave(50);
-        CHECK(mm_arena.size == 0);
+        CHECK(mm_arena_size() == 0);
         /* These stay valid for the system allocator. */
         for (unsigned i = 1; i < 100 && forwarded > 0; i += 2) {
             if (1 + (size_t)i * round * 300 > MM_SLOT_SIZE_MAX)
@@ -200,7 +200,7 @@ static void slots_per_batch(void)
     CHECK(mem_mngr_init_with(&config) == -1 && errno == EINVAL);
     config.slots_per_batch = UINT32_MAX;
     CHECK(mem_mngr_init_with(&config) == -1 && errno == EINVAL);
-    CHECK(mm_arena.size == 0);
+    CHECK(mm_arena_size() == 0);
     for (unsigned slots = 1; slots <= 64; slots++) {
         static const size_t sizes[] = {16, 100, 1000, 5000};
         check_init(slots);
@@ -446,7 +446,7 @@ static void misuse(void)
     check_bad(MEM_MNGR_INTERIOR_FREE, large + LARGE - 1);
     check_bad(MEM_MNGR_INTERIOR_FREE, slot - 48);     /* before the first batch */
     check_bad(MEM_MNGR_INTERIOR_FREE, slot + 8 * 48); /* behind the last slot */
-    check_bad(MEM_MNGR_INTERIOR_FREE, (char *)mm_arena.base + mm_arena.size - 16);
+    check_bad(MEM_MNGR_INTERIOR_FREE, (char *)mm_arena.base + mm_arena_size() - 16);
     check_bad(MEM_MNGR_INTERIOR_FREE, freed + 48); /* never handed out */
     check_bad(MEM_MNGR_FOREIGN_FREE, WILD);
     check_bad(MEM_MNGR_FOREIGN_FREE, (void *)1);

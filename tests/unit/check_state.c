@@ -357,7 +357,7 @@ static void check_graves(void)
 struct check_sums check_state(void)
 {
     struct walk walk = {.usage = mm_arena_usage()};
-    if (mm_arena.size == 0)
+    if (mm_arena_size() == 0)
         return walk.sums;
     walk.sums.heaps = check_heaps();
     walk.batches = calloc(walk.sums.heaps + 1, sizeof *walk.batches);
