@@ -397,7 +397,8 @@ static uint64_t traced_at(struct group *group, uintptr_t base)
 
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    return traced_at(mm_piece_at(group_of(batch->base)), batch->base);
+    uintptr_t base = mm_batch_base(batch);
+    return traced_at(mm_piece_at(group_of(base)), base);
 }
 
 /* NULL: it is not traced. */
@@ -410,10 +411,11 @@ static struct record *traced_record(uintptr_t base, unsigned index)
 /* The owner alone writes the word: a load and a store will do. */
 static void skip(const struct mm_batch *batch, uint64_t slots)
 {
-    struct group *group = mm_piece_at(group_of(batch->base));
-    uint64_t traced = traced_at(group, batch->base);
+    uintptr_t base = mm_batch_base(batch);
+    struct group *group = mm_piece_at(group_of(base));
+    uint64_t traced = traced_at(group, base);
     if (traced & slots)
-        atomic_store_explicit(traced_of(group, batch->base), traced & ~slots, memory_order_relaxed);
+        atomic_store_explicit(traced_of(group, base), traced & ~slots, memory_order_relaxed);
 }
 
 static void begin_batch(const struct mm_batch *batch)
@@ -424,7 +426,7 @@ static void begin_batch(const struct mm_batch *batch)
 static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index, size_t asked)
 {
     struct mm_tracer *tracer = tracer_of(watch);
-    uintptr_t base = batch->base;
+    uintptr_t base = mm_batch_base(batch);
     is_due(tracer);
     struct group *group = mm_piece_need(group_of(base), sizeof(struct group));
     if (group == NULL) {
@@ -440,7 +442,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        size_t asked)
 {
-    struct record *record = traced_record(batch->base, index);
+    struct record *record = traced_record(mm_batch_base(batch), index);
     if (record != NULL)
         atomic_store_explicit(&record->allocated, event_now(tracer_of(watch), asked),
                               memory_order_relaxed);
@@ -448,7 +450,7 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
 
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
 {
-    struct record *record = traced_record(batch->base, index);
+    struct record *record = traced_record(mm_batch_base(batch), index);
     if (record != NULL)
         end_record(record, tracer_of(watch));
 }

@@ -22,8 +22,7 @@ void mm_collect_push(struct mm_heap *heap, struct mm_batch *batch)
 static void note_twice(struct mm_twice *twice, const struct mm_batch *batch, uint64_t slots)
 {
     for (; slots != 0; slots &= slots - 1)
-        twice->slots[twice->count++] =
-            (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);
+        twice->slots[twice->count++] = mm_batch_slot_start(batch, mm_bit_lowest(slots));
 }
 
 void mm_collect_tell(const struct mm_twice *twice)

@@ -41,9 +41,9 @@ static bool is_idle(const struct mm_heap *heap)
 /* A closed batch's line may be used for another one at once. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
-    struct mm_list *list = &heap->lists[batch->class_index];
-    uintptr_t base = batch->base;
-    unsigned order = batch->order;
+    struct mm_list *list = &heap->lists[mm_batch_class(batch)];
+    uintptr_t base = mm_batch_base(batch);
+    unsigned order = mm_batch_order(batch);
     list->batches--;
     list->closed = true;
     mm_spans_give_line(&heap->spans, batch);
@@ -57,7 +57,7 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
  * few batches does not open and close them each time. Idle heaps keep none. */
 static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
 {
-    const struct mm_list *list = &heap->lists[batch->class_index];
+    const struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint32_t limit = SPARE_BYTES + list->keep * SPARE_BYTES;
     return list->spare + mm_batch_span(batch) > limit || is_idle(heap);
 }
@@ -91,7 +91,7 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     list->batches++;
     learn_to_keep(list, batch);
     if (list->window == 0)
-        list->window = (uint8_t)mm_batch_window(batch->size);
+        list->window = (uint8_t)mm_batch_window(mm_batch_size(batch));
     return batch;
 }
 
@@ -118,7 +118,7 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
-    struct mm_list *list = &heap->lists[batch->class_index];
+    struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_FULL) {
         batch->state = MM_BATCH_AVAILABLE;
@@ -144,7 +144,8 @@ static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct m
 /* Its `until` is the number of live slots, or far more when there are none. */
 static inline bool is_sparse(const struct mm_batch *batch)
 {
-    return batch->until <= (int)(batch->slots / SPARSE_PART) || mm_batch_awaits_nothing(batch);
+    return batch->until <= (int)(mm_batch_slots(batch) / SPARSE_PART) ||
+           mm_batch_awaits_nothing(batch);
 }
 
 /* The last one, or where all are wholly free, the first, which was freed last. */
@@ -206,7 +207,7 @@ MM_COLD static void widen(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
     struct mm_batch *batch = heap->bins[class].batch;
-    if (list->window >= WIDE_WINDOW && batch->slots < list->window && list->batches == 1 &&
+    if (list->window >= WIDE_WINDOW && mm_batch_slots(batch) < list->window && list->batches == 1 &&
         claim_new(heap, class)) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         mm_heap_batch_due(heap, batch);
@@ -297,12 +298,12 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
     if (info->batch == NULL || info->fresh)
         return info->fresh;
     const struct mm_heap *heap = mm_tls_heap;
-    unsigned class = info->batch->class_index;
+    unsigned class = mm_batch_class(info->batch);
     uint64_t claimed = heap->bins[class].claimed;
     if (heap->watch != NULL)
         claimed |= heap->watch->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
-           (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
+           (claimed >> info->index & 1) && !mm_arena_was_given(mm_batch_base(info->batch));
 }
 
 /* --- a heap's life --- */

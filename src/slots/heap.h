@@ -81,7 +81,7 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
     unsigned index = mm_bit_lowest(bin->claimed);
     bin->claimed &= bin->claimed - 1;
     mm_batch_set_live(batch, mm_batch_live(batch) | (uint64_t)1 << index);
-    return (void *)(batch->base + index * batch->size);
+    return mm_batch_slot_start(batch, index);
 }
 
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.

@@ -123,7 +123,7 @@ static void init_again(void)
     void *block = mem_mngr_alloc(100);
     CHECK(mem_mngr_init() == 0 && mem_mngr_init_with(&other) == 0);
     CHECK_EQUAL(check_state().live, 1);
-    CHECK_EQUAL(mm_batch_inspect((uintptr_t)block).batch->slots, 8);
+    CHECK_EQUAL(mm_batch_slots(mm_batch_inspect((uintptr_t)block).batch), 8);
     mem_mngr_free(block);
     leave(0);
 }
@@ -171,7 +171,7 @@ static void free_before_init(void)
     CHECK(strstr(text, "ERROR: mmshim: foreign-free of 0xdeadbeef (") != NULL);
     leave(0);
     void *block = mem_mngr_alloc(10);
-    CHECK_EQUAL(mm_batch_inspect((uintptr_t)block).batch->slots, 8);
+    CHECK_EQUAL(mm_batch_slots(mm_batch_inspect((uintptr_t)block).batch), 8);
     leave(1);
 }
 
@@ -206,8 +206,8 @@ static void slots_per_batch(void)
         check_init(slots);
         for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             struct mm_slot_info info = mm_batch_inspect((uintptr_t)mem_mngr_alloc(sizes[i]));
-            CHECK(info.batch->slots <= slots);
-            CHECK(info.batch->slots == slots || slots > 32); /* a span ends at some size */
+            CHECK(mm_batch_slots(info.batch) <= slots);
+            CHECK(mm_batch_slots(info.batch) == slots || slots > 32); /* a span ends at some size */
         }
         leave(4);
     }
