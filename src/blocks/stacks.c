@@ -27,6 +27,7 @@
 #define RECENT       16u   /* threads that are looked at for one that has no tracer of its own */
 #define NAMED_LATE   4096u /* threads that are looked at for one that is given a name */
 #define FIRST_THREAD 1u
+#define NAME_WORDS   (MM_THREAD_NAME / sizeof(uint64_t))
 
 /* Of a piece, by what it holds. */
 #define THREAD_SHIFT 12u
@@ -47,7 +48,7 @@ struct record {
 struct thread {
     _Atomic pid_t id;
     _Atomic bool is_gone;
-    char name[MM_THREAD_NAME]; /* as far as we were told */
+    _Atomic uint64_t name[NAME_WORDS]; /* as far as we were told */
 };
 
 struct block {
@@ -172,15 +173,35 @@ static struct thread *thread_of(uint32_t number)
     return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
 }
 
+/* Relaxed: what is read while a name is given may be half of each, and ends in a zero like both. */
+static void get_name(const struct thread *thread, char name[static MM_THREAD_NAME])
+{
+    for (unsigned i = 0; i < NAME_WORDS; i++) {
+        uint64_t word = atomic_load_explicit(&thread->name[i], memory_order_relaxed);
+        memcpy(name + i * sizeof word, &word, sizeof word);
+    }
+}
+
+static void set_name(struct thread *thread, const char name[static MM_THREAD_NAME])
+{
+    for (unsigned i = 0; i < NAME_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, name + i * sizeof word, sizeof word);
+        atomic_store_explicit(&thread->name[i], word, memory_order_relaxed);
+    }
+}
+
 /* Without a system call but for the first thread, at the start. Others begin with the name of
  * whoever started them: that of the first is the best that is known of it. */
 static void name_thread(struct thread *thread, pid_t id)
 {
     const struct thread *first = thread_of(FIRST_THREAD);
+    char name[MM_THREAD_NAME] = {0};
     if (thread == first)
-        mm_os_thread_name(id, thread->name);
+        mm_os_thread_name(id, name);
     else if (first != NULL)
-        memcpy(thread->name, first->name, MM_THREAD_NAME);
+        get_name(first, name);
+    set_name(thread, name);
 }
 
 /* 0 when there are too many: events are of nobody then. */
@@ -241,8 +262,10 @@ void mm_stacks_thread_named(pid_t id, const char *name)
         return;
     uint32_t number = find_thread(id, NAMED_LATE);
     struct thread *thread = thread_of(number != 0 ? number : add_thread(id));
+    char plain[MM_THREAD_NAME] = {0};
+    mm_os_name_as_given(name, plain);
     if (thread != NULL)
-        mm_os_name_as_given(name, thread->name);
+        set_name(thread, plain);
 }
 
 /* As long as there is the thread, it can tell its name itself. */
@@ -256,7 +279,7 @@ static void tell_thread(struct mm_stack *stack, uint32_t number)
     if (!atomic_load_explicit(&thread->is_gone, memory_order_acquire))
         mm_os_thread_name(stack->thread, stack->name);
     if (stack->name[0] == '?') /* gone, or left behind by fork() */
-        memcpy(stack->name, thread->name, sizeof stack->name);
+        get_name(thread, stack->name);
 }
 
 /* --- events --- */
