@@ -134,8 +134,9 @@ static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
     if (strcmp(mapping->path, "[stack]") == 0)
         thread = mm_os_process_id();
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL && thread == 0; heap = heap->next) {
-        if (heap->stack >= mapping->start && heap->stack < mapping->end)
-            thread = heap->thread;
+        uintptr_t stack = atomic_load_explicit(&heap->stack, memory_order_relaxed);
+        if (stack >= mapping->start && stack < mapping->end)
+            thread = atomic_load_explicit(&heap->thread, memory_order_relaxed);
     }
     if (thread == 0)
         return false;

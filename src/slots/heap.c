@@ -351,6 +351,13 @@ static struct mm_heap *find_heap(void)
     return heap;
 }
 
+/* Relaxed: reports only say what they find. */
+static void set_thread(struct mm_heap *heap, pid_t id, uintptr_t stack)
+{
+    atomic_store_explicit(&heap->thread, id, memory_order_relaxed);
+    atomic_store_explicit(&heap->stack, stack, memory_order_relaxed);
+}
+
 struct mm_heap *mm_heap_attach(void)
 {
     if (!mm_lock_for_request(&mm_heap_lock))
@@ -358,8 +365,7 @@ struct mm_heap *mm_heap_attach(void)
     struct mm_heap *heap = find_heap();
     if (heap != NULL) {
         atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
-        heap->thread = mm_os_own_id();
-        heap->stack = (uintptr_t)__builtin_frame_address(0);
+        set_thread(heap, mm_os_own_id(), (uintptr_t)__builtin_frame_address(0));
         heap->tls = &mm_tls_heap;
         mm_homes_add(heap);
         mm_tls_heap = heap;
@@ -447,8 +453,7 @@ void mm_heap_detach(struct mm_heap *then)
     }
     if (heap->watch != NULL)
         mm_watcher->thread_ends(heap->watch);
-    heap->thread = 0;
-    heap->stack = 0;
+    set_thread(heap, 0, 0);
     heap->tls = NULL;
     heap->next_there = idle_heaps;
     idle_heaps = heap;
@@ -514,7 +519,7 @@ void mm_heap_reset(void)
 void mm_heap_renew_thread(void)
 {
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_tls_heap->thread = mm_os_thread_id();
+        atomic_store_explicit(&mm_tls_heap->thread, mm_os_thread_id(), memory_order_relaxed);
     if (mm_tls_heap->watch != NULL)
         mm_watcher->thread_ends(mm_tls_heap->watch);
 }

@@ -148,7 +148,7 @@ static void write_totals(struct mm_out *out, const char *head, const struct copy
 
 static void write_heap(struct mm_out *out, const struct mm_heap *heap)
 {
-    pid_t thread = heap->thread;
+    pid_t thread = atomic_load_explicit(&heap->thread, memory_order_relaxed);
     char name[MM_THREAD_NAME];
     mm_out_format(out, "heap %u, ", (uint64_t)heap->number);
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_STALE) {

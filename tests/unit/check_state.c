@@ -344,7 +344,7 @@ static size_t check_heaps(void)
         if (heap->tls != NULL) {
             CHECK(*heap->tls == heap);
             CHECK_EQUAL(atomic_load(&heap->state), MM_HEAP_ACTIVE);
-            CHECK(heap->thread != 0);
+            CHECK(atomic_load(&heap->thread) != 0);
         }
     }
     CHECK(heap == NULL);

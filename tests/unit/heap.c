@@ -75,7 +75,7 @@ static void first_request(void)
     start(PLAIN_SLOTS, ARENA);
     CHECK_EQUAL(heap->number, 1);
     CHECK_EQUAL(atomic_load(&heap->state), MM_HEAP_ACTIVE);
-    CHECK_EQUAL(heap->thread, mm_os_thread_id());
+    CHECK_EQUAL(atomic_load(&heap->thread), mm_os_thread_id());
     CHECK(mm_heap_first() == heap && heap->next == NULL);
     CHECK(mm_process_heap() == heap);
     CHECK_EQUAL(check_state().batches, 0);
@@ -502,7 +502,7 @@ static void idle_heap(void)
     start(PLAIN_SLOTS, ARENA);
     check_in_threads(1, take_and_leave, &(struct slots){slots, PLAIN_SLOTS});
     const struct mm_heap *idle = mm_heap_first();
-    CHECK(idle != heap && idle->thread == 0 && idle->tls == NULL);
+    CHECK(idle != heap && atomic_load(&idle->thread) == 0 && idle->tls == NULL);
     CHECK_EQUAL(atomic_load(&idle->state), MM_HEAP_IDLE);
     CHECK_EQUAL(check_state().live, PLAIN_SLOTS);
     /* Its blocks outlive it. */
