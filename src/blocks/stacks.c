@@ -27,6 +27,7 @@
 #define RECENT       16u   /* threads that are looked at for one that has no tracer of its own */
 #define NAMED_LATE   4096u /* threads that are looked at for one that is given a name */
 #define FIRST_THREAD 1u
+#define NAME_WORDS   (MM_THREAD_NAME / sizeof(uint64_t))
 
 /* Of a piece, by what it holds. */
 #define THREAD_SHIFT 12u
@@ -47,7 +48,7 @@ struct record {
 struct thread {
     _Atomic pid_t id;
     _Atomic bool is_gone;
-    char name[MM_THREAD_NAME]; /* as far as we were told */
+    _Atomic uint64_t name[NAME_WORDS]; /* as far as we were told */
 };
 
 struct block {
@@ -110,7 +111,7 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
         return true;
     atomic_store(&threads_used, 1); /* thread 0 is no thread */
     atomic_store(&stacks_lost, 0);
-    tables.group_count = (mm_arena.size >> GROUP_SHIFT) + 1;
+    tables.group_count = (mm_arena_size() >> GROUP_SHIFT) + 1;
     tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
     if (tables.groups == NULL || !mm_interned_start() || !mm_unwinder_start(&settings->unwind)) {
         release_tables();
@@ -172,15 +173,35 @@ static struct thread *thread_of(uint32_t number)
     return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
 }
 
+/* Relaxed: what is read while a name is given may be half of each, and ends in a zero like both. */
+static void get_name(const struct thread *thread, char name[static MM_THREAD_NAME])
+{
+    for (unsigned i = 0; i < NAME_WORDS; i++) {
+        uint64_t word = atomic_load_explicit(&thread->name[i], memory_order_relaxed);
+        memcpy(name + i * sizeof word, &word, sizeof word);
+    }
+}
+
+static void set_name(struct thread *thread, const char name[static MM_THREAD_NAME])
+{
+    for (unsigned i = 0; i < NAME_WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, name + i * sizeof word, sizeof word);
+        atomic_store_explicit(&thread->name[i], word, memory_order_relaxed);
+    }
+}
+
 /* Without a system call but for the first thread, at the start. Others begin with the name of
  * whoever started them: that of the first is the best that is known of it. */
 static void name_thread(struct thread *thread, pid_t id)
 {
     const struct thread *first = thread_of(FIRST_THREAD);
+    char name[MM_THREAD_NAME] = {0};
     if (thread == first)
-        mm_os_thread_name(id, thread->name);
+        mm_os_thread_name(id, name);
     else if (first != NULL)
-        memcpy(thread->name, first->name, MM_THREAD_NAME);
+        get_name(first, name);
+    set_name(thread, name);
 }
 
 /* 0 when there are too many: events are of nobody then. */
@@ -241,8 +262,10 @@ void mm_stacks_thread_named(pid_t id, const char *name)
         return;
     uint32_t number = find_thread(id, NAMED_LATE);
     struct thread *thread = thread_of(number != 0 ? number : add_thread(id));
+    char plain[MM_THREAD_NAME] = {0};
+    mm_os_name_as_given(name, plain);
     if (thread != NULL)
-        mm_os_name_as_given(name, thread->name);
+        set_name(thread, plain);
 }
 
 /* As long as there is the thread, it can tell its name itself. */
@@ -256,7 +279,7 @@ static void tell_thread(struct mm_stack *stack, uint32_t number)
     if (!atomic_load_explicit(&thread->is_gone, memory_order_acquire))
         mm_os_thread_name(stack->thread, stack->name);
     if (stack->name[0] == '?') /* gone, or left behind by fork() */
-        memcpy(stack->name, thread->name, sizeof stack->name);
+        get_name(thread, stack->name);
 }
 
 /* --- events --- */
@@ -400,7 +423,8 @@ static uint64_t traced_at(struct group *group, uintptr_t base)
 
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    return traced_at(mm_piece_at(group_of(batch->base)), batch->base);
+    uintptr_t base = mm_batch_base(batch);
+    return traced_at(mm_piece_at(group_of(base)), base);
 }
 
 /* NULL: it is not traced. */
@@ -413,10 +437,11 @@ static struct record *traced_record(uintptr_t base, unsigned index)
 /* The owner alone writes the word: a load and a store will do. */
 static void skip(const struct mm_batch *batch, uint64_t slots)
 {
-    struct group *group = mm_piece_at(group_of(batch->base));
-    uint64_t traced = traced_at(group, batch->base);
+    uintptr_t base = mm_batch_base(batch);
+    struct group *group = mm_piece_at(group_of(base));
+    uint64_t traced = traced_at(group, base);
     if (traced & slots)
-        atomic_store_explicit(traced_of(group, batch->base), traced & ~slots, memory_order_relaxed);
+        atomic_store_explicit(traced_of(group, base), traced & ~slots, memory_order_relaxed);
 }
 
 static void begin_batch(const struct mm_batch *batch)
@@ -427,7 +452,7 @@ static void begin_batch(const struct mm_batch *batch)
 static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index, size_t asked)
 {
     struct mm_tracer *tracer = tracer_of(watch);
-    uintptr_t base = batch->base;
+    uintptr_t base = mm_batch_base(batch);
     is_due(tracer);
     struct group *group = mm_piece_need(group_of(base), sizeof(struct group));
     if (group == NULL) {
@@ -444,7 +469,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        size_t asked)
 {
-    struct record *record = traced_record(batch->base, index);
+    struct record *record = traced_record(mm_batch_base(batch), index);
     if (record != NULL)
         atomic_store_explicit(&record->allocated, event_now(tracer_of(watch), asked),
                               memory_order_relaxed);
@@ -452,7 +477,7 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
 
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
 {
-    struct record *record = traced_record(batch->base, index);
+    struct record *record = traced_record(mm_batch_base(batch), index);
     if (record != NULL)
         end_record(record, tracer_of(watch));
 }
@@ -597,7 +622,7 @@ bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
     if (tables.frames == 0)
         return false;
     uintptr_t address = mm_os_untagged(ptr);
-    bool is_slot = address - mm_arena.base < mm_arena.size;
+    bool is_slot = mm_arena_has(address);
     bool is_known = is_slot ? tell_slot(history, address) : tell_block(history, ptr);
     return is_known && (history->has_allocated || history->has_freed);
 }

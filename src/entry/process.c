@@ -23,7 +23,8 @@ static _Atomic bool started, is_aside;
 /* Made once, and kept over mm_process_stop(). */
 static pthread_key_t thread_key;
 static _Atomic bool have_thread_key, have_fork_handlers;
-static bool threads_at_fork;
+/* Relaxed: of several forks that are under way at once each has threads. */
+static _Atomic bool threads_at_fork;
 
 /* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
 static void thread_ends(void *unused)
@@ -86,18 +87,24 @@ static void call_if_any(void (*handler)(void))
  * which it leaves on both sides. */
 static void before_fork(void)
 {
-    threads_at_fork = !mm_os_single_threaded();
-    if (threads_at_fork)
+    bool has_threads = !mm_os_single_threaded();
+    atomic_store_explicit(&threads_at_fork, has_threads, memory_order_relaxed);
+    if (has_threads)
         lock_before_fork();
     for (unsigned i = next_handler_count; i-- > 0;)
         call_if_any(next_handlers[i].prepare);
+}
+
+static bool had_threads_at_fork(void)
+{
+    return atomic_load_explicit(&threads_at_fork, memory_order_relaxed);
 }
 
 static void after_fork_in_parent(void)
 {
     for (unsigned i = 0; i < next_handler_count; i++)
         call_if_any(next_handlers[i].parent);
-    if (threads_at_fork)
+    if (had_threads_at_fork())
         unlock_after_fork(mm_locks_leave_in_parent, mm_registry_open, mm_os_unlock_streams);
 }
 
@@ -106,11 +113,11 @@ static void after_fork_in_child(void)
     for (unsigned i = 0; i < next_handler_count; i++)
         call_if_any(next_handlers[i].child);
     mm_os_own_memory();
-    if (threads_at_fork)
+    if (had_threads_at_fork())
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_heap_renew_thread();
-    if (threads_at_fork && atomic_load_explicit(&started, memory_order_relaxed))
+    if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
 }
 
@@ -172,7 +179,7 @@ bool mm_process_start(const struct mm_process_config *config)
     }
     mm_unlock(&start_lock);
     watch_forks();
-    return mm_arena.size != 0;
+    return mm_arena_size() != 0;
 }
 
 bool mm_process_started(void)

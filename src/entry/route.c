@@ -13,7 +13,7 @@
 
 static bool in_arena(const void *ptr)
 {
-    return mm_os_untagged(ptr) - mm_arena.base < mm_arena.size;
+    return mm_arena_has(mm_os_untagged(ptr));
 }
 
 /* Whether the next allocator, or what it calls, called us: that is its own business, and goes on to
@@ -423,7 +423,7 @@ static size_t live_size(const void *ptr)
 {
     const struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
     if (batch != NULL)
-        return batch->size;
+        return mm_batch_size(batch);
     return is_for_next(ptr) ? mm_next_usable_size((void *)(uintptr_t)ptr) : 0;
 }
 
@@ -535,8 +535,9 @@ void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *
     }
     if (mm_unlikely(batch == NULL))
         return realloc_other(name, ptr, size, caller);
-    return fits_slot(batch->size, size) ? keep_slot(ptr, batch, size)
-                                        : move_slot(name, ptr, batch->size, size, caller);
+    return fits_slot(mm_batch_size(batch), size)
+               ? keep_slot(ptr, batch, size)
+               : move_slot(name, ptr, mm_batch_size(batch), size, caller);
 }
 
 void *mm_realloc(void *ptr, size_t size, const void *caller)

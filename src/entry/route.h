@@ -50,7 +50,7 @@ static inline bool mm_free_fast(void *ptr)
 {
     uintptr_t address = (uintptr_t)ptr;
     struct mm_heap *heap = mm_tls_heap;
-    if (mm_unlikely(address - mm_arena.base >= mm_arena.size))
+    if (mm_unlikely(!mm_arena_has(address)))
         return false;
     struct mm_batch *batch = mm_batch_at(address);
     if (mm_unlikely(!mm_batch_is_quiet(batch, heap)))

@@ -40,7 +40,7 @@ static uint64_t slots_up_to(uintptr_t address, const struct mm_slot_info *info)
 static bool find_live(uintptr_t address, bool below, struct mm_slot_info *found)
 {
     uintptr_t at = address, step = (uintptr_t)1 << MM_UNIT_SHIFT;
-    for (unsigned i = 0; i < NEAR_UNITS && at - mm_arena.base < mm_arena.size; i++) {
+    for (unsigned i = 0; i < NEAR_UNITS && mm_arena_has(at); i++) {
         struct mm_slot_info info = mm_batch_inspect(at);
         uint64_t wanted = info.batch != NULL ? slots_up_to(address, &info) : 0;
         uint64_t live = info.batch != NULL ? live_of(info.batch) & (below ? wanted : ~wanted) : 0;
@@ -134,8 +134,9 @@ static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
     if (strcmp(mapping->path, "[stack]") == 0)
         thread = mm_os_process_id();
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL && thread == 0; heap = heap->next) {
-        if (heap->stack >= mapping->start && heap->stack < mapping->end)
-            thread = heap->thread;
+        uintptr_t stack = atomic_load_explicit(&heap->stack, memory_order_relaxed);
+        if (stack >= mapping->start && stack < mapping->end)
+            thread = atomic_load_explicit(&heap->thread, memory_order_relaxed);
     }
     if (thread == 0)
         return false;
@@ -195,7 +196,7 @@ void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const
                        const char *program, struct mm_place_text *text)
 {
     uintptr_t address = mm_os_untagged(ptr);
-    if (address - mm_arena.base < mm_arena.size)
+    if (mm_arena_has(address))
         describe_slot(out, kind, address);
     else if (kind == MEM_MNGR_DOUBLE_FREE)
         mm_out_format(out, "a block of the system allocator, freed before");

@@ -25,14 +25,16 @@ struct mm_pool mm_pool;
 
 /* A part of the reservation, committed from its start. */
 struct part {
-    uintptr_t start, committed, end;
+    uintptr_t start;
+    _Atomic uintptr_t committed;
+    uintptr_t end;
     size_t step; /* committed at least this much at a time */
 };
 
 static struct {
     struct part lines, chunks, words, marks, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
-    uint32_t next_line;
+    _Atomic uint32_t next_line;
     uint32_t patience, unasked; /* see may_ask() */
 } state;
 
@@ -41,18 +43,25 @@ static uintptr_t round_up(uintptr_t value, size_t multiple)
     return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
 }
 
+/* For whoever holds the lock, or is alone. */
+static uintptr_t committed_of(const struct part *part)
+{
+    return atomic_load_explicit(&part->committed, memory_order_relaxed);
+}
+
 static bool commit_up_to(struct part *part, uintptr_t end)
 {
-    MM_ASSERT(part->start <= part->committed && part->committed <= part->end);
-    if (end <= part->committed)
+    MM_ASSERT(part->start <= committed_of(part) && committed_of(part) <= part->end);
+    uintptr_t from = committed_of(part);
+    if (end <= from)
         return true;
     uintptr_t wanted = round_up(end, part->step);
     if (wanted > part->end)
         wanted = part->end;
-    if (wanted < end || !mm_os_commit((void *)part->committed, wanted - part->committed))
+    if (wanted < end || !mm_os_commit((void *)from, wanted - from))
         return false;
-    /* Walkers without the lock read this as their bound. */
-    __atomic_store_n(&part->committed, wanted, __ATOMIC_RELEASE);
+    /* Release pairs with the acquire of mm_arena_chunks(): walkers find the tables up to there. */
+    atomic_store_explicit(&part->committed, wanted, memory_order_release);
     return true;
 }
 
@@ -111,7 +120,7 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
     at = lay_out(&state.units, at, units_size(size), page);
     at = state.units.end = round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
-    state.arena.committed += GUARD;
+    atomic_store_explicit(&state.arena.committed, state.arena.start + GUARD, memory_order_relaxed);
     return at;
 }
 
@@ -148,14 +157,15 @@ static bool reserve(size_t size)
         return false;
     }
     size_t groups = words_size / sizeof(uint64_t) / MM_POOL_WORDS;
-    uint64_t *words = (uint64_t *)state.words.start;
+    _Atomic uint64_t *words = (_Atomic uint64_t *)state.words.start;
     mm_pool = (struct mm_pool){.free = words,
                                .dirty = words + groups,
                                .old = words + 2 * groups,
                                .refused = words + 3 * groups,
                                .purging = words + 4 * groups,
                                .given = words + 5 * groups};
-    state.next_line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+    atomic_store_explicit(&state.next_line, (1 + MM_GRAVE_LINES) * MM_LINE_SIZE,
+                          memory_order_relaxed);
     return true;
 }
 
@@ -185,13 +195,13 @@ bool mm_arena_reserve(size_t size)
     if (size < MIN_ARENA)
         return false;
     mm_arena = (struct mm_arena){state.arena.start, size, (_Atomic uint32_t *)state.units.start,
-                                 state.lines.start, (uint8_t *)state.marks.start};
+                                 state.lines.start, (_Atomic uint8_t *)state.marks.start};
     return true;
 }
 
 void mm_arena_release(void)
 {
-    if (mm_arena.size == 0)
+    if (mm_arena_size() == 0)
         return;
     mm_arena = (struct mm_arena){0};
     release_all();
@@ -203,19 +213,20 @@ void mm_arena_release(void)
 static void cut(struct part *part, size_t size)
 {
     uintptr_t end = round_up(part->start + size, mm_os_page_size());
-    if (end < part->committed)
-        end = part->committed;
+    if (end < committed_of(part))
+        end = committed_of(part);
     if (end >= part->end)
         return;
     release_from(end, part->end);
     part->end = end;
 }
 
-/* The size first, so that no pointer of whoever gets the address space is taken for a slot. */
+/* The size first, so that no pointer of whoever gets the address space is taken for a slot. They
+ * get it by the kernel's lock, after us, so relaxed will do. */
 static void shrink_to(size_t size)
 {
     uintptr_t end = state.arena.start + size;
-    __atomic_store_n(&mm_arena.size, size, __ATOMIC_RELEASE);
+    atomic_store_explicit(&mm_arena.size, size, memory_order_relaxed);
     state.arena.end = end;
     if (end + GUARD < state.end) {
         release_from(end + GUARD, state.end);
@@ -231,10 +242,10 @@ void mm_arena_shrink(size_t limit)
     size_t size = share_of(limit);
     if (!mm_lock_unless_held(&mm_arena_lock))
         return;
-    if (mm_arena.size != 0) {
-        size_t committed = round_up(state.arena.committed, ALIGNMENT) - state.arena.start;
+    if (mm_arena_size() != 0) {
+        size_t committed = round_up(committed_of(&state.arena), ALIGNMENT) - state.arena.start;
         size = size > committed ? size : committed;
-        if (size < mm_arena.size)
+        if (size < mm_arena_size())
             shrink_to(size);
     }
     mm_unlock(&mm_arena_lock);
@@ -250,7 +261,7 @@ struct mm_chunk *mm_arena_chunk(size_t index)
  * that has used up all; what nobody ever wrote to is in no core file. */
 static bool commit_slots(uintptr_t end)
 {
-    uintptr_t from = state.arena.committed, ahead = round_up(end, state.arena.step);
+    uintptr_t from = committed_of(&state.arena), ahead = round_up(end, state.arena.step);
     ahead += state.arena.step;
     ahead = ahead < state.arena.end ? ahead : state.arena.end;
     mm_os_set_dumped((void *)from, ahead - from, true);
@@ -272,7 +283,7 @@ static bool grow(uintptr_t end)
  * 64 MiB, so that system calls stay few; less where that is refused. */
 static bool extend_pool(void)
 {
-    uintptr_t from = state.arena.committed;
+    uintptr_t from = committed_of(&state.arena);
     uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
     /* A multiple of the arena's own step: the tables must reach as far as the slots. */
     size_t step = round_up((from - state.arena.start) / 8 + 1, state.arena.step);
@@ -282,16 +293,16 @@ static bool extend_pool(void)
     if (from == state.arena.end || !may_ask() ||
         !note_answer(grow(whole + step) || grow(whole + state.arena.step)))
         return false;
-    size_t last = mm_arena_chunk_index(state.arena.committed);
+    size_t last = mm_arena_chunk_index(committed_of(&state.arena));
     for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
-        mm_pool.free[chunk / MM_WORD_BITS] |= (uint64_t)1 << chunk % MM_WORD_BITS;
+        mm_pool_set_bits(mm_pool.free, chunk / MM_WORD_BITS, (uint64_t)1 << chunk % MM_WORD_BITS);
     return true;
 }
 
 /* None as long as only the guard is there: the table has no memory yet. */
 size_t mm_arena_chunks(void)
 {
-    uintptr_t end = __atomic_load_n(&state.arena.committed, __ATOMIC_ACQUIRE);
+    uintptr_t end = atomic_load_explicit(&state.arena.committed, memory_order_acquire);
     return end > state.arena.start + GUARD ? mm_arena_chunk_index(end) : 0;
 }
 
@@ -305,12 +316,13 @@ size_t mm_pool_groups(void)
     return (mm_arena_chunks() + MM_WORD_BITS - 1) / MM_WORD_BITS;
 }
 
-static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
+static bool find_run(const _Atomic uint64_t *words, unsigned order, size_t *chunk)
 {
     size_t groups = mm_pool_groups();
     for (size_t group = mm_pool.first_group; group < groups; group++) {
+        uint64_t word = mm_pool_bits(words, group);
         unsigned start;
-        if (words[group] != 0 && mm_bits_find_run(words[group], order, &start)) {
+        if (word != 0 && mm_bits_find_run(word, order, &start)) {
             *chunk = group * MM_WORD_BITS + start;
             return true;
         }
@@ -321,8 +333,8 @@ static bool find_run(const uint64_t *words, unsigned order, size_t *chunk)
 /* Dirty memory first: it is there already. */
 static bool find_chunks(unsigned order, size_t *chunk)
 {
-    while (mm_pool.first_group < mm_arena_chunk_index(state.arena.committed) / MM_WORD_BITS &&
-           mm_pool.free[mm_pool.first_group] == 0)
+    while (mm_pool.first_group < mm_arena_chunk_index(committed_of(&state.arena)) / MM_WORD_BITS &&
+           mm_pool_bits(mm_pool.free, mm_pool.first_group) == 0)
         mm_pool.first_group++;
     if (mm_pool_get(&mm_pool.dirty_chunks) > 0 && find_run(mm_pool.dirty, order, chunk))
         return true;
@@ -344,35 +356,31 @@ size_t mm_pool_held(void)
     return now;
 }
 
-/* A word that somebody may look at without the lock. */
-static void set_word(uint64_t *word, uint64_t value) /* NOLINT(readability-non-const-parameter) */
-{
-    __atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
 void mm_pool_remove(size_t group, uint64_t run)
 {
-    MM_ASSERT(run != 0 && (mm_pool.free[group] & run) == run);
-    MM_ASSERT((mm_pool.purging[group] & run) == 0);
-    MM_ASSERT((mm_pool.old[group] & ~mm_pool.dirty[group]) == 0);
-    uint64_t dirty = mm_pool.dirty[group] & run, refused = mm_pool.refused[group] & run;
+    MM_ASSERT(run != 0 && (mm_pool_bits(mm_pool.free, group) & run) == run);
+    MM_ASSERT((mm_pool_bits(mm_pool.purging, group) & run) == 0);
+    MM_ASSERT((mm_pool_bits(mm_pool.old, group) & ~mm_pool_bits(mm_pool.dirty, group)) == 0);
+    uint64_t dirty = mm_pool_bits(mm_pool.dirty, group) & run;
+    uint64_t refused = mm_pool_bits(mm_pool.refused, group) & run;
     mm_pool_add(&mm_pool.dirty_chunks, -(size_t)mm_bit_count(dirty));
     if (mm_unlikely(refused != 0)) {
         mm_pool_add(&mm_pool.refused_chunks, -(size_t)mm_bit_count(refused));
         mm_pool_allow();
     }
-    mm_pool.free[group] &= ~run;
-    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] & ~run);
-    mm_pool.old[group] &= ~run;
-    mm_pool.refused[group] &= ~run;
+    mm_pool_clear_bits(mm_pool.free, group, run);
+    mm_pool_clear_bits(mm_pool.dirty, group, run);
+    mm_pool_clear_bits(mm_pool.old, group, run);
+    mm_pool_clear_bits(mm_pool.refused, group, run);
 }
 
 void mm_pool_put(size_t group, uint64_t run, uint64_t dirty)
 {
     MM_ASSERT((dirty & ~run) == 0 && group < mm_pool_groups());
-    MM_ASSERT(((mm_pool.free[group] | mm_pool.purging[group]) & run) == 0);
-    mm_pool.free[group] |= run;
-    set_word(&mm_pool.dirty[group], mm_pool.dirty[group] | dirty);
+    MM_ASSERT(((mm_pool_bits(mm_pool.free, group) | mm_pool_bits(mm_pool.purging, group)) & run) ==
+              0);
+    mm_pool_set_bits(mm_pool.free, group, run);
+    mm_pool_set_bits(mm_pool.dirty, group, dirty);
     mm_pool_add(&mm_pool.dirty_chunks, mm_bit_count(dirty));
     if (group < mm_pool.first_group)
         mm_pool.first_group = group;
@@ -395,13 +403,14 @@ void *mm_arena_take_chunks(unsigned order, bool *zero)
     size_t chunk;
     if (!mm_lock_for_request(&mm_arena_lock))
         return NULL;
-    if (mm_arena.size != 0 && find_chunks(order, &chunk)) {
+    if (mm_arena_size() != 0 && find_chunks(order, &chunk)) {
         size_t group = chunk / MM_WORD_BITS;
         uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, order);
         MM_ASSERT(chunk != 0 && chunk + ((size_t)1 << order) <= mm_arena_chunks());
-        *zero = (mm_pool.dirty[group] & run) == 0;
+        uint64_t dirty = mm_pool_bits(mm_pool.dirty, group) & run;
+        *zero = dirty == 0;
         if (mm_unlikely(mm_pool.early != 0))
-            learn(run & mm_pool.given[group] & ~mm_pool.dirty[group]);
+            learn(run & mm_pool_bits(mm_pool.given, group) & ~dirty);
         mm_pool_remove(group, run);
         mm_pool_add(&mm_pool.taken_chunks, (size_t)1 << order);
         mm_pool_held();
@@ -420,7 +429,7 @@ bool mm_arena_give_chunks(void *start, unsigned order)
         return false;
     mm_pool_put(group, run, run);
     MM_ASSERT(mm_pool_get(&mm_pool.taken_chunks) >= (size_t)1 << order);
-    set_word(&mm_pool.given[group], mm_pool.given[group] | run);
+    mm_pool_set_bits(mm_pool.given, group, run);
     mm_pool_add(&mm_pool.taken_chunks, -((size_t)1 << order));
     mm_unlock(&mm_arena_lock);
     return true;
@@ -429,13 +438,13 @@ bool mm_arena_give_chunks(void *start, unsigned order)
 bool mm_arena_was_given(uintptr_t address)
 {
     size_t chunk = mm_arena_chunk_index(address);
-    uint64_t given = __atomic_load_n(&mm_pool.given[chunk / MM_WORD_BITS], __ATOMIC_RELAXED);
+    uint64_t given = mm_pool_bits(mm_pool.given, chunk / MM_WORD_BITS);
     return given >> chunk % MM_WORD_BITS & 1;
 }
 
 static bool commit_lines(uintptr_t end)
 {
-    return end <= state.lines.committed ||
+    return end <= committed_of(&state.lines) ||
            (may_ask() && note_answer(commit_up_to(&state.lines, end)));
 }
 
@@ -444,10 +453,11 @@ uint32_t mm_arena_take_lines(uint32_t count)
     uint32_t first = MM_LINE_NONE;
     if (!mm_lock_for_request(&mm_arena_lock))
         return MM_LINE_NONE;
-    uint64_t end = state.next_line + (uint64_t)count * MM_LINE_SIZE;
-    if (mm_arena.size != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
-        first = state.next_line;
-        __atomic_store_n(&state.next_line, (uint32_t)end, __ATOMIC_RELAXED);
+    uint32_t next = mm_arena_lines_end();
+    uint64_t end = next + (uint64_t)count * MM_LINE_SIZE;
+    if (mm_arena_size() != 0 && end <= UINT32_MAX && commit_lines(state.lines.start + end)) {
+        first = next;
+        atomic_store_explicit(&state.next_line, (uint32_t)end, memory_order_relaxed);
     }
     mm_unlock(&mm_arena_lock);
     return first;
@@ -455,13 +465,14 @@ uint32_t mm_arena_take_lines(uint32_t count)
 
 uint32_t mm_arena_lines_end(void)
 {
-    return __atomic_load_n(&state.next_line, __ATOMIC_RELAXED);
+    return atomic_load_explicit(&state.next_line, memory_order_relaxed);
 }
 
 uint32_t mm_arena_next_marked(uint32_t line, uint32_t end)
 {
     const uint32_t step = MM_LINES_A_MARK * MM_LINE_SIZE;
-    while (line < end && __atomic_load_n(&mm_arena.marks[line / step], __ATOMIC_RELAXED) == 0)
+    while (line < end &&
+           atomic_load_explicit(&mm_arena.marks[line / step], memory_order_relaxed) == 0)
         line = (line / step + 1) * step;
     return line;
 }
@@ -470,7 +481,8 @@ static size_t pooled_chunks(void)
 {
     size_t chunks = 0, groups = mm_pool_groups();
     for (size_t group = 0; group < groups; group++)
-        chunks += mm_bit_count(mm_pool.free[group] | mm_pool.purging[group]);
+        chunks +=
+            mm_bit_count(mm_pool_bits(mm_pool.free, group) | mm_pool_bits(mm_pool.purging, group));
     return chunks;
 }
 
@@ -479,17 +491,17 @@ struct mm_arena_usage mm_arena_usage(void)
     struct mm_arena_usage usage = {0};
     if (!mm_lock_unless_held(&mm_arena_lock))
         return usage;
-    if (mm_arena.size != 0) {
+    if (mm_arena_size() != 0) {
         const struct part *tables[] = {&state.lines, &state.chunks, &state.words, &state.marks,
                                        &state.units};
         for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
-            usage.metadata += tables[i]->committed - tables[i]->start;
-        usage.reserved = mm_arena.size;
-        usage.committed = state.arena.committed - state.arena.start - GUARD;
+            usage.metadata += committed_of(tables[i]) - tables[i]->start;
+        usage.reserved = mm_arena_size();
+        usage.committed = committed_of(&state.arena) - state.arena.start - GUARD;
         usage.taken = mm_pool_get(&mm_pool.taken_chunks) << MM_CHUNK_SHIFT;
         usage.dirty = mm_pool_get(&mm_pool.dirty_chunks) << MM_CHUNK_SHIFT;
         usage.pooled = pooled_chunks() << MM_CHUNK_SHIFT;
-        usage.lines = state.next_line - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
+        usage.lines = mm_arena_lines_end() - (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
         usage.chunks = mm_arena_chunks();
     }
     mm_unlock(&mm_arena_lock);

@@ -17,6 +17,7 @@
 
 #include "system/bitmap.h"
 #include "system/os.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,27 +45,46 @@ struct mm_chunk {
     uint64_t fresh_units; /* never spanned since the chunk was taken known to be zero */
     uint64_t seen_units;  /* free at the last look of pages.c, too; and those whose memory */
     uint64_t given_units; /* went back there since they became free */
-    struct mm_heap *heap; /* NULL when in the pool; the owner may change it while others look */
-    uint32_t next, prev;  /* chunks of the heap with free units, by index + 1; 0 ends it */
+    struct mm_heap *_Atomic heap; /* NULL when in the pool; changed while others look for theirs */
+    uint32_t next, prev;          /* chunks of the heap with free units, by index + 1; 0 ends it */
 };
 
 /* What the hot path needs of the arena; written before any slot is handed out. */
 struct mm_arena {
     uintptr_t base;
-    size_t size; /* reserved, not committed; 0 when there is no arena; may only shrink */
+    _Atomic size_t size; /* reserved, not committed; 0 when there is no arena; may only shrink */
     _Atomic uint32_t *unit_line; /* a unit's batch, by line; beyond what is committed it reads 0 */
     uintptr_t lines;             /* line 0 */
-    uint8_t *marks;              /* a byte for MM_LINES_A_MARK lines, see mm_arena_mark() */
+    _Atomic uint8_t *marks;      /* a byte for MM_LINES_A_MARK lines, see mm_arena_mark() */
 };
 extern struct mm_arena mm_arena;
+
+static inline size_t mm_arena_size(void)
+{
+    return atomic_load_explicit(&mm_arena.size, memory_order_relaxed);
+}
+
+/* Whether an address lies in what is reserved. */
+static inline bool mm_arena_has(uintptr_t address)
+{
+    size_t offset = address - mm_arena.base;
+#ifdef __x86_64__
+    /* Compilers keep an atomic load and its comparison apart. */
+    bool below;
+    __asm__("cmpq %1, %2" : "=@ccb"(below) : "m"(mm_arena.size), "r"(offset));
+    return below;
+#else
+    return offset < mm_arena_size();
+#endif
+}
 
 /* Other threads may have written to lines near this one, so that fork()'s child need not look at
  * all others. Comes before what it tells of: a child sees a thread's writes up to some moment. */
 static inline void mm_arena_mark(uint32_t line)
 {
-    uint8_t *mark = &mm_arena.marks[line / (MM_LINES_A_MARK * MM_LINE_SIZE)];
-    if (__atomic_load_n(mark, __ATOMIC_RELAXED) == 0)
-        __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
+    _Atomic uint8_t *mark = &mm_arena.marks[line / (MM_LINES_A_MARK * MM_LINE_SIZE)];
+    if (atomic_load_explicit(mark, memory_order_relaxed) == 0)
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
 }
 
 /* The first line at or after `line` near which one was marked, or no less than `end`. */

@@ -41,11 +41,13 @@ struct mm_batch_shape mm_batch_shape(unsigned class, unsigned slots_per_batch, u
 /* Two at a time: spans are aligned to their length. */
 static void set_units(const struct mm_batch *batch, uint32_t line)
 {
-    _Atomic uint32_t *first = &mm_arena.unit_line[(batch->base - mm_arena.base) >> MM_UNIT_SHIFT];
+    size_t unit = (mm_batch_base(batch) - mm_arena.base) >> MM_UNIT_SHIFT;
+    size_t count = (size_t)1 << mm_batch_order(batch);
+    _Atomic uint32_t *first = &mm_arena.unit_line[unit];
     typedef uint64_t pair __attribute__((may_alias));
-    if (batch->order == 0)
+    if (count == 1)
         atomic_store_explicit(first, line, memory_order_release);
-    for (size_t i = 0; i < (size_t)1 << batch->order >> 1; i++)
+    for (size_t i = 0; i < count / 2; i++)
         __atomic_store_n((pair *)(void *)first + i, (pair)line << 32 | line, __ATOMIC_RELEASE);
 }
 
@@ -66,16 +68,15 @@ void mm_batch_open(struct mm_batch *batch, struct mm_heap *owner, struct mm_batc
     MM_ASSERT(!mm_batch_is_grave(batch) && owner != NULL);
     MM_ASSERT((base - mm_arena.base) % ((size_t)1 << (MM_UNIT_SHIFT + shape.order)) == 0);
     MM_ASSERT(shape.slots >= 1 && shape.slots * size <= (size_t)1 << (MM_UNIT_SHIFT + shape.order));
-    /* Atomic because a walk or a bad free in another thread may read them at this moment. */
     atomic_store_explicit(&batch->owner, (uintptr_t)owner | MM_IDLE, memory_order_relaxed);
-    __atomic_store_n(&batch->base, base, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->reciprocal, UINT64_MAX / size + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->size, (uint32_t)size, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->slots, (uint8_t)shape.slots, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->order, (uint8_t)shape.order, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->class_index, (uint8_t)shape.class, __ATOMIC_RELAXED);
+    atomic_store_explicit(&batch->base, base, memory_order_relaxed);
+    atomic_store_explicit(&batch->reciprocal, UINT64_MAX / size + 1, memory_order_relaxed);
+    atomic_store_explicit(&batch->size, (uint32_t)size, memory_order_relaxed);
+    atomic_store_explicit(&batch->slots, (uint8_t)shape.slots, memory_order_relaxed);
+    atomic_store_explicit(&batch->order, (uint8_t)shape.order, memory_order_relaxed);
+    atomic_store_explicit(&batch->class_index, (uint8_t)shape.class, memory_order_relaxed);
     atomic_store_explicit(&batch->fresh, 0, memory_order_relaxed);
-    __atomic_store_n(&batch->zero, zero, __ATOMIC_RELAXED);
+    atomic_store_explicit(&batch->zero, zero, memory_order_relaxed);
     batch->state = MM_BATCH_FULL;
     set_units(batch, mm_batch_line(batch));
 }
@@ -96,7 +97,7 @@ enum mm_close mm_batch_close(struct mm_batch *batch)
         atomic_store_explicit(&batch->owner, owner | MM_QUEUED, memory_order_seq_cst);
         return MM_CLOSE_PUSH;
     }
-    set_units(batch, grave_of(batch->class_index, batch->order));
+    set_units(batch, grave_of(mm_batch_class(batch), mm_batch_order(batch)));
     return MM_CLOSED;
 }
 
@@ -115,9 +116,9 @@ struct mm_slot_info mm_batch_inspect(uintptr_t address)
     uint32_t line = mm_batch_line(batch);
     if (!mm_batch_is_grave(batch)) {
         info.batch = batch;
-        info.base = batch->base;
-        locate(&info, address, batch->size, batch->slots);
-        info.fresh = __atomic_load_n(&batch->zero, __ATOMIC_RELAXED) &&
+        info.base = mm_batch_base(batch);
+        locate(&info, address, mm_batch_size(batch), mm_batch_slots(batch));
+        info.fresh = mm_batch_is_zero(batch) &&
                      info.index >= atomic_load_explicit(&batch->fresh, memory_order_relaxed) &&
                      !mm_arena_was_given(address);
     } else if (line != MM_LINE_NONE) {
@@ -198,7 +199,7 @@ static bool queue(struct mm_batch *batch)
 /* The order matters: a second free must find either the remote bit or the live bit changed. */
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index)
 {
-    MM_ASSERT(index < batch->slots && !mm_batch_is_grave(batch));
+    MM_ASSERT(index < mm_batch_slots(batch) && !mm_batch_is_grave(batch));
     uint64_t bit = (uint64_t)1 << index;
     if (!(atomic_load_explicit(&batch->live, memory_order_acquire) & bit))
         return MM_REMOTE_DOUBLE;
@@ -234,11 +235,11 @@ struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
         uint32_t line = atomic_load_explicit(&mm_arena.unit_line[*unit], memory_order_acquire);
         struct mm_batch *batch = mm_batch_of_line(line);
         uintptr_t here = mm_arena.base + (*unit << MM_UNIT_SHIFT);
-        if (line == MM_LINE_NONE || __atomic_load_n(&batch->base, __ATOMIC_RELAXED) != here) {
+        if (line == MM_LINE_NONE || mm_batch_base(batch) != here) {
             ++*unit;
             continue;
         }
-        *unit += (size_t)1 << __atomic_load_n(&batch->order, __ATOMIC_RELAXED);
+        *unit += (size_t)1 << mm_batch_order(batch);
         return batch;
     }
     return NULL;
@@ -248,10 +249,10 @@ struct mm_batch *mm_batch_walk(size_t *unit, size_t end)
  * to it. */
 static bool is_batch(const struct mm_batch *batch)
 {
-    uintptr_t offset = batch->base - mm_arena.base;
-    return offset < mm_arena.size &&
-           atomic_load_explicit(&mm_arena.unit_line[offset >> MM_UNIT_SHIFT],
-                                memory_order_relaxed) == mm_batch_line(batch);
+    uintptr_t base = mm_batch_base(batch);
+    size_t unit = (base - mm_arena.base) >> MM_UNIT_SHIFT;
+    return mm_arena_has(base) && atomic_load_explicit(&mm_arena.unit_line[unit],
+                                                      memory_order_relaxed) == mm_batch_line(batch);
 }
 
 struct mm_batch *mm_batch_walk_remote(uint32_t *line, uint32_t end)

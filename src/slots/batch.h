@@ -56,21 +56,53 @@ enum mm_batch_state {
 struct mm_batch {
     _Alignas(16) _Atomic uint64_t live;
     _Atomic uint64_t remote;
-    _Atomic uintptr_t owner; /* heap and tag; 0: no batch is described */
-    uintptr_t base;          /* of slot 0; a multiple of the span */
-    uint64_t reciprocal;     /* ceil(2^64 / size), see mm_batch_slot */
-    uint32_t size;           /* of a slot */
-    uint32_t next, prev;     /* in a queue of its list; `next` also chains unused lines */
-    uint32_t pending_next;   /* the heap's stack of batches with remote frees */
+    _Atomic uintptr_t owner;     /* heap and tag; 0: no batch is described */
+    _Atomic uintptr_t base;      /* of slot 0; a multiple of the span */
+    _Atomic uint64_t reciprocal; /* ceil(2^64 / size), see mm_batch_slot */
+    _Atomic uint32_t size;       /* of a slot */
+    uint32_t next, prev;         /* in a queue of its list; `next` also chains unused lines */
+    uint32_t pending_next;       /* the heap's stack of batches with remote frees */
     int16_t until;
-    uint8_t class_index;
-    uint8_t order; /* the span is 2^order units */
-    uint8_t slots;
+    _Atomic uint8_t class_index;
+    _Atomic uint8_t order; /* the span is 2^order units */
+    _Atomic uint8_t slots;
     _Atomic uint8_t fresh; /* slots from this index on were never claimed */
     uint8_t state;         /* enum mm_batch_state, and see there */
-    bool zero;             /* fresh slots read as zero */
+    _Atomic bool zero;     /* fresh slots read as zero */
 };
 _Static_assert(sizeof(struct mm_batch) == MM_LINE_SIZE, "a batch is one cache line");
+
+/* What the batch was opened with. Any thread may look while the owner uses the line for another
+ * batch; relaxed, as whoever needs all of one batch owns it or has pinned it. */
+static inline uintptr_t mm_batch_base(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->base, memory_order_relaxed);
+}
+
+static inline uint32_t mm_batch_size(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->size, memory_order_relaxed);
+}
+
+static inline unsigned mm_batch_class(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->class_index, memory_order_relaxed);
+}
+
+static inline unsigned mm_batch_order(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->order, memory_order_relaxed);
+}
+
+static inline unsigned mm_batch_slots(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->slots, memory_order_relaxed);
+}
+
+static inline bool mm_batch_is_zero(const struct mm_batch *batch)
+{
+    return atomic_load_explicit(&batch->zero, memory_order_relaxed);
+}
 
 /* No event to come. Frees count down from it all the same, but never far before it is set anew:
  * each of 64 slots can be freed once, and once more after a claim handed it out. */
@@ -112,17 +144,34 @@ struct mm_slot {
 
 static inline struct mm_slot mm_batch_slot(const struct mm_batch *batch, uintptr_t address)
 {
+    uint64_t reciprocal = atomic_load_explicit(&batch->reciprocal, memory_order_relaxed);
     uint64_t high, low;
 #ifdef __x86_64__
-    /* gcc 12 makes two multiplications, or a stack frame, of what is one instruction. */
-    __asm__("mulq %3"
-            : "=a"(low), "=d"(high)
-            : "0"(address - batch->base), "rm"(batch->reciprocal));
+    /* gcc 12 makes two multiplications, or a stack frame, of what is one instruction; and compilers
+     * keep an atomic load and what is done with it apart. */
+    __asm__("subq %4, %0\n\tmulq %3"
+            : "=&a"(low), "=d"(high)
+            : "0"(address), "r"(reciprocal), "m"(batch->base));
 #else
-    low = (address - batch->base) * batch->reciprocal;
-    high = (uint64_t)((unsigned __int128)(address - batch->base) * batch->reciprocal >> 64);
+    uintptr_t offset = address - mm_batch_base(batch);
+    low = offset * reciprocal;
+    high = (uint64_t)((unsigned __int128)offset * reciprocal >> 64);
 #endif
-    return (struct mm_slot){high, low < batch->reciprocal};
+    return (struct mm_slot){high, low < reciprocal};
+}
+
+static inline void *mm_batch_slot_start(const struct mm_batch *batch, unsigned index)
+{
+#ifdef __x86_64__
+    /* As above. An offset is below 2^20. */
+    uintptr_t address;
+    __asm__("imull %2, %k0\n\taddq %3, %0"
+            : "=&r"(address)
+            : "0"((uintptr_t)index), "m"(batch->size), "m"(batch->base));
+    return (void *)address;
+#else
+    return (void *)(mm_batch_base(batch) + (uintptr_t)index * mm_batch_size(batch));
+#endif
 }
 
 /* All that is known about an address of the arena; for verdicts and reports, not for the hot path.
@@ -195,7 +244,7 @@ static inline bool mm_batch_awaits_nothing(const struct mm_batch *batch)
 /* In bytes. */
 static inline uint32_t mm_batch_span(const struct mm_batch *batch)
 {
-    return (1u << MM_UNIT_SHIFT) << batch->order;
+    return (1u << MM_UNIT_SHIFT) << mm_batch_order(batch);
 }
 
 /* How many slots must be free for a batch of a list of `batches` to be worth handing out from. The
@@ -203,9 +252,8 @@ static inline uint32_t mm_batch_span(const struct mm_batch *batch)
  * through the slow path would be felt. */
 static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t batches)
 {
-    unsigned part = batch->slots >> (batches < 32 ? 2 : 3);
-    return 1 +
-           (part - 1) * (batch->slots >= 16); /* no branch: which batch comes is anyone's guess */
+    unsigned slots = mm_batch_slots(batch), part = slots >> (batches < 32 ? 2 : 3);
+    return 1 + (part - 1) * (slots >= 16); /* no branch: which batch comes is anyone's guess */
 }
 
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */
@@ -262,7 +310,7 @@ static inline uint64_t mm_batch_free_slots(struct mm_batch *batch)
     if (!mm_os_single_threaded())
         atomic_thread_fence(memory_order_seq_cst);
     uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
-    return ~(mm_batch_live(batch) | remote) & mm_bits_below(batch->slots);
+    return ~(mm_batch_live(batch) | remote) & mm_bits_below(mm_batch_slots(batch));
 }
 
 /* Slots that were never touched are claimed only so many at a time, some 4 KiB of them: a program
@@ -275,11 +323,12 @@ static inline uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, uns
                                       bool *zero)
 {
     unsigned lowest = mm_bit_lowest(free);
-    MM_ASSERT((free & (mm_batch_live(batch) | ~mm_bits_below(batch->slots))) == 0 && window != 0);
+    MM_ASSERT((free & (mm_batch_live(batch) | ~mm_bits_below(mm_batch_slots(batch)))) == 0 &&
+              window != 0);
     unsigned fresh = atomic_load_explicit(&batch->fresh, memory_order_relaxed);
     unsigned end = lowest + window > fresh ? lowest + window : fresh;
     uint64_t claimed = free & mm_bits_below(end < MM_WORD_BITS ? end : MM_WORD_BITS);
-    *zero = batch->zero && lowest >= fresh;
+    *zero = mm_batch_is_zero(batch) && lowest >= fresh;
     unsigned used = mm_log2_floor(claimed) + 1;
     atomic_store_explicit(&batch->fresh, (uint8_t)(used > fresh ? used : fresh),
                           memory_order_relaxed);

@@ -24,8 +24,7 @@ static void note_twice(struct mm_twice *twice, const struct mm_batch *batch, uin
 {
     MM_ASSERT(twice->count + mm_bit_count(slots) <= 2 * MM_WORD_BITS);
     for (; slots != 0; slots &= slots - 1)
-        twice->slots[twice->count++] =
-            (void *)(batch->base + (uintptr_t)mm_bit_lowest(slots) * batch->size);
+        twice->slots[twice->count++] = mm_batch_slot_start(batch, mm_bit_lowest(slots));
 }
 
 void mm_collect_tell(const struct mm_twice *twice)

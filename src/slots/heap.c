@@ -41,9 +41,9 @@ static bool is_idle(const struct mm_heap *heap)
 /* A closed batch's line may be used for another one at once. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
-    struct mm_list *list = &heap->lists[batch->class_index];
-    uintptr_t base = batch->base;
-    unsigned order = batch->order;
+    struct mm_list *list = &heap->lists[mm_batch_class(batch)];
+    uintptr_t base = mm_batch_base(batch);
+    unsigned order = mm_batch_order(batch);
     MM_ASSERT(list->batches != 0 && mm_batch_owner(batch) == NULL);
     list->batches--;
     list->closed = true;
@@ -58,7 +58,7 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
  * few batches does not open and close them each time. Idle heaps keep none. */
 static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
 {
-    const struct mm_list *list = &heap->lists[batch->class_index];
+    const struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint32_t limit = SPARE_BYTES + list->keep * SPARE_BYTES;
     return list->spare + mm_batch_span(batch) > limit || is_idle(heap);
 }
@@ -92,7 +92,7 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     list->batches++;
     learn_to_keep(list, batch);
     if (list->window == 0)
-        list->window = (uint8_t)mm_batch_window(batch->size);
+        list->window = (uint8_t)mm_batch_window(mm_batch_size(batch));
     return batch;
 }
 
@@ -121,7 +121,7 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     MM_ASSERT(mm_batch_owner(batch) == heap && mm_batch_state(batch) != MM_BATCH_CURRENT);
     MM_ASSERT(batch->until <= 0 || mm_batch_live(batch) == 0 || batch->state == MM_BATCH_FULL);
-    struct mm_list *list = &heap->lists[batch->class_index];
+    struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_FULL) {
         batch->state = MM_BATCH_AVAILABLE;
@@ -148,7 +148,8 @@ static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct m
 /* Its `until` is the number of live slots, or far more when there are none. */
 static inline bool is_sparse(const struct mm_batch *batch)
 {
-    return batch->until <= (int)(batch->slots / SPARSE_PART) || mm_batch_awaits_nothing(batch);
+    return batch->until <= (int)(mm_batch_slots(batch) / SPARSE_PART) ||
+           mm_batch_awaits_nothing(batch);
 }
 
 /* The last one, or where all are wholly free, the first, which was freed last. */
@@ -211,7 +212,7 @@ MM_COLD static void widen(struct mm_heap *heap, unsigned class)
 {
     struct mm_list *list = &heap->lists[class];
     struct mm_batch *batch = heap->bins[class].batch;
-    if (list->window >= WIDE_WINDOW && batch->slots < list->window && list->batches == 1 &&
+    if (list->window >= WIDE_WINDOW && mm_batch_slots(batch) < list->window && list->batches == 1 &&
         claim_new(heap, class)) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         mm_heap_batch_due(heap, batch);
@@ -303,12 +304,12 @@ bool mm_heap_never_handed_out(const struct mm_slot_info *info)
     if (info->batch == NULL || info->fresh)
         return info->fresh;
     const struct mm_heap *heap = mm_tls_heap;
-    unsigned class = info->batch->class_index;
+    unsigned class = mm_batch_class(info->batch);
     uint64_t claimed = heap->bins[class].claimed;
     if (heap->watch != NULL)
         claimed |= heap->watch->held[class];
     return heap->lists[class].zero && heap->bins[class].batch == info->batch &&
-           (claimed >> info->index & 1) && !mm_arena_was_given(info->batch->base);
+           (claimed >> info->index & 1) && !mm_arena_was_given(mm_batch_base(info->batch));
 }
 
 /* --- a heap's life --- */
@@ -356,6 +357,13 @@ static struct mm_heap *find_heap(void)
     return heap;
 }
 
+/* Relaxed: reports only say what they find. */
+static void set_thread(struct mm_heap *heap, pid_t id, uintptr_t stack)
+{
+    atomic_store_explicit(&heap->thread, id, memory_order_relaxed);
+    atomic_store_explicit(&heap->stack, stack, memory_order_relaxed);
+}
+
 struct mm_heap *mm_heap_attach(void)
 {
     if (!mm_lock_for_request(&mm_heap_lock))
@@ -363,8 +371,7 @@ struct mm_heap *mm_heap_attach(void)
     struct mm_heap *heap = find_heap();
     if (heap != NULL) {
         atomic_store_explicit(&heap->state, MM_HEAP_ACTIVE, memory_order_relaxed);
-        heap->thread = mm_os_own_id();
-        heap->stack = (uintptr_t)__builtin_frame_address(0);
+        set_thread(heap, mm_os_own_id(), (uintptr_t)__builtin_frame_address(0));
         heap->tls = &mm_tls_heap;
         mm_homes_add(heap);
         mm_tls_heap = heap;
@@ -453,8 +460,7 @@ void mm_heap_detach(struct mm_heap *then)
     }
     if (heap->watch != NULL)
         mm_watcher->thread_ends(heap->watch);
-    heap->thread = 0;
-    heap->stack = 0;
+    set_thread(heap, 0, 0);
     heap->tls = NULL;
     heap->next_there = idle_heaps;
     idle_heaps = heap;
@@ -520,7 +526,7 @@ void mm_heap_reset(void)
 void mm_heap_renew_thread(void)
 {
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
-        mm_tls_heap->thread = mm_os_thread_id();
+        atomic_store_explicit(&mm_tls_heap->thread, mm_os_thread_id(), memory_order_relaxed);
     if (mm_tls_heap->watch != NULL)
         mm_watcher->thread_ends(mm_tls_heap->watch);
 }

@@ -1,8 +1,8 @@
 /* heap.h - one thread's list of memory lists, and the two fast paths.
  *
  * Everything in a heap is touched by its thread alone, but for `pending`, which other threads
- * push to, `pin`, which they read, and `state`. A heap outlives its thread: it is then idle, and
- * the next new thread takes it up.
+ * push to, `pin`, `thread` and `stack`, which they read, and `state`. A heap outlives its thread:
+ * it is then idle, and the next new thread takes it up.
  *
  * mm_tls_heap is never NULL: before a thread's first request it refers to mm_heap_none, and after
  * its last destructor to mm_heap_over. Both have no batch and own none, so that the fast paths
@@ -60,8 +60,8 @@ struct mm_heap {
     _Atomic int state;        /* enum mm_heap_state */
     struct mm_pin pin;        /* for frees of other heaps' slots */
     struct mm_watch *watch;   /* NULL: nobody watches */
-    pid_t thread;
-    uintptr_t stack; /* an address in the thread's stack */
+    _Atomic pid_t thread;
+    _Atomic uintptr_t stack; /* an address in the thread's stack */
     uint64_t next_look,
         round_started;          /* of pages.c, by the clock; milliseconds between rounds; and */
     uint32_t pause, look_at;    /* the chunk where it goes on */
@@ -79,10 +79,10 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
 {
     struct mm_batch *batch = bin->batch;
     unsigned index = mm_bit_lowest(bin->claimed);
-    MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
+    MM_ASSERT(index < mm_batch_slots(batch) && !(mm_batch_live(batch) >> index & 1));
     bin->claimed &= bin->claimed - 1;
     mm_batch_set_live(batch, mm_batch_live(batch) | (uint64_t)1 << index);
-    return (void *)(batch->base + index * batch->size);
+    return mm_batch_slot_start(batch, index);
 }
 
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.

@@ -56,14 +56,13 @@ static void add(struct run *run, uintptr_t start, uintptr_t end, bool worth)
 /* Behind the last slot nobody has anything. */
 static void add_slots(struct run *run, const struct mm_batch *batch, uint64_t slots, bool worth)
 {
+    uintptr_t base = mm_batch_base(batch), size = mm_batch_size(batch);
     while (slots != 0) {
         unsigned first = mm_bit_lowest(slots);
         uint64_t rest = ~(slots >> first);
         unsigned end = first + (rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest));
-        add(run, batch->base + (uintptr_t)first * batch->size,
-            batch->base +
-                (end < batch->slots ? (uintptr_t)end * batch->size : mm_batch_span(batch)),
-            worth);
+        add(run, base + first * size,
+            base + (end < mm_batch_slots(batch) ? end * size : mm_batch_span(batch)), worth);
         slots &= end < MM_WORD_BITS ? UINT64_MAX << end : 0;
     }
 }
@@ -113,7 +112,7 @@ static void look_at_chunk(struct mm_chunk *chunk, uintptr_t base, bool at_once, 
         } else {
             struct mm_batch *batch = mm_batch_at(at);
             look_at_batch(batch, at_once, run);
-            unit += 1u << batch->order;
+            unit += 1u << mm_batch_order(batch);
         }
     }
     run->news |= chunk->seen_units != chunk->free_units;
@@ -123,7 +122,7 @@ static void look_at_chunk(struct mm_chunk *chunk, uintptr_t base, bool at_once, 
 
 static bool is_of(const struct mm_chunk *chunk, const struct mm_heap *heap)
 {
-    return __atomic_load_n(&chunk->heap, __ATOMIC_RELAXED) == heap;
+    return atomic_load_explicit(&chunk->heap, memory_order_relaxed) == heap;
 }
 
 /* Some chunks further; whether that was the last one. */

@@ -19,7 +19,7 @@
 struct mm_pool {
     /* A word a group: 64 chunks, 4 MiB. Changed under the lock only; who only looks whether there
      * is anything reads them without. */
-    uint64_t *free, *dirty, *old, *refused, *purging, *given;
+    _Atomic uint64_t *free, *dirty, *old, *refused, *purging, *given;
     size_t first_group; /* no group below it has a free chunk */
     _Atomic size_t dirty_chunks, refused_chunks, taken_chunks;
     _Atomic size_t others; /* bytes that the program holds beside the arena's */
@@ -36,7 +36,7 @@ struct mm_pool {
 };
 extern struct mm_pool mm_pool;
 
-/* Read by whom the lock does not concern, written under it. */
+/* Written under the lock, also read without; relaxed, as they tell of nothing but themselves. */
 static inline size_t mm_pool_get(const _Atomic size_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
@@ -45,6 +45,21 @@ static inline size_t mm_pool_get(const _Atomic size_t *count)
 static inline void mm_pool_add(_Atomic size_t *count, size_t more)
 {
     atomic_store_explicit(count, mm_pool_get(count) + more, memory_order_relaxed);
+}
+
+static inline uint64_t mm_pool_bits(const _Atomic uint64_t *words, size_t group)
+{
+    return atomic_load_explicit(&words[group], memory_order_relaxed);
+}
+
+static inline void mm_pool_set_bits(_Atomic uint64_t *words, size_t group, uint64_t bits)
+{
+    atomic_store_explicit(&words[group], mm_pool_bits(words, group) | bits, memory_order_relaxed);
+}
+
+static inline void mm_pool_clear_bits(_Atomic uint64_t *words, size_t group, uint64_t bits)
+{
+    atomic_store_explicit(&words[group], mm_pool_bits(words, group) & ~bits, memory_order_relaxed);
 }
 
 /* Groups below the committed end. */

@@ -39,7 +39,7 @@ static size_t willing_chunks(void)
 
 static bool has_dirty(size_t group)
 {
-    return __atomic_load_n(&mm_pool.dirty[group], __ATOMIC_RELAXED) != 0;
+    return mm_pool_bits(mm_pool.dirty, group) != 0;
 }
 
 /* Who locked all memory (mlockall) is refused each time: after each refusal in a row twice as many
@@ -79,7 +79,7 @@ static void take_piece(size_t group, uint64_t run)
     MM_ASSERT(own_piece.run == 0);
     own_piece = (struct piece){.group = (uint32_t)group, .run = run};
     mm_pool_remove(group, run);
-    mm_pool.purging[group] |= run;
+    mm_pool_set_bits(mm_pool.purging, group, run);
 }
 
 /* False, and to be done another time, when a fork() does not come to its end. */
@@ -88,12 +88,12 @@ static bool put_piece(void)
     if (!mm_lock_for_request(&mm_arena_lock))
         return false;
     struct piece piece = own_piece;
-    MM_ASSERT((mm_pool.purging[piece.group] & piece.run) == piece.run);
+    MM_ASSERT((mm_pool_bits(mm_pool.purging, piece.group) & piece.run) == piece.run);
     MM_ASSERT(((piece.purged | piece.refused) & ~piece.run) == 0 &&
               (piece.purged & piece.refused) == 0);
-    mm_pool.purging[piece.group] &= ~piece.run;
+    mm_pool_clear_bits(mm_pool.purging, piece.group, piece.run);
     mm_pool_put(piece.group, piece.run, piece.run & ~piece.purged);
-    mm_pool.refused[piece.group] |= piece.refused;
+    mm_pool_set_bits(mm_pool.refused, piece.group, piece.refused);
     if (piece.refused != 0) {
         mm_pool_add(&mm_pool.refused_chunks, mm_bit_count(piece.refused));
         mm_pool_allow();
@@ -139,7 +139,8 @@ static size_t purge_piece(bool persistent)
 /* Chunks of a group that are dirty; `again`: those that the system refused before, too. */
 static uint64_t dirty_of(size_t group, bool again)
 {
-    return mm_pool.dirty[group] & (again ? UINT64_MAX : ~mm_pool.refused[group]);
+    return mm_pool_bits(mm_pool.dirty, group) &
+           (again ? UINT64_MAX : ~mm_pool_bits(mm_pool.refused, group));
 }
 
 /* --- down to a number of chunks --- */
@@ -174,7 +175,7 @@ void mm_arena_keep_within_most(size_t others)
 
 size_t mm_arena_trim(void)
 {
-    return mm_arena.size != 0 ? purge_down_to(0, true) : 0;
+    return mm_arena_size() != 0 ? purge_down_to(0, true) : 0;
 }
 
 /* --- at once --- */
@@ -249,13 +250,14 @@ static void look(uint64_t now)
     size_t stop = end - mm_pool.cursor > GROUPS_A_LOOK ? mm_pool.cursor + GROUPS_A_LOOK : end;
     for (; mm_pool.cursor < stop; mm_pool.cursor++) {
         size_t group = mm_pool.cursor;
-        uint64_t due = mm_pool.old[group] & ~mm_pool.refused[group];
+        uint64_t due = mm_pool_bits(mm_pool.old, group) & ~mm_pool_bits(mm_pool.refused, group);
         if (due != 0) {
             if (own_piece.run != 0)
                 break;
             take_piece(group, due);
         }
-        mm_pool.old[group] = mm_pool.dirty[group];
+        atomic_store_explicit(&mm_pool.old[group], mm_pool_bits(mm_pool.dirty, group),
+                              memory_order_relaxed);
     }
     bool over = mm_pool.cursor == end;
     if (over)
@@ -280,7 +282,7 @@ MM_COLD static void come_by(uint64_t now)
     }
     if (!is_free_to_purge() || !may_ask() || !mm_lock_for_request(&mm_arena_lock))
         return;
-    if (mm_arena.size != 0 &&
+    if (mm_arena_size() != 0 &&
         now >= atomic_load_explicit(&mm_pool.next_look, memory_order_relaxed)) {
         look(now);
         unlearn(mm_bit_count(own_piece.run));
@@ -303,14 +305,14 @@ uint64_t mm_arena_tick(void)
  * step, and will finish it. */
 void mm_arena_after_fork(void)
 {
-    size_t groups = mm_arena.size != 0 ? mm_pool_groups() : 0;
+    size_t groups = mm_arena_size() != 0 ? mm_pool_groups() : 0;
     for (size_t group = 0; group < groups; group++) {
-        uint64_t lost = mm_pool.purging[group];
+        uint64_t lost = mm_pool_bits(mm_pool.purging, group);
         if (own_piece.run != 0 && own_piece.group == group)
             lost &= ~own_piece.run;
         if (lost == 0)
             continue;
-        mm_pool.purging[group] &= ~lost;
+        mm_pool_clear_bits(mm_pool.purging, group, lost);
         mm_pool_put(group, lost, lost);
     }
 }

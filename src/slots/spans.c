@@ -40,7 +40,7 @@ static uintptr_t take_chunks(struct mm_heap *owner, unsigned order, bool *zero)
         struct mm_chunk *chunk = mm_arena_chunk(mm_arena_chunk_index(base));
         chunk->free_units = chunk->fresh_units = 0;
         chunk->seen_units = chunk->given_units = 0;
-        __atomic_store_n(&chunk->heap, owner, __ATOMIC_RELAXED);
+        atomic_store_explicit(&chunk->heap, owner, memory_order_relaxed);
     }
     return base;
 }
@@ -80,7 +80,8 @@ uintptr_t mm_spans_take(struct mm_spans *spans, struct mm_heap *owner, unsigned 
         link_chunk(spans, index);
     }
     uint64_t run = mm_bits_run(unit, order);
-    MM_ASSERT(chunk->heap == owner && (chunk->free_units & run) == run);
+    MM_ASSERT(atomic_load_explicit(&chunk->heap, memory_order_relaxed) == owner &&
+              (chunk->free_units & run) == run);
     MM_ASSERT((chunk->fresh_units & ~chunk->free_units) == 0);
     *zero = (chunk->fresh_units & run) == run;
     chunk->fresh_units &= ~run;
@@ -98,7 +99,7 @@ MM_COLD static void keep_chunks(struct mm_spans *spans, size_t first, unsigned o
 {
     for (size_t index = first; index < first + ((size_t)1 << order); index++) {
         struct mm_chunk *chunk = mm_arena_chunk(index);
-        chunk->heap = owner;
+        atomic_store_explicit(&chunk->heap, owner, memory_order_relaxed);
         chunk->free_units = UINT64_MAX;
         chunk->fresh_units = chunk->seen_units = chunk->given_units = 0;
         link_chunk(spans, index);
@@ -120,9 +121,9 @@ bool mm_spans_give(struct mm_spans *spans, uintptr_t base, unsigned order)
         unlink_chunk(spans, index);
         order = MM_CHUNK_ORDER;
     }
-    struct mm_heap *owner = chunk->heap;
+    struct mm_heap *owner = atomic_load_explicit(&chunk->heap, memory_order_relaxed);
     void *start = (void *)(mm_arena.base + (index << MM_CHUNK_SHIFT));
-    __atomic_store_n(&chunk->heap, NULL, __ATOMIC_RELAXED);
+    atomic_store_explicit(&chunk->heap, NULL, memory_order_relaxed);
     bool given = mm_arena_give_chunks(start, order - MM_CHUNK_ORDER);
     if (mm_unlikely(!given))
         keep_chunks(spans, index, order - MM_CHUNK_ORDER, owner);

@@ -17,6 +17,8 @@ static inline unsigned mm_bit_lowest(uint64_t word)
 #ifdef __x86_64__
     uint64_t index;
     __asm__("rep bsfq %1, %0" : "=r"(index) : "r"(word) : "cc");
+    if (index >= MM_WORD_BITS)
+        __builtin_unreachable(); /* so that 64 bits of it can be had without an instruction */
     return (unsigned)index;
 #else
     return (unsigned)__builtin_ctzll(word);
@@ -52,11 +54,12 @@ static inline bool mm_bit_take(uint64_t *word, uint64_t index)
     return was_set;
 }
 
-/* The `count` lowest bits; count is 1 to 64. */
+/* The `count` lowest bits; count is 1 to 64. The remainder changes nothing, but a processor that
+ * shifts modulo 64 then need not subtract. */
 static inline uint64_t mm_bits_below(unsigned count)
 {
     MM_ASSERT(count >= 1 && count <= MM_WORD_BITS);
-    return UINT64_MAX >> (MM_WORD_BITS - count);
+    return UINT64_MAX >> (MM_WORD_BITS - count) % MM_WORD_BITS;
 }
 
 /* Largest power of two exponent with (1 << it) <= value; value must not be 0. */

@@ -14,8 +14,7 @@ struct row {
     const struct mm_heap *heap;
     uintptr_t base;
     uint64_t live;
-    uint32_t heap_number, size;
-    uint8_t slots;
+    uint32_t heap_number, size, slots;
 };
 
 struct copy {
@@ -88,11 +87,11 @@ static void add_row(struct copy *copy, const struct mm_batch *batch)
         return;
     copy->rows[copy->count++] = (struct row){
         .heap = heap,
-        .base = __atomic_load_n(&batch->base, __ATOMIC_RELAXED),
+        .base = mm_batch_base(batch),
         .live = live_of(batch),
         .heap_number = heap->number,
-        .size = __atomic_load_n(&batch->size, __ATOMIC_RELAXED),
-        .slots = __atomic_load_n(&batch->slots, __ATOMIC_RELAXED),
+        .size = mm_batch_size(batch),
+        .slots = mm_batch_slots(batch),
     };
 }
 
@@ -149,7 +148,7 @@ static void write_totals(struct mm_out *out, const char *head, const struct copy
 
 static void write_heap(struct mm_out *out, const struct mm_heap *heap)
 {
-    pid_t thread = heap->thread;
+    pid_t thread = atomic_load_explicit(&heap->thread, memory_order_relaxed);
     char name[MM_THREAD_NAME];
     mm_out_format(out, "heap %u, ", (uint64_t)heap->number);
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_STALE) {
@@ -212,7 +211,7 @@ struct mm_snapshot_sums mm_snapshot_sums(void)
     for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
         unsigned live = mm_bit_count(live_of(batch));
         sums.live += live;
-        sums.live_bytes += (size_t)live * __atomic_load_n(&batch->size, __ATOMIC_RELAXED);
+        sums.live_bytes += (size_t)live * mm_batch_size(batch);
     }
     return sums;
 }

@@ -33,7 +33,7 @@ static const size_t sizes[] = {1, 16, 40, 100, 200, 1000, 1024, 5000, 20000, 327
 
 static bool in_arena(const void *ptr)
 {
-    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+    return mm_arena_has((uintptr_t)ptr);
 }
 
 /* --- requests --- */

@@ -51,7 +51,7 @@ static size_t take_size(void)
 
 static bool in_arena(const void *ptr)
 {
-    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+    return mm_arena_has((uintptr_t)ptr);
 }
 
 static bool is_held(const void *ptr)

@@ -123,7 +123,7 @@ static void init_again(void)
     void *block = mem_mngr_alloc(100);
     CHECK(mem_mngr_init() == 0 && mem_mngr_init_with(&other) == 0);
     CHECK_EQUAL(check_state().live, 1);
-    CHECK_EQUAL(mm_batch_inspect((uintptr_t)block).batch->slots, 8);
+    CHECK_EQUAL(mm_batch_slots(mm_batch_inspect((uintptr_t)block).batch), 8);
     mem_mngr_free(block);
     leave(0);
 }
@@ -143,7 +143,7 @@ static void init_and_leave(void)
             mem_mngr_free(blocks[i]);
         size_t forwarded = mm_registry_count();
         leave(50);
-        CHECK(mm_arena.size == 0);
+        CHECK(mm_arena_size() == 0);
         /* These stay valid for the system allocator. */
         for (unsigned i = 1; i < 100 && forwarded > 0; i += 2) {
             if (1 + (size_t)i * round * 300 > MM_SLOT_SIZE_MAX)
@@ -171,7 +171,7 @@ static void free_before_init(void)
     CHECK(strstr(text, "ERROR: mmshim: foreign-free of 0xdeadbeef (") != NULL);
     leave(0);
     void *block = mem_mngr_alloc(10);
-    CHECK_EQUAL(mm_batch_inspect((uintptr_t)block).batch->slots, 8);
+    CHECK_EQUAL(mm_batch_slots(mm_batch_inspect((uintptr_t)block).batch), 8);
     leave(1);
 }
 
@@ -200,14 +200,14 @@ static void slots_per_batch(void)
     CHECK(mem_mngr_init_with(&config) == -1 && errno == EINVAL);
     config.slots_per_batch = UINT32_MAX;
     CHECK(mem_mngr_init_with(&config) == -1 && errno == EINVAL);
-    CHECK(mm_arena.size == 0);
+    CHECK(mm_arena_size() == 0);
     for (unsigned slots = 1; slots <= 64; slots++) {
         static const size_t sizes[] = {16, 100, 1000, 5000};
         check_init(slots);
         for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             struct mm_slot_info info = mm_batch_inspect((uintptr_t)mem_mngr_alloc(sizes[i]));
-            CHECK(info.batch->slots <= slots);
-            CHECK(info.batch->slots == slots || slots > 32); /* a span ends at some size */
+            CHECK(mm_batch_slots(info.batch) <= slots);
+            CHECK(mm_batch_slots(info.batch) == slots || slots > 32); /* a span ends at some size */
         }
         leave(4);
     }
@@ -446,7 +446,7 @@ static void misuse(void)
     check_bad(MEM_MNGR_INTERIOR_FREE, large + LARGE - 1);
     check_bad(MEM_MNGR_INTERIOR_FREE, slot - 48);     /* before the first batch */
     check_bad(MEM_MNGR_INTERIOR_FREE, slot + 8 * 48); /* behind the last slot */
-    check_bad(MEM_MNGR_INTERIOR_FREE, (char *)mm_arena.base + mm_arena.size - 16);
+    check_bad(MEM_MNGR_INTERIOR_FREE, (char *)mm_arena.base + mm_arena_size() - 16);
     check_bad(MEM_MNGR_INTERIOR_FREE, freed + 48); /* never handed out */
     check_bad(MEM_MNGR_FOREIGN_FREE, WILD);
     check_bad(MEM_MNGR_FOREIGN_FREE, (void *)1);

@@ -27,7 +27,7 @@ static char *take(unsigned order, bool *zero)
     CHECK(start != NULL);
     CHECK_EQUAL((uintptr_t)start % length(order), 0);
     CHECK((uintptr_t)start - mm_arena.base >= CHUNK);
-    CHECK((uintptr_t)start - mm_arena.base + length(order) <= mm_arena.size);
+    CHECK((uintptr_t)start - mm_arena.base + length(order) <= mm_arena_size());
     return start;
 }
 
@@ -44,14 +44,14 @@ static void sizes(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CHECK_EQUAL(mm_arena_reserve(cases[i].wanted), cases[i].had != 0);
-        CHECK_EQUAL(mm_arena.size, cases[i].had);
+        CHECK_EQUAL(mm_arena_size(), cases[i].had);
         CHECK_EQUAL(mm_arena_usage().reserved, cases[i].had);
         CHECK_EQUAL(mm_arena.base % (1u << (MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX)), 0);
         mm_arena_release();
-        CHECK_EQUAL(mm_arena.size, 0);
+        CHECK_EQUAL(mm_arena_size(), 0);
     }
     CHECK(mm_arena_reserve(0));
-    CHECK(mm_arena.size >= (size_t)1 << 20);
+    CHECK(mm_arena_size() >= (size_t)1 << 20);
     mm_arena_release();
 }
 
@@ -295,7 +295,7 @@ static void forked_meanwhile(void)
     uint64_t run = mm_bits_run(chunk % MM_WORD_BITS, 2);
     size_t pooled = mm_arena_usage().pooled;
     mm_pool_remove(group, run);
-    mm_pool.purging[group] |= run;
+    mm_pool_set_bits(mm_pool.purging, group, run);
     CHECK_EQUAL(mm_arena_usage().pooled, pooled);
     CHECK(take(2, &zero) != chunks);
     mm_arena_after_fork();
@@ -341,9 +341,9 @@ static void shrinking(void)
     CHECK(mm_arena_reserve(8 * SIZE));
     CHECK(take(0, &zero) != NULL);
     mm_arena_shrink(SIZE_MAX);
-    CHECK_EQUAL(mm_arena.size, 8 * SIZE);
+    CHECK_EQUAL(mm_arena_size(), 8 * SIZE);
     mm_arena_shrink(4 * SIZE);
-    CHECK_EQUAL(mm_arena.size, SIZE);
+    CHECK_EQUAL(mm_arena_size(), SIZE);
     CHECK_EQUAL(mm_arena_usage().reserved, SIZE);
     char *other = mmap((char *)mm_arena.base + 2 * SIZE, CHUNK, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -351,15 +351,15 @@ static void shrinking(void)
     other[0] = 1;
     CHECK_EQUAL(take_all(0, taken, true), CHUNKS - 2);
     mm_arena_shrink(0);
-    CHECK_EQUAL(mm_arena.size, SIZE);
+    CHECK_EQUAL(mm_arena_size(), SIZE);
     mm_arena_release();
     CHECK(other[0] == 1 && munmap(other, CHUNK) == 0);
     /* Not below what is committed. */
     CHECK(mm_arena_reserve(SIZE));
     CHECK(take(0, &zero) != NULL);
     mm_arena_shrink(0);
-    CHECK_EQUAL(mm_arena.size, (size_t)1 << 20);
-    CHECK_EQUAL(take_all(0, taken, true), mm_arena.size / CHUNK - 2);
+    CHECK_EQUAL(mm_arena_size(), (size_t)1 << 20);
+    CHECK_EQUAL(take_all(0, taken, true), mm_arena_size() / CHUNK - 2);
     mm_arena_release();
     mm_arena_shrink(0);
 }

@@ -19,7 +19,7 @@ static unsigned count;
 
 static bool in_arena(const void *ptr)
 {
-    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+    return mm_arena_has((uintptr_t)ptr);
 }
 
 /* Nothing of the arena is known to be zero any more. */
@@ -166,7 +166,7 @@ static void overflow(void)
 {
     fill_arena();
     const unsigned char *end = overrun(lowest_or_highest(true), 1);
-    CHECK((uintptr_t)end == mm_arena.base + mm_arena.size);
+    CHECK((uintptr_t)end == mm_arena.base + mm_arena_size());
     check_whole();
 }
 

@@ -148,10 +148,10 @@ static void opening(void)
         struct mm_batch_shape shape = open_batch(class, 8, ZERO);
         CHECK(mm_batch_owner(batch) == owner && mm_batch_tag(batch) == MM_IDLE);
         CHECK(mm_batch_is_quiet(batch, owner) && !mm_batch_is_quiet(batch, NULL));
-        CHECK_EQUAL(batch->base, span);
-        CHECK_EQUAL(batch->size, mm_class_size(class));
-        CHECK_EQUAL(batch->class_index, class);
-        CHECK_EQUAL(batch->slots, shape.slots);
+        CHECK_EQUAL(mm_batch_base(batch), span);
+        CHECK_EQUAL(mm_batch_size(batch), mm_class_size(class));
+        CHECK_EQUAL(mm_batch_class(batch), class);
+        CHECK_EQUAL(mm_batch_slots(batch), shape.slots);
         CHECK_EQUAL(mm_batch_live(batch), 0);
         CHECK_EQUAL(mm_batch_free_slots(batch), mm_bits_below(shape.slots));
         CHECK(mm_batch_at(span) == batch);
@@ -218,7 +218,7 @@ static void inspection_elsewhere(void)
 
 static bool is_fresh(unsigned index)
 {
-    return mm_batch_inspect(span + (uintptr_t)index * batch->size).fresh;
+    return mm_batch_inspect(span + (uintptr_t)index * mm_batch_size(batch)).fresh;
 }
 
 /* --- claims --- */
@@ -250,7 +250,8 @@ static void claiming_large(void)
         uint64_t left = mm_bits_below(shape.slots);
         while (left != 0) {
             bool zero = false;
-            uint64_t claimed = mm_batch_claim(batch, left, mm_batch_window(batch->size), &zero);
+            uint64_t claimed =
+                mm_batch_claim(batch, left, mm_batch_window(mm_batch_size(batch)), &zero);
             CHECK(zero && claimed != 0 && (claimed & ~left) == 0);
             CHECK_EQUAL(mm_bit_lowest(claimed), mm_bit_lowest(left));
             unsigned count = mm_bit_count(claimed);

@@ -27,40 +27,40 @@ static uint64_t remote_of(const struct mm_batch *batch)
 
 static uint64_t free_of(const struct mm_batch *batch)
 {
-    return ~mm_batch_live(batch) & mm_bits_below(batch->slots);
+    return ~mm_batch_live(batch) & mm_bits_below(mm_batch_slots(batch));
 }
 
 /* --- batches --- */
 
 static void check_slot_is_zero(const struct mm_batch *batch, unsigned index)
 {
-    const char *slot = (const char *)batch->base + (size_t)index * batch->size;
-    size_t size = batch->size < ZERO_BYTES ? batch->size : ZERO_BYTES;
+    const char *slot = (const char *)mm_batch_base(batch) + (size_t)index * mm_batch_size(batch);
+    size_t size = mm_batch_size(batch) < ZERO_BYTES ? mm_batch_size(batch) : ZERO_BYTES;
     CHECK(check_all_bytes(slot, size, 0));
-    CHECK(check_all_bytes(slot + batch->size - size, size, 0));
+    CHECK(check_all_bytes(slot + mm_batch_size(batch) - size, size, 0));
 }
 
 static void check_fresh_slots(const struct mm_batch *batch)
 {
-    CHECK(batch->fresh <= batch->slots);
-    for (unsigned index = batch->fresh; index < batch->slots; index++) {
+    CHECK(batch->fresh <= mm_batch_slots(batch));
+    for (unsigned index = batch->fresh; index < mm_batch_slots(batch); index++) {
         CHECK(!(mm_batch_live(batch) >> index & 1));
-        if (batch->zero)
+        if (mm_batch_is_zero(batch))
             check_slot_is_zero(batch, index);
     }
 }
 
 static void check_shape(const struct mm_batch *batch)
 {
-    size_t size = mm_class_size(batch->class_index);
-    CHECK_EQUAL(batch->size, size);
-    CHECK_EQUAL(batch->reciprocal, UINT64_MAX / size + 1);
-    CHECK_EQUAL((batch->base - mm_arena.base) % mm_batch_span(batch), 0);
-    CHECK(batch->slots >= 1 && batch->slots <= mm_batch_slots_most);
-    CHECK(batch->slots * size <= mm_batch_span(batch));
+    size_t size = mm_class_size(mm_batch_class(batch));
+    CHECK_EQUAL(mm_batch_size(batch), size);
+    CHECK_EQUAL(atomic_load(&batch->reciprocal), UINT64_MAX / size + 1);
+    CHECK_EQUAL((mm_batch_base(batch) - mm_arena.base) % mm_batch_span(batch), 0);
+    CHECK(mm_batch_slots(batch) >= 1 && mm_batch_slots(batch) <= mm_batch_slots_most);
+    CHECK(mm_batch_slots(batch) * size <= mm_batch_span(batch));
     uint32_t line = mm_batch_line(batch);
     CHECK(is_batch_line(line) && line % MM_LINE_SIZE == 0);
-    size_t first = (batch->base - mm_arena.base) >> MM_UNIT_SHIFT;
+    size_t first = (mm_batch_base(batch) - mm_arena.base) >> MM_UNIT_SHIFT;
     for (size_t unit = first; unit < first + (mm_batch_span(batch) >> MM_UNIT_SHIFT); unit++)
         CHECK_EQUAL(mm_arena.unit_line[unit], line);
 }
@@ -69,7 +69,7 @@ static void check_shape(const struct mm_batch *batch)
 static void check_batch_state(const struct mm_batch *batch)
 {
     const struct mm_heap *heap = mm_batch_owner(batch);
-    bool current = heap->bins[batch->class_index].batch == batch;
+    bool current = heap->bins[mm_batch_class(batch)].batch == batch;
     unsigned live = mm_bit_count(mm_batch_live(batch));
     unsigned free = mm_bit_count(free_of(batch));
     CHECK_EQUAL(batch->state == MM_BATCH_CURRENT, current);
@@ -105,15 +105,15 @@ static void check_batch(struct walk *walk, const struct mm_batch *batch)
     uint64_t live = mm_batch_live(batch), remote = remote_of(batch);
     CHECK(heap != NULL);
     CHECK(heap->number >= 1 && heap->number <= walk->sums.heaps);
-    CHECK(batch->class_index < MM_CLASSES);
+    CHECK(mm_batch_class(batch) < MM_CLASSES);
     check_shape(batch);
-    CHECK_EQUAL(live & ~mm_bits_below(batch->slots), 0);
+    CHECK_EQUAL(live & ~mm_bits_below(mm_batch_slots(batch)), 0);
     CHECK_EQUAL(remote & ~live, 0);
     CHECK(remote == 0 || mm_batch_tag(batch) == MM_QUEUED);
     check_fresh_slots(batch);
     check_batch_state(batch);
     check_tag(batch);
-    walk->batches[heap->number - 1][batch->class_index]++;
+    walk->batches[heap->number - 1][mm_batch_class(batch)]++;
     walk->sums.batches++;
     walk->sums.live += mm_bit_count(live & ~remote);
     walk->sums.waiting += mm_bit_count(remote);
@@ -138,7 +138,7 @@ static void check_bin(const struct mm_heap *heap, unsigned class)
         return;
     }
     CHECK(mm_batch_owner(bin->batch) == heap);
-    CHECK_EQUAL(bin->batch->class_index, class);
+    CHECK_EQUAL(mm_batch_class(bin->batch), class);
     CHECK_EQUAL(bin->claimed & held, 0);
     CHECK_EQUAL(claimed & ~free_of(bin->batch), 0);
     if (claimed != 0)
@@ -158,7 +158,7 @@ static size_t check_queue(const struct mm_heap *heap, unsigned class, enum mm_ba
         const struct mm_batch *batch = mm_batch_of_line(line);
         CHECK(queued < list->batches);
         CHECK(is_batch_line(line) && mm_batch_owner(batch) == heap);
-        CHECK_EQUAL(batch->class_index, class);
+        CHECK_EQUAL(mm_batch_class(batch), class);
         CHECK_EQUAL(mm_batch_state(batch), state);
         CHECK_EQUAL(batch->prev, previous);
         if (mm_batch_live(batch) == 0) {
@@ -259,18 +259,23 @@ static void check_lines(const struct walk *walk, size_t free_lines)
 
 /* --- chunks --- */
 
+static const struct mm_heap *heap_of(const struct mm_chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->heap, memory_order_relaxed);
+}
+
 static void check_units(const struct mm_chunk *chunk, size_t index)
 {
     for (unsigned unit = 0; unit < MM_UNITS_A_CHUNK; unit++) {
         uintptr_t address =
             mm_arena.base + (index << MM_CHUNK_SHIFT) + ((uintptr_t)unit << MM_UNIT_SHIFT);
         const struct mm_batch *batch = mm_batch_at(address);
-        bool free = chunk->heap == NULL || (chunk->free_units >> unit & 1);
+        bool free = heap_of(chunk) == NULL || (chunk->free_units >> unit & 1);
         CHECK_EQUAL(is_batch_line(mm_batch_line(batch)), !free);
         if (!free)
-            CHECK(mm_batch_owner(batch) == chunk->heap && address >= batch->base &&
-                  address < batch->base + mm_batch_span(batch));
-        if (chunk->heap != NULL && (chunk->fresh_units >> unit & 1))
+            CHECK(mm_batch_owner(batch) == heap_of(chunk) && address >= mm_batch_base(batch) &&
+                  address < mm_batch_base(batch) + mm_batch_span(batch));
+        if (heap_of(chunk) != NULL && (chunk->fresh_units >> unit & 1))
             CHECK(check_all_bytes((void *)address, (size_t)1 << MM_UNIT_SHIFT, 0));
     }
 }
@@ -278,10 +283,12 @@ static void check_units(const struct mm_chunk *chunk, size_t index)
 /* How many chunks the one at `index` stands for: those of a span wider than a chunk are one row. */
 static size_t row_of(const struct mm_chunk *chunk, size_t index)
 {
-    if (chunk->heap == NULL || chunk->free_units != 0)
+    if (heap_of(chunk) == NULL || chunk->free_units != 0)
         return 1;
     const struct mm_batch *batch = mm_batch_at(mm_arena.base + (index << MM_CHUNK_SHIFT));
-    return batch->order <= MM_CHUNK_ORDER ? 1 : (size_t)1 << (batch->order - MM_CHUNK_ORDER);
+    return mm_batch_order(batch) <= MM_CHUNK_ORDER
+               ? 1
+               : (size_t)1 << (mm_batch_order(batch) - MM_CHUNK_ORDER);
 }
 
 bool check_forked;
@@ -294,7 +301,7 @@ static void check_chunks(const struct walk *walk)
         row = row_of(chunk, index);
         if (row == 1)
             check_units(chunk, index);
-        if (chunk->heap == NULL)
+        if (heap_of(chunk) == NULL)
             continue;
         CHECK(chunk->free_units != UINT64_MAX || check_forked);
         CHECK_EQUAL(chunk->fresh_units & ~chunk->free_units, 0);
@@ -311,13 +318,13 @@ static void check_row_of_chunks(const struct walk *walk, const struct mm_heap *h
     size_t with_free_units = 0, in_row = 0;
     for (size_t index = 0; index < walk->usage.chunks; index++) {
         const struct mm_chunk *chunk = mm_arena_chunk(index);
-        with_free_units += chunk->heap == heap && chunk->free_units != 0;
+        with_free_units += heap_of(chunk) == heap && chunk->free_units != 0;
     }
     uint32_t previous = 0;
     for (uint32_t next = heap->spans.first_chunk; next != 0; in_row++) {
         const struct mm_chunk *chunk = mm_arena_chunk(next - 1);
         CHECK(in_row < with_free_units);
-        CHECK(chunk->heap == heap && chunk->free_units != 0);
+        CHECK(heap_of(chunk) == heap && chunk->free_units != 0);
         CHECK_EQUAL(chunk->prev, previous);
         previous = next;
         next = chunk->next;
@@ -337,7 +344,7 @@ static size_t check_heaps(void)
         if (heap->tls != NULL) {
             CHECK(*heap->tls == heap);
             CHECK_EQUAL(atomic_load(&heap->state), MM_HEAP_ACTIVE);
-            CHECK(heap->thread != 0);
+            CHECK(atomic_load(&heap->thread) != 0);
         }
     }
     CHECK(heap == NULL);
@@ -352,7 +359,7 @@ static void check_graves(void)
 struct check_sums check_state(void)
 {
     struct walk walk = {.usage = mm_arena_usage()};
-    if (mm_arena.size == 0)
+    if (mm_arena_size() == 0)
         return walk.sums;
     walk.sums.heaps = check_heaps();
     walk.batches = calloc(walk.sums.heaps + 1, sizeof *walk.batches);

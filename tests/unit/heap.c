@@ -75,7 +75,7 @@ static void first_request(void)
     start(PLAIN_SLOTS, ARENA);
     CHECK_EQUAL(heap->number, 1);
     CHECK_EQUAL(atomic_load(&heap->state), MM_HEAP_ACTIVE);
-    CHECK_EQUAL(heap->thread, mm_os_thread_id());
+    CHECK_EQUAL(atomic_load(&heap->thread), mm_os_thread_id());
     CHECK(mm_heap_first() == heap && heap->next == NULL);
     CHECK(mm_process_heap() == heap);
     CHECK_EQUAL(check_state().batches, 0);
@@ -90,7 +90,7 @@ static void growing(void)
     for (unsigned i = 0; i <= 2 * PLAIN_SLOTS; i++) {
         slots[i] = take(SMALL);
         CHECK_EQUAL(list_of(SMALL)->batches, i / PLAIN_SLOTS + 1);
-        CHECK(slots[i] == (char *)batch_of(slots[i])->base + i % PLAIN_SLOTS * SMALL);
+        CHECK(slots[i] == (char *)mm_batch_base(batch_of(slots[i])) + i % PLAIN_SLOTS * SMALL);
         CHECK_EQUAL(check_state().live, i + 1);
     }
     take(SMALL + 1);
@@ -133,7 +133,7 @@ static void threshold(void)
     struct mm_batch *batch = batch_of(slots[count - 2]);
     unsigned from_batch = 0;
     unsigned least = mm_batch_threshold(batch, list_of(SMALL)->batches);
-    CHECK(batch->slots >= 16 && least > 1);
+    CHECK(mm_batch_slots(batch) >= 16 && least > 1);
     CHECK_EQUAL(mm_batch_state(batch), MM_BATCH_FULL);
     for (unsigned i = 0; i < least; i++) {
         CHECK_EQUAL(mm_batch_state(batch), MM_BATCH_FULL);
@@ -174,10 +174,11 @@ static void sparse(void)
         slots[count++] = take(SMALL);
     while (list_of(SMALL)->batches < 6);
     struct mm_batch *nearly_empty = batch_of(slots[count - 2]);
-    struct mm_batch *fuller = batch_of(slots[count - 2 - nearly_empty->slots]);
-    CHECK(fuller != nearly_empty && fuller->slots >= 16 && nearly_empty->slots >= 16);
+    struct mm_batch *fuller = batch_of(slots[count - 2 - mm_batch_slots(nearly_empty)]);
+    CHECK(fuller != nearly_empty && mm_batch_slots(fuller) >= 16 &&
+          mm_batch_slots(nearly_empty) >= 16);
     thin_out(nearly_empty, slots, count, 1);
-    thin_out(fuller, slots, count, fuller->slots / 2u);
+    thin_out(fuller, slots, count, mm_batch_slots(fuller) / 2u);
     check_state();
     struct mm_batch *from;
     do
@@ -258,7 +259,7 @@ static void hysteresis(void)
     for (unsigned i = 0; i < PLAIN_SLOTS; i++)
         slots[i] = take(SMALL);
     void *next = take(SMALL);
-    uintptr_t base = batch_of(next)->base;
+    uintptr_t base = mm_batch_base(batch_of(next));
     for (unsigned round = 0; round < 10; round++) {
         give(next);
         give_all(slots, PLAIN_SLOTS);
@@ -268,7 +269,7 @@ static void hysteresis(void)
         next = take(SMALL);
         CHECK_EQUAL(list_of(SMALL)->batches, 2);
     }
-    CHECK(batch_of(next)->base == base || batch_of(slots[0])->base == base);
+    CHECK(mm_batch_base(batch_of(next)) == base || mm_batch_base(batch_of(slots[0])) == base);
     stop();
 }
 
@@ -501,7 +502,7 @@ static void idle_heap(void)
     start(PLAIN_SLOTS, ARENA);
     check_in_threads(1, take_and_leave, &(struct slots){slots, PLAIN_SLOTS});
     const struct mm_heap *idle = mm_heap_first();
-    CHECK(idle != heap && idle->thread == 0 && idle->tls == NULL);
+    CHECK(idle != heap && atomic_load(&idle->thread) == 0 && idle->tls == NULL);
     CHECK_EQUAL(atomic_load(&idle->state), MM_HEAP_IDLE);
     CHECK_EQUAL(check_state().live, PLAIN_SLOTS);
     /* Its blocks outlive it. */

@@ -45,7 +45,7 @@ static size_t below(struct player *player, size_t bound)
 
 static bool in_arena(const void *ptr)
 {
-    return (uintptr_t)ptr - mm_arena.base < mm_arena.size;
+    return mm_arena_has((uintptr_t)ptr);
 }
 
 /* --- blocks --- */

@@ -158,7 +158,7 @@ static void nothing_to_pin(void)
     struct mm_batch *batch;
     start();
     void *block = mm_alloc(OTHER);
-    uintptr_t far = mm_arena.base + mm_arena.size - MM_GRANULE;
+    uintptr_t far = mm_arena.base + mm_arena_size() - MM_GRANULE;
     CHECK(mm_pin_batch(NULL, far, &batch) == NULL && batch == NULL);
     mm_free(block, __builtin_return_address(0));
     stop();
