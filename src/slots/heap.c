@@ -12,8 +12,10 @@
 
 #define SPARE_BYTES     32768u /* of wholly free batches that a list keeps, unless it learns: */
 #define SPARE_MOST      (255u * SPARE_BYTES)
-#define CLAIMS_A_TICK   64u /* looks at the purge clock */
-#define ROUNDS_TO_WIDEN 32u /* see widen() */
+#define SHED_LEAST      ((size_t)256 << 10) /* of them all lists together keep, or */
+#define SHED_PART       4u                  /* this part of what the heap has */
+#define CLAIMS_A_TICK   64u                 /* looks at the purge clock */
+#define ROUNDS_TO_WIDEN 32u                 /* see widen() */
 #define WIDE_WINDOW     8u
 #define SPARSE_PART     4u /* a batch is sparse when this part of its slots is live, or less */
 
@@ -47,6 +49,7 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
     MM_ASSERT(list->batches != 0 && mm_batch_owner(batch) == NULL);
     list->batches--;
     list->closed = true;
+    heap->bytes -= (size_t)1 << (MM_UNIT_SHIFT + order);
     mm_spans_give_line(&heap->spans, batch);
     if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) { /* else a lock is held */
         mm_arena_shed();
@@ -60,17 +63,34 @@ static bool may_close(const struct mm_heap *heap, const struct mm_batch *batch)
 {
     const struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint32_t limit = SPARE_BYTES + list->keep * SPARE_BYTES;
-    return list->spare + mm_batch_span(batch) > limit || is_idle(heap);
+    return list->spare + mm_batch_span(batch) > limit || is_idle(heap) || heap->is_shedding;
 }
 
 /* A batch is opened where another was closed just before: that one would have been worth keeping.
  */
-static void learn_to_keep(struct mm_list *list, const struct mm_batch *batch)
+static void learn_to_keep(struct mm_heap *heap, struct mm_list *list, const struct mm_batch *batch)
 {
     uint32_t wanted = list->keep + (mm_batch_span(batch) + SPARE_BYTES - 1) / SPARE_BYTES;
-    if (list->closed && wanted <= SPARE_MOST / SPARE_BYTES)
+    if (list->closed && wanted <= SPARE_MOST / SPARE_BYTES) {
+        heap->spare_most += (size_t)(wanted - list->keep) * SPARE_BYTES;
         list->keep = (uint8_t)wanted;
+    }
     list->closed = false;
+}
+
+static void note_spare(struct mm_heap *heap, struct mm_list *list, const struct mm_batch *batch)
+{
+    uint32_t span = mm_batch_span(batch);
+    list->spare += span;
+    heap->spare += span;
+}
+
+static void note_no_spare(struct mm_heap *heap, struct mm_list *list, const struct mm_batch *batch)
+{
+    uint32_t span = mm_batch_span(batch);
+    MM_ASSERT(list->spare >= span && heap->spare >= list->spare);
+    list->spare -= span;
+    heap->spare -= span;
 }
 
 static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
@@ -90,7 +110,8 @@ static struct mm_batch *open_batch(struct mm_heap *heap, unsigned class)
     if (heap->watch != NULL)
         mm_watcher->batch_opened(batch);
     list->batches++;
-    learn_to_keep(list, batch);
+    heap->bytes += mm_batch_span(batch);
+    learn_to_keep(heap, list, batch);
     if (list->window == 0)
         list->window = (uint8_t)mm_batch_window(mm_batch_size(batch));
     return batch;
@@ -101,20 +122,32 @@ MM_COLD static bool try_close(struct mm_heap *heap, struct mm_batch *batch)
     enum mm_close result = mm_batch_close(batch);
     if (result == MM_CLOSE_PUSH)
         mm_collect_push(heap, batch);
+    if (result == MM_CLOSED)
+        give_back(heap, batch);
     return result == MM_CLOSED;
 }
+
+/* Of a program that frees all it has and then sleeps each list would keep something, and nobody
+ * comes later. So what lists keep all together is a part of the whole, but for what they have
+ * learned to keep and what could not be closed. */
+static bool is_excess(const struct mm_heap *heap)
+{
+    return heap->spare > heap->spare_most && heap->spare > heap->bytes / SHED_PART;
+}
+
+MM_COLD static void shed(struct mm_heap *heap);
 
 /* Nothing is live in it any more. */
 MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
 {
     mm_dequeue(list, batch);
-    if (mm_unlikely(may_close(heap, batch)) && try_close(heap, batch)) {
-        give_back(heap, batch);
-    } else {
-        mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_UNTIL_NEVER);
-        mm_enqueue_first(list, batch);
-        list->spare += mm_batch_span(batch);
-    }
+    if (mm_unlikely(may_close(heap, batch)) && try_close(heap, batch))
+        return;
+    mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_UNTIL_NEVER);
+    mm_enqueue_first(list, batch);
+    note_spare(heap, list, batch);
+    if (mm_unlikely(is_excess(heap)))
+        shed(heap);
 }
 
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
@@ -127,13 +160,59 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
         batch->state = MM_BATCH_AVAILABLE;
         mm_enqueue(list, batch);
     } else if (mm_batch_awaits_nothing(batch)) {
-        MM_ASSERT(list->spare >= mm_batch_span(batch));
-        list->spare -= mm_batch_span(batch); /* decided anew */
+        note_no_spare(heap, list, batch); /* decided anew */
     }
     if (live != 0)
         batch->until = (int16_t)mm_bit_count(live);
     else
         free_wholly(heap, list, batch);
+}
+
+/* What is wholly free, now that none need be kept. */
+static void close_spare(struct mm_heap *heap, const struct mm_list *list)
+{
+    for (uint32_t line = list->sparse.first; line != MM_LINE_NONE;) {
+        struct mm_batch *batch = mm_batch_of_line(line);
+        line = batch->next;
+        if (!mm_batch_awaits_nothing(batch))
+            return;
+        mm_heap_batch_due(heap, batch);
+    }
+}
+
+/* Takes a list's current batch back into its queue, or calls it full, and closes what is wholly
+ * free. */
+static void settle_list(struct mm_heap *heap, unsigned class)
+{
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_batch *batch = bin->batch;
+    *bin = (struct mm_bin){0, NULL};
+    if (heap->watch != NULL)
+        heap->watch->held[class] = 0;
+    if (batch != NULL) {
+        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        if (mm_batch_free_slots(batch) != 0)
+            mm_heap_batch_due(heap, batch);
+    }
+    close_spare(heap, &heap->lists[class]);
+}
+
+/* What is current, too, where nothing of it is live. Not in a request that has just claimed, nor of
+ * another thread's heap, which has no use for it and for which a lock is held. */
+MM_COLD static void shed(struct mm_heap *heap)
+{
+    if (heap->is_shedding || heap->is_claiming || heap != mm_tls_heap)
+        return;
+    heap->is_shedding = true;
+    for (unsigned class = 0; class < MM_CLASSES; class ++) {
+        const struct mm_batch *batch = heap->bins[class].batch;
+        if (batch != NULL && mm_batch_live(batch) == 0)
+            settle_list(heap, class);
+        else if (heap->lists[class].spare > 0)
+            close_spare(heap, &heap->lists[class]);
+    }
+    heap->is_shedding = false;
+    heap->spare_most += heap->spare;
 }
 
 /* Makes a batch current; `free` are its free slots, and not 0. */
@@ -179,14 +258,13 @@ static inline struct mm_batch *next_to_claim(struct mm_list *list)
 
 /* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
-static inline bool claim_available(struct mm_bin *bin, struct mm_list *list)
+static inline bool claim_available(struct mm_heap *heap, struct mm_bin *bin, struct mm_list *list)
 {
     for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
         uint64_t free = mm_batch_free_slots(batch);
         mm_dequeue(list, batch);
         if (mm_unlikely(mm_batch_awaits_nothing(batch)))
-            list->spare -= mm_batch_span(batch);
-        MM_ASSERT(list->spare <= UINT32_MAX / 2);
+            note_no_spare(heap, list, batch);
         if (mm_likely(free != 0)) {
             claim_from(bin, list, batch, free);
             return true;
@@ -215,7 +293,9 @@ MM_COLD static void widen(struct mm_heap *heap, unsigned class)
     if (list->window >= WIDE_WINDOW && mm_batch_slots(batch) < list->window && list->batches == 1 &&
         claim_new(heap, class)) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
+        heap->is_claiming = true;
         mm_heap_batch_due(heap, batch);
+        heap->is_claiming = false;
     }
 }
 
@@ -259,7 +339,7 @@ static inline bool claim(struct mm_heap *heap, unsigned class)
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
-    return (bin->batch != NULL && claim_again(heap, class)) || claim_available(bin, list) ||
+    return (bin->batch != NULL && claim_again(heap, class)) || claim_available(heap, bin, list) ||
            claim_new(heap, class);
 }
 
@@ -332,6 +412,7 @@ static struct mm_heap *make_heap(void)
         heap->watch = (struct mm_watch *)((char *)heap + heap_size);
         mm_watcher->heap_made(heap->watch, mm_heap_count());
     }
+    heap->spare_most = SHED_LEAST;
     heap->number = mm_heap_count() + 1;
     atomic_store_explicit(&heaps_made, heap->number, memory_order_relaxed);
     mm_pins_add(&heap->pin);
@@ -409,36 +490,6 @@ void mm_heap_hand_back(struct mm_heap *heap)
     idle_heaps = heap;
     mm_unlock(&mm_heap_lock);
     mm_collect_tell(&twice);
-}
-
-/* What is wholly free, now that none need be kept. */
-static void close_spare(struct mm_heap *heap, const struct mm_list *list)
-{
-    for (uint32_t line = list->sparse.first; line != MM_LINE_NONE;) {
-        struct mm_batch *batch = mm_batch_of_line(line);
-        line = batch->next;
-        if (!mm_batch_awaits_nothing(batch))
-            return;
-        mm_heap_batch_due(heap, batch);
-    }
-}
-
-/* Takes a list's current batch back into its queue, or calls it full, and closes what is wholly
- * free. */
-static void settle_list(struct mm_heap *heap, unsigned class)
-{
-    struct mm_bin *bin = &heap->bins[class];
-    struct mm_list *list = &heap->lists[class];
-    struct mm_batch *batch = bin->batch;
-    *bin = (struct mm_bin){0, NULL};
-    if (heap->watch != NULL)
-        heap->watch->held[class] = 0;
-    if (batch != NULL) {
-        mm_batch_set_state(batch, MM_BATCH_FULL, 1);
-        if (mm_batch_free_slots(batch) != 0)
-            mm_heap_batch_due(heap, batch);
-    }
-    close_spare(heap, list);
 }
 
 void mm_heap_detach(struct mm_heap *then)

@@ -54,6 +54,10 @@ struct mm_heap {
     struct mm_bin bins[MM_CLASSES];
     struct mm_list lists[MM_CLASSES];
     struct mm_spans spans;    /* where its batches lie */
+    size_t bytes, spare;      /* of its batches, and of the wholly free ones among them; */
+    size_t spare_most;        /* where these are looked at */
+    bool is_shedding;         /* no batch that is wholly free is kept; */
+    bool is_claiming;         /* or now is not the time to see to that */
     _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
     uint32_t claims;          /* since it was made; paces the purge clock */
     uint32_t number;          /* from 1 on, in order of creation */

@@ -13,6 +13,7 @@ struct walk {
     struct check_sums sums;
     struct mm_arena_usage usage;
     uint32_t (*batches)[MM_CLASSES]; /* by heap number - 1 */
+    size_t *bytes;                   /* likewise */
 };
 
 static bool is_batch_line(uint32_t line)
@@ -114,6 +115,7 @@ static void check_batch(struct walk *walk, const struct mm_batch *batch)
     check_batch_state(batch);
     check_tag(batch);
     walk->batches[heap->number - 1][mm_batch_class(batch)]++;
+    walk->bytes[heap->number - 1] += mm_batch_span(batch);
     walk->sums.batches++;
     walk->sums.live += mm_bit_count(live & ~remote);
     walk->sums.waiting += mm_bit_count(remote);
@@ -181,6 +183,17 @@ static void check_list(const struct walk *walk, const struct mm_heap *heap, unsi
     check_bin(heap, class);
     CHECK_EQUAL(heap->lists[class].spare, check_queue(heap, class, MM_BATCH_AVAILABLE) +
                                               check_queue(heap, class, MM_BATCH_SPARSE));
+}
+
+static void check_lists(const struct walk *walk, const struct mm_heap *heap)
+{
+    size_t spare = 0;
+    for (unsigned class = 0; class < MM_CLASSES; class ++) {
+        check_list(walk, heap, class);
+        spare += heap->lists[class].spare;
+    }
+    CHECK_EQUAL(heap->spare, spare);
+    CHECK_EQUAL(heap->bytes, walk->bytes[heap->number - 1]);
 }
 
 static size_t queue_length(const struct mm_queue *queue)
@@ -363,14 +376,14 @@ struct check_sums check_state(void)
         return walk.sums;
     walk.sums.heaps = check_heaps();
     walk.batches = calloc(walk.sums.heaps + 1, sizeof *walk.batches);
-    CHECK(walk.batches != NULL);
+    walk.bytes = calloc(walk.sums.heaps + 1, sizeof *walk.bytes);
+    CHECK(walk.batches != NULL && walk.bytes != NULL);
     check_graves();
     check_batches(&walk);
     check_chunks(&walk);
     size_t free_lines = 0;
     for (const struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
-        for (unsigned class = 0; class < MM_CLASSES; class ++)
-            check_list(&walk, heap, class);
+        check_lists(&walk, heap);
         check_pending(&walk, heap);
         free_lines += check_free_lines(&walk, heap);
         check_row_of_chunks(&walk, heap);
@@ -378,5 +391,6 @@ struct check_sums check_state(void)
     check_lines(&walk, free_lines);
     CHECK_EQUAL(mm_snapshot_sums().live, walk.sums.live);
     free(walk.batches);
+    free(walk.bytes);
     return walk.sums;
 }

@@ -274,6 +274,25 @@ static void hysteresis(void)
 }
 
 /* Any sizes in any order, again and again. */
+/* Of many sizes a little each adds up: a heap where all is freed keeps little all together. What a
+ * list has learned to keep it keeps. */
+static void all_freed(void)
+{
+    enum { SIZES = 50, EACH = 400 };
+    static void *slots[SIZES * EACH];
+    start(MM_WORD_BITS, ARENA);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < SIZES * EACH; i++)
+            slots[i] = take(16 + i % SIZES * 16);
+        size_t full = heap->bytes;
+        give_all(slots, SIZES * EACH);
+        CHECK_EQUAL(check_state().live, 0);
+        CHECK(full > (size_t)7 << 20 && (round > 0 || heap->bytes < (size_t)3 << 19));
+    }
+    CHECK(heap->bytes > (size_t)1 << 20);
+    stop();
+}
+
 static void mixed_sizes(void)
 {
     static void *slots[MOST];
@@ -727,6 +746,7 @@ int main(void)
     shrinking_large();
     keeping_large();
     hysteresis();
+    all_freed();
     mixed_sizes();
     exhaustion();
     handed_out_or_not();
