@@ -223,34 +223,40 @@ static uint32_t add_thread(pid_t id)
 }
 
 /* The number of a thread, if it is one of the last `most`; else 0. */
-static uint32_t find_thread(pid_t id, unsigned most)
+static uint32_t find_thread(pid_t id, unsigned most, bool may_be_gone)
 {
     uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
     number = number < THREADS ? number : THREADS;
     for (unsigned i = 0; i < most && number-- > FIRST_THREAD; i++) {
         const struct thread *thread = thread_of(number);
         if (thread != NULL && atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
-            !atomic_load_explicit(&thread->is_gone, memory_order_relaxed))
+            (may_be_gone || !atomic_load_explicit(&thread->is_gone, memory_order_relaxed)))
             return number;
     }
     return 0;
 }
 
-static uint32_t own_number(void)
+static uint32_t own_number(bool may_be_gone)
 {
     pid_t id = mm_os_own_id();
-    uint32_t number = find_thread(id, RECENT);
+    uint32_t number = find_thread(id, RECENT, may_be_gone);
     return number != 0 ? number : add_thread(id);
 }
 
-static void thread_starts(struct mm_watch *watch);
+static void take_thread(struct mm_tracer *tracer, uint32_t number)
+{
+    tracer->thread = number;
+    tracer->has_thread = true;
+    mm_unwinder_thread_starts(tracer->memory);
+}
 
+/* In its last destructors a thread counts as gone, and still has its number. */
 static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
-        return own_number();
+        return own_number(true);
     if (!tracer->has_thread)
-        thread_starts(&tracer->watch);
+        take_thread(tracer, own_number(true));
     return tracer->thread;
 }
 
@@ -260,7 +266,7 @@ void mm_stacks_thread_named(pid_t id, const char *name)
 {
     if (!mm_stacks_are_kept() || id == 0 || mm_os_is_guest())
         return;
-    uint32_t number = find_thread(id, NAMED_LATE);
+    uint32_t number = find_thread(id, NAMED_LATE, false);
     struct thread *thread = thread_of(number != 0 ? number : add_thread(id));
     char plain[MM_THREAD_NAME] = {0};
     mm_os_name_as_given(name, plain);
@@ -347,10 +353,7 @@ static void begin_tracer(struct mm_watch *watch, uint32_t seed)
 
 static void thread_starts(struct mm_watch *watch)
 {
-    struct mm_tracer *tracer = tracer_of(watch);
-    tracer->thread = own_number();
-    tracer->has_thread = true;
-    mm_unwinder_thread_starts(tracer->memory);
+    take_thread(tracer_of(watch), own_number(false));
 }
 
 static void thread_lends(struct mm_watch *watch)
