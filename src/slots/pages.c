@@ -178,7 +178,8 @@ void mm_pages_look(struct mm_heap *heap, uint64_t now)
         heap->next_look = now + 1;
 }
 
-size_t mm_pages_give_free(struct mm_heap *heap)
+/* All pages that are free now; bytes. For the thread that owns the heap. */
+static size_t give_free(struct mm_heap *heap)
 {
     struct run run = {0};
     size_t end = mm_arena_chunks();
@@ -206,7 +207,9 @@ static uint64_t pending_slots(const struct mm_batch *batch)
     return before & remote & atomic_load_explicit(&batch->live, memory_order_relaxed);
 }
 
-size_t mm_pages_give_pending(struct mm_heap *heap)
+/* All pages of slots that other threads freed and `heap` did not take over; bytes. For any thread.
+ */
+static size_t give_pending(struct mm_heap *heap)
 {
     struct run run = {0};
     uint32_t first = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
@@ -229,18 +232,18 @@ size_t mm_pages_give_pending(struct mm_heap *heap)
 static size_t trim_own(struct mm_heap *heap)
 {
     mm_heap_collect(heap);
-    return mm_pages_give_free(heap);
+    return give_free(heap);
 }
 
 static size_t trim_other(struct mm_heap *heap)
 {
     mm_heap_tend(heap);
     if (mm_heap_borrow(heap)) {
-        size_t given = mm_pages_give_free(heap);
+        size_t given = give_free(heap);
         mm_heap_hand_back(heap);
         return given;
     }
-    return mm_collect_has_pending(heap) ? mm_pages_give_pending(heap) : 0;
+    return mm_collect_has_pending(heap) ? give_pending(heap) : 0;
 }
 
 size_t mm_heap_trim(void)
