@@ -16,11 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MM_STACK_FRAMES_MAX MM_UNWINDER_MOST
-
 struct mm_stack {
     unsigned count;
-    const void *frames[MM_STACK_FRAMES_MAX];
+    const void *frames[MM_UNWINDER_MOST];
     pid_t thread; /* 0: not known */
     char name[MM_THREAD_NAME];
 };

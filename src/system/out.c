@@ -3,6 +3,7 @@
 
 #include "system/assert.h"
 #include "system/os.h"
+#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -153,7 +154,7 @@ static void put_signed(struct mm_out *out, int64_t value)
     put_number(out, value < 0 ? -(uint64_t)value : (uint64_t)value, 10);
 }
 
-void mm_out_format_v(struct mm_out *out, const char *format, va_list arguments)
+static void format_v(struct mm_out *out, const char *format, va_list arguments)
 {
     for (const char *at = format; *at != '\0'; at++) {
         if (*at != '%') {
@@ -187,6 +188,6 @@ void mm_out_format(struct mm_out *out, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    mm_out_format_v(out, format, arguments);
+    format_v(out, format, arguments);
     va_end(arguments);
 }

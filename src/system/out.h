@@ -2,7 +2,6 @@
 #ifndef MM_OUT_H
 #define MM_OUT_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -40,6 +39,5 @@ void mm_out_back_to(struct mm_out *out, size_t length);
 /* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the
  * buffer always ends in a NUL. */
 void mm_out_format(struct mm_out *out, const char *format, ...);
-void mm_out_format_v(struct mm_out *out, const char *format, va_list arguments);
 
 #endif

@@ -387,7 +387,7 @@ __attribute__((noinline)) static void branch(unsigned way, unsigned depth)
 static void no_more_room(void)
 {
     struct place place;
-    start(MM_STACK_FRAMES_MAX, 1);
+    start(MM_UNWINDER_MOST, 1);
     void *early = take(40, &place);
     unsigned way = 0;
     for (; mm_stacks_lost() == 0; way++)
