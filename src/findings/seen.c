@@ -20,8 +20,7 @@ static struct place {
 
 uint64_t mm_seen_hash(uint64_t hash, const void *value)
 {
-    hash = (hash ^ (uintptr_t)value) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
+    return mm_bits_mixed(hash ^ (uintptr_t)value);
 }
 
 static bool is_same(uint64_t entry, uint64_t hash)

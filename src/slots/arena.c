@@ -38,11 +38,6 @@ static struct {
     uint32_t patience, unasked; /* see may_ask() */
 } state;
 
-static uintptr_t round_up(uintptr_t value, size_t multiple)
-{
-    return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
-}
-
 /* For whoever holds the lock, or is alone. */
 static uintptr_t committed_of(const struct part *part)
 {
@@ -55,7 +50,7 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     uintptr_t from = committed_of(part);
     if (end <= from)
         return true;
-    uintptr_t wanted = round_up(end, part->step);
+    uintptr_t wanted = mm_round_up(end, part->step);
     if (wanted > part->end)
         wanted = part->end;
     if (wanted < end || !mm_os_commit((void *)from, wanted - from))
@@ -87,7 +82,7 @@ static bool note_answer(bool granted)
 
 static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
 {
-    *part = (struct part){start, start, start + round_up(size, mm_os_page_size()), step};
+    *part = (struct part){start, start, start + mm_round_up(size, mm_os_page_size()), step};
     return part->end;
 }
 
@@ -113,12 +108,13 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
 {
     size_t page = mm_os_page_size();
     size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
+    uintptr_t at =
+        lay_out(&state.lines, start, lines_size(size), mm_round_up((size_t)64 << 10, page));
     at = lay_out(&state.chunks, at, chunks_size(size), page);
     at = lay_out(&state.words, at, MM_POOL_WORDS * groups * sizeof(uint64_t), page);
     at = lay_out(&state.marks, at, lines_size(size) / (MM_LINES_A_MARK * MM_LINE_SIZE) + 1, page);
     at = lay_out(&state.units, at, units_size(size), page);
-    at = state.units.end = round_up(at, ALIGNMENT);
+    at = state.units.end = mm_round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
     atomic_store_explicit(&state.arena.committed, state.arena.start + GUARD, memory_order_relaxed);
     return at;
@@ -212,7 +208,7 @@ void mm_arena_release(void)
 
 static void cut(struct part *part, size_t size)
 {
-    uintptr_t end = round_up(part->start + size, mm_os_page_size());
+    uintptr_t end = mm_round_up(part->start + size, mm_os_page_size());
     if (end < committed_of(part))
         end = committed_of(part);
     if (end >= part->end)
@@ -243,7 +239,7 @@ void mm_arena_shrink(size_t limit)
     if (!mm_lock_unless_held(&mm_arena_lock))
         return;
     if (mm_arena_size() != 0) {
-        size_t committed = round_up(committed_of(&state.arena), ALIGNMENT) - state.arena.start;
+        size_t committed = mm_round_up(committed_of(&state.arena), ALIGNMENT) - state.arena.start;
         size = size > committed ? size : committed;
         if (size < mm_arena_size())
             shrink_to(size);
@@ -261,7 +257,7 @@ struct mm_chunk *mm_arena_chunk(size_t index)
  * that has used up all; what nobody ever wrote to is in no core file. */
 static bool commit_slots(uintptr_t end)
 {
-    uintptr_t from = committed_of(&state.arena), ahead = round_up(end, state.arena.step);
+    uintptr_t from = committed_of(&state.arena), ahead = mm_round_up(end, state.arena.step);
     ahead += state.arena.step;
     ahead = ahead < state.arena.end ? ahead : state.arena.end;
     mm_os_set_dumped((void *)from, ahead - from, true);
@@ -286,7 +282,7 @@ static bool extend_pool(void)
     uintptr_t from = committed_of(&state.arena);
     uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
     /* A multiple of the arena's own step: the tables must reach as far as the slots. */
-    size_t step = round_up((from - state.arena.start) / 8 + 1, state.arena.step);
+    size_t step = mm_round_up((from - state.arena.start) / 8 + 1, state.arena.step);
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - whole)
         step = state.arena.end - whole;

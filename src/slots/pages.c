@@ -58,12 +58,11 @@ static void add_slots(struct run *run, const struct mm_batch *batch, uint64_t sl
 {
     uintptr_t base = mm_batch_base(batch), size = mm_batch_size(batch);
     while (slots != 0) {
-        unsigned first = mm_bit_lowest(slots);
-        uint64_t rest = ~(slots >> first);
-        unsigned end = first + (rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest));
+        uint64_t row = mm_bits_row(slots);
+        unsigned first = mm_bit_lowest(row), end = mm_log2_floor(row) + 1;
         add(run, base + first * size,
             base + (end < mm_batch_slots(batch) ? end * size : mm_batch_span(batch)), worth);
-        slots &= end < MM_WORD_BITS ? UINT64_MAX << end : 0;
+        slots &= ~row;
     }
 }
 

@@ -118,13 +118,10 @@ static size_t purge_piece(bool persistent)
     if (own_piece.run == 0)
         return 0;
     for (uint64_t run = own_piece.run; run != 0 && (refused == 0 || persistent);) {
-        unsigned start = mm_bit_lowest(run);
-        uint64_t rest = ~(run >> start);
-        unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
-        uint64_t row = mm_bits_below(count) << start;
-        size_t chunk = own_piece.group * MM_WORD_BITS + start;
+        uint64_t row = mm_bits_row(run);
+        size_t chunk = own_piece.group * MM_WORD_BITS + mm_bit_lowest(row);
         void *at = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
-        bool granted = ask(at, (size_t)count << MM_CHUNK_SHIFT);
+        bool granted = ask(at, (size_t)mm_bit_count(row) << MM_CHUNK_SHIFT);
         purged |= granted ? row : 0;
         refused |= granted ? 0 : row;
         run &= ~row;

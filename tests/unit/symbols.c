@@ -53,8 +53,8 @@ static uint32_t count(const struct mm_symbols *symbols)
 {
     if (symbols->hash != NULL)
         return symbols->hash[1];
-    const uint32_t *table = symbols->gnu_hash,
-                   *bucket = table + 4 + table[2] * sizeof(long) / sizeof *table;
+    const uint32_t *table = symbols->gnu_hash;
+    const uint32_t *bucket = table + 4 + table[2] * sizeof(long) / sizeof *table;
     const uint32_t *chains = bucket + table[0];
     uint32_t last = 0;
     for (uint32_t i = 0; i < table[0]; i++)
