@@ -142,9 +142,8 @@ static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
         return false;
     char name[MM_THREAD_NAME];
     mm_os_thread_name(thread, name);
-    mm_out_format(out, "stack of thread %u (", (uint64_t)thread);
-    mm_out_cut(out, name, MM_THREAD_NAME);
-    mm_out_format(out, ")");
+    mm_out_format(out, "stack of ");
+    mm_out_thread(out, thread, name);
     return true;
 }
 

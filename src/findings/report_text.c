@@ -61,17 +61,10 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
     }
 }
 
-static void write_thread(struct mm_out *out, const struct mm_trace *trace)
-{
-    mm_out_format(out, "thread %u (", (uint64_t)trace->thread);
-    mm_out_cut(out, trace->thread_name, MM_THREAD_NAME);
-    mm_out_format(out, ")");
-}
-
 static void write_history(struct mm_out *out, const char *what, const struct mm_trace *trace)
 {
     mm_out_format(out, "%s by ", what);
-    write_thread(out, trace);
+    mm_out_thread(out, trace->thread, trace->thread_name);
     mm_out_format(out, ":\n");
     write_frames(out, trace);
 }
@@ -98,7 +91,7 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
                   (uint64_t)(uintptr_t)finding->ptr, finding->description);
     if (finding->bad.count > 0) {
         mm_out_format(out, " in ");
-        write_thread(out, &finding->bad);
+        mm_out_thread(out, finding->bad.thread, finding->bad.thread_name);
         mm_out_format(out, "\n");
     } else {
         mm_out_format(out, ", by two threads at the same time\n");

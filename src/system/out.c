@@ -191,3 +191,10 @@ void mm_out_format(struct mm_out *out, const char *format, ...)
     format_v(out, format, arguments);
     va_end(arguments);
 }
+
+void mm_out_thread(struct mm_out *out, pid_t thread, const char *name)
+{
+    mm_out_format(out, "thread %u (", (uint64_t)thread);
+    mm_out_cut(out, name, MM_THREAD_NAME);
+    mm_out_format(out, ")");
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Text being put together in a buffer of the caller's. What does not fit is cut off; with
  * mm_out_to_file() the buffer is written out instead whenever it is full. */
@@ -27,6 +28,9 @@ bool mm_out_is_control(const char *text);
 /* A text from outside, cut to `most` bytes with an ellipsis, with a ? for each control character
  * and each byte that is part of none. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
+
+/* "thread N (name)". */
+void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
 
 /* Bytes, two hexadecimal digits each. */
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);
