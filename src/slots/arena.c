@@ -3,6 +3,7 @@
 #include "slots/arena.h"
 
 #include "slots/pool.h"
+#include "system/patience.h"
 #include <stdatomic.h>
 
 #define MIN_ARENA ((size_t)1 << 20)
@@ -10,9 +11,8 @@
 /* Never accessible: the first chunk, and as much behind the last. No run of bad writes from slot to
  * slot gets any further; and a pointer that lies just before the first slot still is one into the
  * arena, and so told as interior like any other of its kind. */
-#define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
-#define PATIENCE_MOST 1023u
-#define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+#define GUARD       ((size_t)1 << MM_CHUNK_SHIFT)
+#define GROUP_SHIFT (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
@@ -35,7 +35,8 @@ static struct {
     struct part lines, chunks, words, marks, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
     _Atomic uint32_t next_line;
-    uint32_t patience, unasked; /* see may_ask() */
+    /* Of commits. Whose wish goes unasked is served by the next allocator. */
+    struct mm_patience patience;
 } state;
 
 /* For whoever holds the lock, or is alone. */
@@ -58,26 +59,6 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     /* Release pairs with the acquire of mm_arena_chunks(): walkers find the tables up to there. */
     atomic_store_explicit(&part->committed, wanted, memory_order_release);
     return true;
-}
-
-/* A system that refused memory is likely to refuse again, and each time costs two calls with the
- * lock held: so a number of wishes go unasked then, twice as many after each further refusal. Who
- * wished is served by the next allocator meanwhile. */
-static bool may_ask(void)
-{
-    if (state.unasked == 0)
-        return true;
-    state.unasked--;
-    return false;
-}
-
-static bool note_answer(bool granted)
-{
-    state.patience = granted ? 0 : 2 * state.patience + 1;
-    if (state.patience > PATIENCE_MOST)
-        state.patience = PATIENCE_MOST;
-    state.unasked = state.patience;
-    return granted;
 }
 
 static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
@@ -203,7 +184,7 @@ void mm_arena_release(void)
     release_all();
     mm_pool = (struct mm_pool){0};
     state.arena = (struct part){0};
-    state.patience = state.unasked = 0;
+    state.patience = (struct mm_patience){0};
 }
 
 static void cut(struct part *part, size_t size)
@@ -286,8 +267,8 @@ static bool extend_pool(void)
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - whole)
         step = state.arena.end - whole;
-    if (from == state.arena.end || !may_ask() ||
-        !note_answer(grow(whole + step) || grow(whole + state.arena.step)))
+    if (from == state.arena.end || !mm_patience_may_ask(&state.patience) ||
+        !mm_patience_note(&state.patience, grow(whole + step) || grow(whole + state.arena.step)))
         return false;
     size_t last = mm_arena_chunk_index(committed_of(&state.arena));
     for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
@@ -441,7 +422,8 @@ bool mm_arena_was_given(uintptr_t address)
 static bool commit_lines(uintptr_t end)
 {
     return end <= committed_of(&state.lines) ||
-           (may_ask() && note_answer(commit_up_to(&state.lines, end)));
+           (mm_patience_may_ask(&state.patience) &&
+            mm_patience_note(&state.patience, commit_up_to(&state.lines, end)));
 }
 
 uint32_t mm_arena_take_lines(uint32_t count)

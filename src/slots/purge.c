@@ -13,7 +13,6 @@
 #define GROUPS_A_LOOK  1024u             /* under the lock, by the clock */
 #define GROUPS_TO_PICK 256u              /* among which a piece is looked for */
 #define GOOD_PIECE     32u               /* chunks: need not look any further */
-#define PATIENCE_MOST  1023u             /* wishes */
 #define ALLOWED_LEAST  16u               /* chunks: 1 MiB */
 #define ALLOWED_PART   128u              /* of the most that the program ever held */
 
@@ -42,26 +41,15 @@ static bool has_dirty(size_t group)
     return mm_pool_bits(mm_pool.dirty, group) != 0;
 }
 
-/* Who locked all memory (mlockall) is refused each time: after each refusal in a row twice as many
- * wishes go unasked. */
+/* Who locked all memory (mlockall) is refused each time. */
 static bool may_ask(void)
 {
-    uint32_t unasked = atomic_load_explicit(&mm_pool.unasked, memory_order_relaxed);
-    if (unasked != 0)
-        atomic_store_explicit(&mm_pool.unasked, unasked - 1, memory_order_relaxed);
-    return unasked == 0;
+    return mm_patience_may_ask(&mm_pool.patience);
 }
 
 static bool ask(void *start, size_t size)
 {
-    bool granted = mm_os_purge(start, size);
-    uint32_t patience = 0;
-    if (!granted)
-        patience = 2 * atomic_load_explicit(&mm_pool.patience, memory_order_relaxed) + 1;
-    patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
-    atomic_store_explicit(&mm_pool.patience, patience, memory_order_relaxed);
-    atomic_store_explicit(&mm_pool.unasked, patience, memory_order_relaxed);
-    return granted;
+    return mm_patience_note(&mm_pool.patience, mm_os_purge(start, size));
 }
 
 bool mm_arena_purge_pages(void *start, size_t size)
