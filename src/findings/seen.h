@@ -14,7 +14,7 @@ enum mm_fate {
     MM_FATE_SHOWN       /* just now; not noted */
 };
 
-/* Goes on with a hash, 0 at first. All below goes by its 62 upper bits. */
+/* Goes on with a hash, whatever it began with. All below goes by its 62 upper bits. */
 uint64_t mm_seen_hash(uint64_t hash, const void *value);
 
 /* MM_FATE_UNKNOWN when it was not noted. */

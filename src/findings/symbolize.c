@@ -1,7 +1,7 @@
 /* symbolize.c - runs a tool for each module of a report, reads what it writes, and fills the frames
  * in. Which tool is found once, at the start, and changes at most once: to the second choice when
- * the first does not start. All else lies in a room, which is its holder's alone, but for the flag
- * that no tool is run any more. */
+ * the first does not start. All else lies in a room, which is its holder's alone, but for two
+ * flags: that no tool is run any more, and that a changed module was told of. */
 #include "findings/symbolize.h"
 
 #include "stacks/module.h"

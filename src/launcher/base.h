@@ -1,8 +1,8 @@
 /* base.h - what the parts of the command `mmshim` share: messages, memory, and running a tool.
  *
  * The command is a program of its own, linked statically: it starts under any libc, and takes
- * nothing from the core but the table of options. It has one thread, lives for one command and
- * gives no memory back that it still needs at its end. */
+ * nothing from the core but two tables, of options and of kinds. It has one thread, lives for one
+ * command and gives no memory back that it still needs at its end. */
 #ifndef LAUNCHER_BASE_H
 #define LAUNCHER_BASE_H
 

@@ -1,5 +1,5 @@
-/* arena.c - the reservation, its tables, and the way of chunks to heaps and back. All of it but the
- * first setting up is under mm_arena_lock; invariants of the pool: pool.h. */
+/* arena.c - the reservation, its tables, and the way of chunks to heaps and back. All of it but
+ * setting up and releasing is under mm_arena_lock; invariants of the pool: pool.h. */
 #include "slots/arena.h"
 
 #include "slots/pool.h"

@@ -10,7 +10,7 @@
 #include "slots/pool.h"
 
 #define DIRTY_SLACK    ((size_t)4 << 20) /* see mm_arena_keep_within_most() */
-#define GROUPS_A_LOOK  1024u             /* under the lock, by the clock */
+#define GROUPS_A_LOOK  1024u             /* under the lock, by the clock or for a piece */
 #define GROUPS_TO_PICK 256u              /* among which a piece is looked for */
 #define GOOD_PIECE     32u               /* chunks: need not look any further */
 #define ALLOWED_LEAST  16u               /* chunks: 1 MiB */

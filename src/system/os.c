@@ -1,5 +1,6 @@
-/* os.c - memory, files, signals and waiting, as os.h has them. What it keeps is written at the
- * start and only read after; turns and the streams' lock are their holders'. */
+/* os.c - memory, files, signals and waiting, as os.h has them. It keeps two atomics: `purging`,
+ * which the first purge sets, and `reader_gone`, which any write may. Turns and the streams' lock
+ * are their holders'. */
 #include "system/os.h"
 
 #include "system/bitmap.h"

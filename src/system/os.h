@@ -1,6 +1,6 @@
-/* os.h - every system call of the core, each with what it expects and what it returns.
+/* os.h - what the core wants of the system, each with what it expects and what it returns.
  *
- * The lowest floor: nothing here knows of slots. Functions that can fail say so in their
+ * Of the lowest layer: nothing here knows of slots. Functions that can fail say so in their
  * result, never through errno alone; none of them allocates. */
 #ifndef MM_OS_H
 #define MM_OS_H

@@ -1,5 +1,5 @@
 /* A bad free in a signal handler, on an alternate stack that has room for the signal's frame and
- * the 5 KiB that the README asks for, and nothing behind. */
+ * the 5 KiB that libmmshim(7) asks for, and nothing behind. */
 #include "check.h"
 
 #include <signal.h>
