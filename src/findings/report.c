@@ -232,7 +232,7 @@ static bool can_suppress(void)
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
  * and before that what may be suppressed by the names that it finds. */
-static enum mm_fate judge(struct mm_room *room, struct call *call)
+static enum mm_told judge(struct mm_room *room, struct call *call)
 {
     begin_finding(room, call);
     describe(room);
@@ -240,15 +240,15 @@ static enum mm_fate judge(struct mm_room *room, struct call *call)
         symbolize(room);
     bool is_unwanted =
         can_suppress() && (is_elsewhere(&room->finding) || is_suppressed(&room->finding));
-    enum mm_fate fate = is_unwanted ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
-    enum mm_fate before = settings.once ? mm_seen_note_stack(call->hash, fate) : MM_FATE_UNKNOWN;
-    call->is_again = before == MM_FATE_TOLD; /* another thread was first */
-    if (before != MM_FATE_UNKNOWN)
+    enum mm_told told = is_unwanted ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
+    enum mm_told before = settings.once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
+    call->is_again = before == MM_TOLD_BEFORE; /* another thread was first */
+    if (before != MM_TOLD_NEVER)
         return before;
     if (is_unwanted)
-        return fate;
+        return told;
     call->is_again = !may_show();
-    return call->is_again ? MM_FATE_TOLD : MM_FATE_SHOWN;
+    return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
 static size_t write_finding(struct mm_room *room)
@@ -302,33 +302,33 @@ static void add_one(_Atomic uint64_t *count)
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
 }
 
-static void count(enum mem_mngr_misuse_kind kind, enum mm_fate fate)
+static void count(enum mem_mngr_misuse_kind kind, enum mm_told told)
 {
-    if (fate == MM_FATE_SUPPRESSED) {
+    if (told == MM_TOLD_SUPPRESSED) {
         add_one(&suppressed);
         return;
     }
     add_one(&counts[kind]);
-    if (fate == MM_FATE_TOLD)
+    if (told == MM_TOLD_BEFORE)
         add_one(&hidden);
 }
 
 /* Counted is what is known, before it is told: a callback may leave, the process end meanwhile. */
-static enum mm_fate judge_in_room(struct call *call)
+static enum mm_told judge_in_room(struct call *call)
 {
     struct mm_signals signals = mm_os_block_signals();
     struct mm_room *room = mm_room_take();
-    enum mm_fate fate = room != NULL ? judge(room, call) : MM_FATE_TOLD;
-    count(call->kind, fate);
-    if (fate == MM_FATE_SHOWN) {
+    enum mm_told told = room != NULL ? judge(room, call) : MM_TOLD_BEFORE;
+    count(call->kind, told);
+    if (told == MM_TOLD_NOW) {
         if (!tell(room, &signals))
             add_one(&hidden);
-        return fate;
+        return told;
     }
     if (room != NULL)
         mm_room_give_back(room);
     mm_os_restore_signals(&signals);
-    return fate;
+    return told;
 }
 
 static uint64_t hash_of_stack(const struct call *call)
@@ -344,28 +344,28 @@ static bool are_most_shown(void)
     return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most;
 }
 
-static enum mm_fate recognise(struct call *call, const void *caller, bool exactly)
+static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
     mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
-    return settings.once ? mm_seen_stack(call->hash) : MM_FATE_UNKNOWN;
+    return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
 }
 
-/* Counts a finding. Its fate is MM_FATE_SHOWN when it was shown just now. No stack need be looked
- * at when none will be shown, and all count alike. */
-static enum mm_fate judge_call(struct call *call, const void *caller)
+/* Counts a finding; MM_TOLD_NOW when it was shown. No stack need be looked at when none will be
+ * shown, and all count alike. */
+static enum mm_told judge_call(struct call *call, const void *caller)
 {
-    enum mm_fate fate = MM_FATE_TOLD;
+    enum mm_told told = MM_TOLD_BEFORE;
     if (!are_most_shown() || can_suppress()) {
-        fate = recognise(call, caller, false);
-        if (fate == MM_FATE_UNKNOWN)
-            fate = recognise(call, caller, true);
+        told = recognise(call, caller, false);
+        if (told == MM_TOLD_NEVER)
+            told = recognise(call, caller, true);
     }
-    if (fate == MM_FATE_UNKNOWN)
+    if (told == MM_TOLD_NEVER)
         return judge_in_room(call);
-    count(call->kind, fate);
-    call->is_again = fate == MM_FATE_TOLD;
-    return fate;
+    count(call->kind, told);
+    call->is_again = told == MM_TOLD_BEFORE;
+    return told;
 }
 
 /* --- what follows --- */
@@ -440,10 +440,10 @@ void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *call
     int cancel_state; /* free() is no cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     atomic_store_explicit(&misused, true, memory_order_relaxed);
-    enum mm_fate fate = judge_call(&call, caller);
+    enum mm_told told = judge_call(&call, caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (fate != MM_FATE_SUPPRESSED)
+    if (told != MM_TOLD_SUPPRESSED)
         obey_on_error();
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;

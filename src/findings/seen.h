@@ -7,21 +7,22 @@
 
 #include <stdint.h>
 
-enum mm_fate {
-    MM_FATE_UNKNOWN,
-    MM_FATE_TOLD,
-    MM_FATE_SUPPRESSED, /* by the user's wish */
-    MM_FATE_SHOWN       /* just now; not noted */
+/* What was made of a finding. */
+enum mm_told {
+    MM_TOLD_NEVER, /* nothing yet */
+    MM_TOLD_BEFORE,
+    MM_TOLD_SUPPRESSED, /* by the user's wish */
+    MM_TOLD_NOW         /* just now; not noted */
 };
 
 /* Goes on with a hash, whatever it began with. All below goes by its 62 upper bits. */
 uint64_t mm_seen_hash(uint64_t hash, const void *value);
 
-/* MM_FATE_UNKNOWN when it was not noted. */
-enum mm_fate mm_seen_stack(uint64_t stack);
-/* MM_FATE_UNKNOWN when it was not there before: of several at once, one gets this. Otherwise the
- * fate that it has. */
-enum mm_fate mm_seen_note_stack(uint64_t stack, enum mm_fate fate);
+/* MM_TOLD_NEVER when it was not noted. */
+enum mm_told mm_seen_stack(uint64_t stack);
+/* MM_TOLD_NEVER when it was not there before: of several at once, one gets this. Otherwise
+ * what was noted. */
+enum mm_told mm_seen_note_stack(uint64_t stack, enum mm_told told);
 
 /* How often something came, and when that was last told. */
 struct mm_pace {
