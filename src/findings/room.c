@@ -19,7 +19,7 @@ static bool is_set_aside(const struct mm_room *room)
 static struct mm_room *find_room(void)
 {
     for (unsigned i = 0; i < ROOMS; i++) {
-        if (mm_turn_try(&rooms[i].turn))
+        if (mm_hold_try(&rooms[i].hold))
             return &rooms[i];
     }
     return mm_os_map(sizeof(struct mm_room));
@@ -49,7 +49,7 @@ void mm_room_give_back(struct mm_room *room)
 {
     mm_room_leave_sources(room);
     if (is_set_aside(room))
-        mm_turn_end(&room->turn);
+        mm_hold_end(&room->hold);
     else
         mm_os_release(room, sizeof *room);
 }
@@ -57,5 +57,5 @@ void mm_room_give_back(struct mm_room *room)
 void mm_room_renew(void)
 {
     for (unsigned i = 0; i < ROOMS; i++)
-        mm_turn_renew(&rooms[i].turn);
+        mm_hold_renew(&rooms[i].hold);
 }

@@ -8,7 +8,7 @@
 #include "findings/symbolize.h"
 
 struct mm_room {
-    struct mm_turn turn; /* of those set aside */
+    struct mm_hold hold; /* of those set aside */
     struct mm_finding finding;
     struct mm_names names;
     struct mm_symbolize_room *sources; /* NULL: not looked up */

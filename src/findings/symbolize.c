@@ -37,7 +37,7 @@ struct mm_symbolize_room *mm_symbolize_take(void)
         if (atomic_load_explicit(&given_up, memory_order_relaxed))
             break;
         for (unsigned i = 0; i < ROOMS; i++) {
-            if (mm_turn_try(&rooms[i].turn)) {
+            if (mm_hold_try(&rooms[i].hold)) {
                 rooms[i].changed = NULL;
                 return &rooms[i];
             }
@@ -50,13 +50,13 @@ struct mm_symbolize_room *mm_symbolize_take(void)
 
 void mm_symbolize_end(struct mm_symbolize_room *room)
 {
-    mm_turn_end(&room->turn);
+    mm_hold_end(&room->hold);
 }
 
 void mm_symbolize_renew(void)
 {
     for (unsigned i = 0; i < ROOMS; i++)
-        mm_turn_renew(&rooms[i].turn);
+        mm_hold_renew(&rooms[i].hold);
 }
 
 /* --- finding a tool --- */

@@ -26,7 +26,7 @@ struct mm_source {
 
 /* What symbolizing one report takes; what frames then refer to lies here. */
 struct mm_symbolize_room {
-    struct mm_turn turn;
+    struct mm_hold hold;
     struct mm_source sources[MM_SYMBOLIZE_SOURCES_MAX];
     unsigned source_count;
     char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
