@@ -1,7 +1,7 @@
 /* report_text.c - lines for people. All is the caller's; nothing is kept. */
 #include "findings/report_text.h"
 
-#define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
+#define REST_MOST 2000u /* what follows the frames, at its longest */
 
 static void write_head(struct mm_out *out)
 {
@@ -54,7 +54,7 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
     for (unsigned i = 0; i < trace->count; i++) {
         size_t before = out->length;
         write_frame(out, i, &trace->frames[i]);
-        if (mm_out_room(out) < ROOM_FOR_REST) {
+        if (mm_out_left(out) < REST_MOST) {
             mm_out_back_to(out, before);
             return;
         }
@@ -118,7 +118,7 @@ void mm_report_text_note(struct mm_out *out, const char *line)
 {
     write_head(out);
     mm_out_format(out, " mmshim: ");
-    mm_out_cut(out, line, mm_out_room(out));
+    mm_out_cut(out, line, mm_out_left(out));
     mm_out_format(out, "\n");
 }
 

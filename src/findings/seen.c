@@ -33,7 +33,7 @@ static uint64_t entry_of(uint64_t hash, enum mm_told told)
     return (hash & ~(uint64_t)TOLD_MASK) | (uint64_t)told;
 }
 
-/* Where the stack is or is to be noted; NULL when there is no room. */
+/* Where the stack is or is to be noted; NULL when the table is full. */
 static struct place *place_of(uint64_t hash)
 {
     for (size_t i = 0; i < STACKS; i++) {

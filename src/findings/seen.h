@@ -1,7 +1,7 @@
 /* seen.h - which findings were told before, so that each is told once, and how often each came.
  *
  * A finding is one kind of misuse at one stack. The table of stacks is fixed in size and lock-free.
- * They stay; when there is no room for more, further ones are not told. */
+ * They stay; when it is full, further ones are not told. */
 #ifndef MM_SEEN_H
 #define MM_SEEN_H
 
@@ -29,7 +29,7 @@ struct mm_pace {
     _Atomic uint64_t count, told; /* told: on the clock of mm_os_milliseconds(); 0: not yet */
 };
 
-/* Of a stack that was noted, which counts as its first time; NULL when it found no room. */
+/* Of a stack that was noted, which counts as its first time; NULL when the table was full. */
 struct mm_pace *mm_seen_pace(uint64_t stack);
 /* Counts one more: how often it came so far if that is to be told now, at the 2nd, 4th, 8th ...
  * time and at most once a second, else 0. */

@@ -70,7 +70,7 @@ static bool find_in_folder(const char *folder, size_t length, const struct tool 
     for (size_t i = 0; i < length; i++)
         mm_out_format(&out, "%c", folder[i]);
     mm_out_format(&out, "/%s", tool->name);
-    bool found = folder[0] == '/' && mm_out_room(&out) > 0 && mm_os_may_execute(choice->path);
+    bool found = folder[0] == '/' && mm_out_left(&out) > 0 && mm_os_may_execute(choice->path);
     choice->tool = found ? tool : NULL;
     return found;
 }

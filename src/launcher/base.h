@@ -26,7 +26,7 @@ void *launcher_resize(void *memory, size_t size);
 char *launcher_text(const char *format, ...) LAUNCHER_PRINTF(1, 2);
 char *launcher_copy(const char *text, size_t length);
 
-/* Room for one more in an array of `count`; doubles it as it grows. */
+/* A place for one more in an array of `count`; doubles it as it grows. */
 void *launcher_grow(void *array, size_t count, size_t element_size);
 
 /* All that there is to read, ended by a NUL. */

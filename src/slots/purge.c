@@ -152,10 +152,10 @@ void mm_arena_keep_within_most(size_t others)
     if (willing_chunks() == 0 || !mm_lock_for_request(&mm_arena_lock))
         return;
     size_t held = mm_pool_held();
-    size_t room = mm_pool_get(&mm_pool.most) - held;
+    size_t headroom = mm_pool_get(&mm_pool.most) - held;
     mm_unlock(&mm_arena_lock);
-    if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
-        purge_down_to(room >> MM_CHUNK_SHIFT, false);
+    if (dirty_chunks() << MM_CHUNK_SHIFT > headroom + DIRTY_SLACK)
+        purge_down_to(headroom >> MM_CHUNK_SHIFT, false);
 }
 
 size_t mm_arena_trim(void)

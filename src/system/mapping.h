@@ -10,7 +10,7 @@
 struct mm_mapping {
     uintptr_t start, end;
     bool writable;
-    char *path; /* room for the file's, cut to fit; empty when it is of none */
+    char *path; /* a place for the file's, cut to fit; empty when it is of none */
     size_t capacity;
 };
 

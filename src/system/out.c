@@ -55,7 +55,7 @@ static size_t claimed_length(unsigned char first)
     return first >= 0xf0 && first < 0xf5 ? 4 : 0;
 }
 
-/* The second byte has less room after some first ones: no longer form than needed, no surrogates,
+/* The second byte is one of fewer after some first ones: no longer form than needed, no surrogates,
  * nothing beyond U+10FFFF. */
 static bool is_second(unsigned char first, unsigned char second)
 {
@@ -123,7 +123,7 @@ void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count)
     }
 }
 
-size_t mm_out_room(const struct mm_out *out)
+size_t mm_out_left(const struct mm_out *out)
 {
     return out->capacity - out->length - 1;
 }

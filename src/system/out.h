@@ -37,7 +37,7 @@ void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);
 
 /* Characters that still fit; and taking back all from a former length on. Not with
  * mm_out_to_file(). */
-size_t mm_out_room(const struct mm_out *out);
+size_t mm_out_left(const struct mm_out *out);
 void mm_out_back_to(struct mm_out *out, size_t length);
 
 /* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the

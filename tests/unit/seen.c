@@ -36,7 +36,7 @@ static void stacks(void)
         CHECK_EQUAL(mm_seen_stack(stack(i)), MM_TOLD_NEVER);
 }
 
-/* What finds no room is not told. */
+/* What finds the table full is not told. */
 static void full(void)
 {
     unsigned told = 0;
