@@ -16,11 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MM_STACK_FRAMES_MAX MM_UNWINDER_MOST
-
 struct mm_stack {
     unsigned count;
-    const void *frames[MM_STACK_FRAMES_MAX];
+    const void *frames[MM_UNWINDER_MOST];
     pid_t thread; /* 0: not known */
     char name[MM_THREAD_NAME];
 };
@@ -59,8 +57,8 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
 /* A live slot is about to be freed, by any thread. Of several the first is kept. */
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
 
-/* Blocks of the next allocator: handed out now, traced if it is its turn; and about to be given
- * back, which does nothing when nothing is traced. */
+/* Blocks of the next allocator: handed out now, traced if it is the one in so many; and about to be
+ * given back, which does nothing when nothing is traced. */
 void mm_stacks_forwarded(struct mm_watch *watch, const void *block, size_t asked);
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
 /* It was not given back after all. */

@@ -1,7 +1,7 @@
 /* options.c - reads options.def's table out of an environment.
  *
  * mm_options is written while the manager starts, by the thread that does, and only read from then
- * on. Texts are copied into room of their own, which is never given back. */
+ * on. Texts are copied into memory of their own, which is never given back. */
 #include "entry/options.h"
 
 #include "system/bitmap.h"

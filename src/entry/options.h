@@ -4,11 +4,11 @@
 
 #include <stdint.h>
 
-enum mm_on_error { MM_ON_ERROR_REPORT, MM_ON_ERROR_ABORT, MM_ON_ERROR_EXIT };
-enum mm_deepbind { MM_DEEPBIND_MASK, MM_DEEPBIND_KEEP };
-enum mm_unwind_by { MM_UNWIND_DWARF, MM_UNWIND_FP };
+enum { MM_ON_ERROR_REPORT, MM_ON_ERROR_ABORT, MM_ON_ERROR_EXIT };
+enum { MM_DEEPBIND_MASK, MM_DEEPBIND_KEEP };
+enum { MM_UNWIND_DWARF, MM_UNWIND_FP };
 
-enum mm_format { MM_FORMAT_TEXT, MM_FORMAT_JSON };
+enum { MM_FORMAT_TEXT, MM_FORMAT_JSON };
 
 #define MM_OPTION_NUMBER int64_t
 #define MM_OPTION_SIZE   int64_t

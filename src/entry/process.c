@@ -2,7 +2,7 @@
  * in between; and the ends of threads.
  *
  * start_lock makes one start of several. It is the first of our locks: who holds it may take any
- * other, in the order of lock_before_fork(). Settings are written under it, before `started` is
+ * other, in the order of `locks`. Settings are written under it, before `started` is
  * set, and only read after. */
 #include "entry/process.h"
 

@@ -475,8 +475,9 @@ static bool fits_slot(size_t slot, size_t size)
  * is built up byte by byte is not copied from each slot size to the next. */
 static void *alloc_grown(enum mm_next_name name, size_t old_size, size_t size)
 {
-    size_t room = old_size + old_size / 4;
-    void *slot = size > old_size && size < room ? take_slot(class_of(room), size) : NULL;
+    size_t with_headroom = old_size + old_size / 4;
+    bool fits = size > old_size && size < with_headroom;
+    void *slot = fits ? take_slot(class_of(with_headroom), size) : NULL;
     return slot != NULL ? slot : mm_alloc_by(name, size);
 }
 

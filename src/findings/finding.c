@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#define ROOM_FOR_MODULES 16384u /* in the names of a finding, which symbols leave */
-#define ROOM_FOR_WHOLE   24576u /* for symbols that are not cut, for suppressions to match */
-#define SYMBOL_KEPT      1040u  /* of the others: more than any report shows */
+#define LEFT_TO_MODULES 16384u /* by symbols, in the names of a finding */
+#define WHOLE_SYMBOLS   24576u /* bytes up to which none is cut, for suppressions to match */
+#define SYMBOL_KEPT     1040u  /* of the others: more than any report shows */
 
 /* A copy that ends in a zero; the same one for the same bytes, so that a module is known by its
  * name's address. NULL when less than `left` would be left. */
@@ -33,12 +33,12 @@ static const char *keep_text(struct mm_names *names, const char *text)
 static const char *keep_symbol(struct mm_names *names, const char *symbol)
 {
     size_t size = symbol != NULL ? strlen(symbol) : 0;
-    if (size > SYMBOL_KEPT && names->used + size >= ROOM_FOR_WHOLE)
+    if (size > SYMBOL_KEPT && names->used + size >= WHOLE_SYMBOLS)
         size = SYMBOL_KEPT;
-    return symbol != NULL ? keep(names, symbol, size, ROOM_FOR_MODULES) : NULL;
+    return symbol != NULL ? keep(names, symbol, size, LEFT_TO_MODULES) : NULL;
 }
 
-/* Without room a frame has no symbol, but still its module. */
+/* A frame whose symbol does not fit has none, but still its module. */
 static void keep_names(struct mm_names *names, struct mm_place *place)
 {
     place->module = keep_text(names, place->module);

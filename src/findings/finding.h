@@ -53,7 +53,7 @@ struct mm_names {
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names);
 
-/* The totals at exit. */
+/* The totals, so far or at exit. */
 struct mm_totals {
     uint64_t kinds[MM_KINDS]; /* by enum mem_mngr_misuse_kind, without suppressed ones */
     uint64_t hidden, suppressed, uncertain;

@@ -142,9 +142,8 @@ static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
         return false;
     char name[MM_THREAD_NAME];
     mm_os_thread_name(thread, name);
-    mm_out_format(out, "stack of thread %u (", (uint64_t)thread);
-    mm_out_cut(out, name, MM_THREAD_NAME);
-    mm_out_format(out, ")");
+    mm_out_format(out, "stack of ");
+    mm_out_thread(out, thread, name);
     return true;
 }
 
@@ -176,19 +175,19 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const char *
 {
     char path[256];
     struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
-    enum mm_mapping_fate fate = mm_mapping_find(address, &mapping);
-    if (fate == MM_MAPPING_FOUND &&
+    enum mm_mapping_result result = mm_mapping_find(address, &mapping);
+    if (result == MM_MAPPING_FOUND &&
         (describe_stack(out, &mapping) ||
          describe_module(out, &mapping, (void *)address, program, text)))
         return;
-    if (fate == MM_MAPPING_FOUND && path[0] == '/') {
+    if (result == MM_MAPPING_FOUND && path[0] == '/') {
         describe_file(out, path);
         return;
     }
     mm_out_format(out, "%s",
-                  fate == MM_MAPPING_UNREADABLE ? "unknown memory: /proc/self/maps cannot be read"
-                  : fate == MM_MAPPING_NONE     ? "nothing mapped there"
-                                                : "anonymous memory");
+                  result == MM_MAPPING_UNREADABLE ? "unknown memory: /proc/self/maps cannot be read"
+                  : result == MM_MAPPING_NONE     ? "nothing mapped there"
+                                                  : "anonymous memory");
     describe_beside_forwarded(out, address);
 }
 

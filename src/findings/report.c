@@ -1,16 +1,16 @@
 /* report.c - which findings are told, to whom, and what follows from one.
  *
- * Nothing locks. A report is put together in a room of its own (room.h), with signals blocked;
+ * Nothing locks. A report is put together in a draft of its own (draft.h), with signals blocked;
  * counts and what was seen are atomics, of the memory rather than of the process: what a vfork()'s
  * child frees badly there counts for its parent. */
 #include "findings/report.h"
 
 #include "blocks/stacks.h"
+#include "findings/draft.h"
 #include "findings/finding.h"
 #include "findings/owner.h"
 #include "findings/report_json.h"
 #include "findings/report_text.h"
-#include "findings/room.h"
 #include "findings/seen.h"
 #include "findings/sink.h"
 #include "findings/suppress.h"
@@ -38,26 +38,26 @@ static _Atomic bool misused, summary_told;
 /* What is not shown any more because of MM_MAX_REPORTS. */
 static struct mm_pace unshown;
 
-/* Writes a room's text, however long that takes, and gives the room back. */
-static bool write_and_leave(struct mm_room *room, size_t length)
+/* Writes a draft's text, however long that takes, and gives the draft back. */
+static bool write_and_leave(struct mm_draft *draft, size_t length)
 {
-    bool written = mm_sink_write(room->text, length);
-    mm_room_give_back(room);
+    bool written = mm_sink_write(draft->text, length);
+    mm_draft_give_back(draft);
     return written;
 }
 
 void mm_report_note(const char *line)
 {
-    struct mm_room *room = mm_room_take();
+    struct mm_draft *draft = mm_draft_take();
     struct mm_out out;
-    if (room == NULL)
+    if (draft == NULL)
         return;
-    mm_out_start(&out, room->text, sizeof room->text);
+    mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
         mm_report_json_note(&out, line);
     else
         mm_report_text_note(&out, line);
-    write_and_leave(room, out.length);
+    write_and_leave(draft, out.length);
 }
 
 /* --- start --- */
@@ -120,16 +120,17 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-static void take_history(struct mm_trace *trace, const struct mm_stack *stack, struct mm_room *room)
+static void take_history(struct mm_trace *trace, const struct mm_stack *stack,
+                         struct mm_draft *draft)
 {
     trace->thread = stack->thread;
     copy_name(trace->thread_name, stack->name);
-    mm_trace_take(trace, stack->frames, stack->count, room->program, &room->names);
+    mm_trace_take(trace, stack->frames, stack->count, draft->program, &draft->names);
 }
 
-static void describe(struct mm_room *room)
+static void describe(struct mm_draft *draft)
 {
-    struct mm_finding *finding = &room->finding;
+    struct mm_finding *finding = &draft->finding;
     struct mm_stack_history history = {0};
     struct mm_out out;
     bool is_of_block = finding->kind != MEM_MNGR_FOREIGN_FREE;
@@ -137,13 +138,13 @@ static void describe(struct mm_room *room)
     mm_out_start(&out, finding->description, sizeof finding->description);
     if (is_known && history.has_allocated)
         mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
-    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &room->names.place);
+    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &draft->names.place);
     finding->say_how = settings.advises_stacks && is_of_block && finding->bad.count > 0;
     finding->asked = history.asked;
     finding->has_freed = history.has_freed;
     finding->has_allocated = history.has_allocated;
-    take_history(&finding->freed, &history.freed, room);
-    take_history(&finding->allocated, &history.allocated, room);
+    take_history(&finding->freed, &history.freed, draft);
+    take_history(&finding->allocated, &history.allocated, draft);
 }
 
 /* A bad call as mm_report() came to know it. */
@@ -156,18 +157,18 @@ struct call {
 };
 
 /* The bad call's part; describe() does the rest, which takes longer. */
-static void begin_finding(struct mm_room *room, const struct call *call)
+static void begin_finding(struct mm_draft *draft, const struct call *call)
 {
-    struct mm_finding *finding = &room->finding;
-    mm_mapping_program_path(room->program, sizeof room->program);
+    struct mm_finding *finding = &draft->finding;
+    mm_mapping_program_path(draft->program, sizeof draft->program);
     finding->kind = call->kind;
     finding->ptr = call->ptr;
-    finding->program = room->program;
+    finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    room->names.used = 0;
-    mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, room->program,
-                  &room->names);
+    draft->names.used = 0;
+    mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
+                  &draft->names);
 }
 
 static void note_changed(const char *module)
@@ -181,15 +182,15 @@ static void note_changed(const char *module)
     mm_report_note(text);
 }
 
-static void symbolize(struct mm_room *room)
+static void symbolize(struct mm_draft *draft)
 {
     if (settings.symbolize && !mm_os_is_guest())
-        room->sources = mm_symbolize_take();
-    if (room->sources != NULL && !mm_symbolize(&room->finding, room->sources))
+        draft->sources = mm_symbolize_take();
+    if (draft->sources != NULL && !mm_symbolize(&draft->finding, draft->sources))
         mm_report_note("MM_SYMBOLIZE: the tool could not be run, or took longer than 5 s; "
                        "it is not run again");
-    if (room->sources != NULL && room->sources->changed != NULL)
-        note_changed(room->sources->changed);
+    if (draft->sources != NULL && draft->sources->changed != NULL)
+        note_changed(draft->sources->changed);
 }
 
 static bool is_suppressed_by(const char *kind, const char *name)
@@ -218,7 +219,7 @@ static bool is_elsewhere(const struct mm_finding *finding)
 
 /* --- which are shown --- */
 
-/* Whether there is still room for one more; takes it. */
+/* Whether one more may be shown; then it is counted as that. */
 static bool may_show(void)
 {
     return atomic_load_explicit(&shown, memory_order_relaxed) < settings.most &&
@@ -232,68 +233,68 @@ static bool can_suppress(void)
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
  * and before that what may be suppressed by the names that it finds. */
-static enum mm_fate judge(struct mm_room *room, struct call *call)
+static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
-    begin_finding(room, call);
-    describe(room);
+    begin_finding(draft, call);
+    describe(draft);
     if (can_suppress())
-        symbolize(room);
+        symbolize(draft);
     bool is_unwanted =
-        can_suppress() && (is_elsewhere(&room->finding) || is_suppressed(&room->finding));
-    enum mm_fate fate = is_unwanted ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
-    enum mm_fate before = settings.once ? mm_seen_note_stack(call->hash, fate) : MM_FATE_UNKNOWN;
-    call->is_again = before == MM_FATE_TOLD; /* another thread was first */
-    if (before != MM_FATE_UNKNOWN)
+        can_suppress() && (is_elsewhere(&draft->finding) || is_suppressed(&draft->finding));
+    enum mm_told told = is_unwanted ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
+    enum mm_told before = settings.once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
+    call->is_again = before == MM_TOLD_BEFORE; /* another thread was first */
+    if (before != MM_TOLD_NEVER)
         return before;
     if (is_unwanted)
-        return fate;
+        return told;
     call->is_again = !may_show();
-    return call->is_again ? MM_FATE_TOLD : MM_FATE_SHOWN;
+    return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
-static size_t write_finding(struct mm_room *room)
+static size_t write_finding(struct mm_draft *draft)
 {
     struct mm_out out;
     if (!can_suppress())
-        symbolize(room);
-    mm_out_start(&out, room->text, sizeof room->text);
+        symbolize(draft);
+    mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.on_misuse == NULL && settings.json)
-        mm_report_json_finding(&out, &room->finding);
+        mm_report_json_finding(&out, &draft->finding);
     else
-        mm_report_text_finding(&out, &room->finding);
-    mm_room_leave_sources(room);
+        mm_report_text_finding(&out, &draft->finding);
+    mm_draft_leave_sources(draft);
     return out.length;
 }
 
 /* The stack is the one place that is given back however a callback ends, by longjmp() among them.
  */
-static __attribute__((noinline)) void call_back_from_stack(struct mm_room *room,
+static __attribute__((noinline)) void call_back_from_stack(struct mm_draft *draft,
                                                            struct mem_mngr_misuse *misuse,
                                                            const struct mm_signals *signals)
 {
     char text[STACK_TAKEN];
     memcpy(text, misuse->report, misuse->report_size + 1);
     misuse->report = text;
-    mm_room_give_back(room);
+    mm_draft_give_back(draft);
     mm_os_restore_signals(signals);
     settings.on_misuse(misuse, settings.user);
 }
 
-/* False when nobody took it. Gives the room back. */
-static bool tell(struct mm_room *room, const struct mm_signals *signals)
+/* False when nobody took it. Gives the draft back. */
+static bool tell(struct mm_draft *draft, const struct mm_signals *signals)
 {
-    size_t length = write_finding(room);
-    struct mem_mngr_misuse misuse = {room->finding.kind, (void *)(uintptr_t)room->finding.ptr,
-                                     room->text, length};
+    size_t length = write_finding(draft);
+    struct mem_mngr_misuse misuse = {draft->finding.kind, (void *)(uintptr_t)draft->finding.ptr,
+                                     draft->text, length};
     if (settings.on_misuse != NULL && length < STACK_TAKEN) {
-        call_back_from_stack(room, &misuse, signals);
+        call_back_from_stack(draft, &misuse, signals);
         return true;
     }
     mm_os_restore_signals(signals);
     if (settings.on_misuse == NULL)
-        return write_and_leave(room, length);
+        return write_and_leave(draft, length);
     settings.on_misuse(&misuse, settings.user);
-    mm_room_give_back(room);
+    mm_draft_give_back(draft);
     return true;
 }
 
@@ -302,33 +303,33 @@ static void add_one(_Atomic uint64_t *count)
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
 }
 
-static void count(enum mem_mngr_misuse_kind kind, enum mm_fate fate)
+static void count(enum mem_mngr_misuse_kind kind, enum mm_told told)
 {
-    if (fate == MM_FATE_SUPPRESSED) {
+    if (told == MM_TOLD_SUPPRESSED) {
         add_one(&suppressed);
         return;
     }
     add_one(&counts[kind]);
-    if (fate == MM_FATE_TOLD)
+    if (told == MM_TOLD_BEFORE)
         add_one(&hidden);
 }
 
 /* Counted is what is known, before it is told: a callback may leave, the process end meanwhile. */
-static enum mm_fate judge_in_room(struct call *call)
+static enum mm_told judge_in_draft(struct call *call)
 {
     struct mm_signals signals = mm_os_block_signals();
-    struct mm_room *room = mm_room_take();
-    enum mm_fate fate = room != NULL ? judge(room, call) : MM_FATE_TOLD;
-    count(call->kind, fate);
-    if (fate == MM_FATE_SHOWN) {
-        if (!tell(room, &signals))
+    struct mm_draft *draft = mm_draft_take();
+    enum mm_told told = draft != NULL ? judge(draft, call) : MM_TOLD_BEFORE;
+    count(call->kind, told);
+    if (told == MM_TOLD_NOW) {
+        if (!tell(draft, &signals))
             add_one(&hidden);
-        return fate;
+        return told;
     }
-    if (room != NULL)
-        mm_room_give_back(room);
+    if (draft != NULL)
+        mm_draft_give_back(draft);
     mm_os_restore_signals(&signals);
-    return fate;
+    return told;
 }
 
 static uint64_t hash_of_stack(const struct call *call)
@@ -344,28 +345,28 @@ static bool are_most_shown(void)
     return atomic_load_explicit(&shown, memory_order_relaxed) >= settings.most;
 }
 
-static enum mm_fate recognise(struct call *call, const void *caller, bool exactly)
+static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
     mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
-    return settings.once ? mm_seen_stack(call->hash) : MM_FATE_UNKNOWN;
+    return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
 }
 
-/* Counts a finding. Its fate is MM_FATE_SHOWN when it was shown just now. No stack need be looked
- * at when none will be shown, and all count alike. */
-static enum mm_fate judge_call(struct call *call, const void *caller)
+/* Counts a finding; MM_TOLD_NOW when it was shown. No stack need be looked at when none will be
+ * shown, and all count alike. */
+static enum mm_told judge_call(struct call *call, const void *caller)
 {
-    enum mm_fate fate = MM_FATE_TOLD;
+    enum mm_told told = MM_TOLD_BEFORE;
     if (!are_most_shown() || can_suppress()) {
-        fate = recognise(call, caller, false);
-        if (fate == MM_FATE_UNKNOWN)
-            fate = recognise(call, caller, true);
+        told = recognise(call, caller, false);
+        if (told == MM_TOLD_NEVER)
+            told = recognise(call, caller, true);
     }
-    if (fate == MM_FATE_UNKNOWN)
-        return judge_in_room(call);
-    count(call->kind, fate);
-    call->is_again = fate == MM_FATE_TOLD;
-    return fate;
+    if (told == MM_TOLD_NEVER)
+        return judge_in_draft(call);
+    count(call->kind, told);
+    call->is_again = told == MM_TOLD_BEFORE;
+    return told;
 }
 
 /* --- what follows --- */
@@ -395,28 +396,28 @@ static struct mm_totals take_totals(void)
     return totals;
 }
 
-static void write_totals(struct mm_room *room, bool at_end)
+static void write_totals(struct mm_draft *draft, bool at_end)
 {
     struct mm_totals totals = take_totals();
     struct mm_out out;
-    mm_out_start(&out, room->text, sizeof room->text);
+    mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
         mm_report_json_totals(&out, &totals, at_end);
     else
         mm_report_text_totals(&out, &totals, at_end);
-    write_and_leave(room, out.length);
+    write_and_leave(draft, out.length);
 }
 
-static void write_again(struct mm_room *room, const struct call *call, uint64_t times)
+static void write_again(struct mm_draft *draft, const struct call *call, uint64_t times)
 {
     struct mm_out out;
-    begin_finding(room, call);
-    mm_out_start(&out, room->text, sizeof room->text);
+    begin_finding(draft, call);
+    mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
-        mm_report_json_again(&out, &room->finding, times);
+        mm_report_json_again(&out, &draft->finding, times);
     else
-        mm_report_text_again(&out, &room->finding, times);
-    write_and_leave(room, out.length);
+        mm_report_text_again(&out, &draft->finding, times);
+    write_and_leave(draft, out.length);
 }
 
 /* What was counted only, as it comes: a process that a signal ends tells nothing at its end. */
@@ -424,13 +425,13 @@ static void tell_again(const struct call *call)
 {
     struct mm_pace *pace = are_most_shown() ? NULL : mm_seen_pace(call->hash);
     uint64_t times = mm_pace_step(pace != NULL ? pace : &unshown);
-    struct mm_room *room = times > 0 ? mm_room_take() : NULL;
-    if (room == NULL)
+    struct mm_draft *draft = times > 0 ? mm_draft_take() : NULL;
+    if (draft == NULL)
         return;
     if (pace != NULL)
-        write_again(room, call, times);
+        write_again(draft, call, times);
     else
-        write_totals(room, false);
+        write_totals(draft, false);
 }
 
 void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
@@ -440,10 +441,10 @@ void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *call
     int cancel_state; /* free() is no cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     atomic_store_explicit(&misused, true, memory_order_relaxed);
-    enum mm_fate fate = judge_call(&call, caller);
+    enum mm_told told = judge_call(&call, caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (fate != MM_FATE_SUPPRESSED)
+    if (told != MM_TOLD_SUPPRESSED)
         obey_on_error();
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
@@ -456,7 +457,7 @@ void mm_report_uncertain(void)
 
 void mm_report_forget(void)
 {
-    mm_room_renew();
+    mm_draft_renew();
     mm_symbolize_renew();
     mm_sink_renew();
     atomic_store_explicit(&uncertain, 0, memory_order_relaxed);
@@ -489,9 +490,9 @@ static bool may_tell_summary(void)
 
 void mm_report_summary(void)
 {
-    struct mm_room *room = may_tell_summary() ? mm_room_take() : NULL;
-    if (room != NULL)
-        write_totals(room, true);
+    struct mm_draft *draft = may_tell_summary() ? mm_draft_take() : NULL;
+    if (draft != NULL)
+        write_totals(draft, true);
 }
 
 int mm_report_exit_status(int status)

@@ -1,9 +1,9 @@
 /* report.h - misuse found: told once, counted always.
  *
  * A finding is one kind of misuse at one stack; it is shown when it first comes, and counted ever
- * after (seen.h). A report is put together in a room of its own (room.h), with signals blocked, and
- * then written at once: it allocates nothing, takes no lock that a thread inside malloc may hold,
- * waits for no other, and mixes with none. */
+ * after (seen.h). A report is put together in a draft of its own (draft.h), with signals blocked,
+ * and then written at once: it allocates nothing, takes no lock that a thread inside malloc may
+ * hold, waits for no other, and mixes with none. */
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 

@@ -2,10 +2,10 @@
 #include "findings/report_json.h"
 
 #include "system/mapping.h"
-#define VERSION       1u    /* of this format */
-#define TEXT_SHOWN    1024u /* bytes: in C++ one name may be longer than a report */
-#define TEXT_LEAST    64u   /* what is left of it, rather than that frames are left out */
-#define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
+#define VERSION    1u    /* of this format */
+#define TEXT_SHOWN 1024u /* bytes: in C++ one name may be longer than a report */
+#define TEXT_LEAST 64u   /* what is left of it, rather than that frames are left out */
+#define REST_MOST  2000u /* what follows the frames, at its longest */
 
 /* --- texts --- */
 
@@ -168,7 +168,7 @@ static void write_frame(struct mm_out *out, const struct mm_frame *frame, size_t
     mm_out_format(out, "}");
 }
 
-/* As many as find room, with texts of up to `most` bytes. */
+/* As many as fit, with texts of up to `most` bytes. */
 static unsigned write_frames(struct mm_out *out, const struct mm_trace *trace, size_t most)
 {
     unsigned i = 0;
@@ -177,7 +177,7 @@ static unsigned write_frames(struct mm_out *out, const struct mm_trace *trace, s
         size_t before = out->length;
         mm_out_format(out, i > 0 ? "," : "");
         write_frame(out, &trace->frames[i], most);
-        if (mm_out_room(out) < ROOM_FOR_REST) {
+        if (mm_out_left(out) < REST_MOST) {
             mm_out_back_to(out, before);
             break;
         }
@@ -202,7 +202,7 @@ static unsigned write_history(struct mm_out *out, const char *name, const struct
     return write_frames(out, trace, most);
 }
 
-/* Returns how many frames found room. */
+/* Returns how many frames fitted. */
 static unsigned write_traces(struct mm_out *out, const struct mm_finding *finding, size_t most)
 {
     mm_out_format(out, ",");
@@ -235,7 +235,7 @@ static void write_kind(struct mm_out *out, const struct mm_finding *finding)
     write_address(out, "address", (uint64_t)(uintptr_t)finding->ptr);
 }
 
-/* Where long names leave no room for all frames, they are written shorter. */
+/* Where not all frames fit beside long names, these are written shorter. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
     begin(out, "finding");

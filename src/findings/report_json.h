@@ -10,7 +10,7 @@
 #include "findings/finding.h"
 #include "system/out.h"
 
-/* Names are cut shorter where frames find no room, then frames are left out. */
+/* Names are cut shorter where frames do not fit, then frames are left out. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding);
 /* A finding that was told before, and came `times` times by now. */
 void mm_report_json_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times);

@@ -1,7 +1,7 @@
 /* report_text.c - lines for people. All is the caller's; nothing is kept. */
 #include "findings/report_text.h"
 
-#define ROOM_FOR_REST 2000u /* what follows the frames, at its longest */
+#define REST_MOST 2000u /* what follows the frames, at its longest */
 
 static void write_head(struct mm_out *out)
 {
@@ -54,24 +54,17 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
     for (unsigned i = 0; i < trace->count; i++) {
         size_t before = out->length;
         write_frame(out, i, &trace->frames[i]);
-        if (mm_out_room(out) < ROOM_FOR_REST) {
+        if (mm_out_left(out) < REST_MOST) {
             mm_out_back_to(out, before);
             return;
         }
     }
 }
 
-static void write_thread(struct mm_out *out, const struct mm_trace *trace)
-{
-    mm_out_format(out, "thread %u (", (uint64_t)trace->thread);
-    mm_out_cut(out, trace->thread_name, MM_THREAD_NAME);
-    mm_out_format(out, ")");
-}
-
 static void write_history(struct mm_out *out, const char *what, const struct mm_trace *trace)
 {
     mm_out_format(out, "%s by ", what);
-    write_thread(out, trace);
+    mm_out_thread(out, trace->thread, trace->thread_name);
     mm_out_format(out, ":\n");
     write_frames(out, trace);
 }
@@ -98,7 +91,7 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
                   (uint64_t)(uintptr_t)finding->ptr, finding->description);
     if (finding->bad.count > 0) {
         mm_out_format(out, " in ");
-        write_thread(out, &finding->bad);
+        mm_out_thread(out, finding->bad.thread, finding->bad.thread_name);
         mm_out_format(out, "\n");
     } else {
         mm_out_format(out, ", by two threads at the same time\n");
@@ -125,7 +118,7 @@ void mm_report_text_note(struct mm_out *out, const char *line)
 {
     write_head(out);
     mm_out_format(out, " mmshim: ");
-    mm_out_cut(out, line, mm_out_room(out));
+    mm_out_cut(out, line, mm_out_left(out));
     mm_out_format(out, "\n");
 }
 

@@ -5,7 +5,7 @@
 #include "findings/finding.h"
 #include "system/out.h"
 
-/* Frames that find no room are left out. */
+/* Frames that do not fit are left out. */
 void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding);
 /* A finding that was told before, and came `times` times by now. */
 void mm_report_text_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times);

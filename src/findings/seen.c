@@ -9,32 +9,31 @@
 #include <stddef.h>
 
 #define STACKS    4096u /* a power of two */
-#define FATE_MASK 3u
+#define TOLD_MASK 3u
 #define PACE_MS   1000u
 
 /* Stacks by open addressing. */
 static struct place {
-    _Atomic uint64_t entry; /* a hash with the fate in its lowest bits; 0: none */
+    _Atomic uint64_t entry; /* a hash with an enum mm_told in its lowest bits; 0: none */
     struct mm_pace pace;
 } stacks[STACKS] MM_SELDOM;
 
 uint64_t mm_seen_hash(uint64_t hash, const void *value)
 {
-    hash = (hash ^ (uintptr_t)value) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
+    return mm_bits_mixed(hash ^ (uintptr_t)value);
 }
 
 static bool is_same(uint64_t entry, uint64_t hash)
 {
-    return entry != 0 && (entry ^ hash) <= FATE_MASK;
+    return entry != 0 && (entry ^ hash) <= TOLD_MASK;
 }
 
-static uint64_t entry_of(uint64_t hash, enum mm_fate fate)
+static uint64_t entry_of(uint64_t hash, enum mm_told told)
 {
-    return (hash & ~(uint64_t)FATE_MASK) | (uint64_t)fate;
+    return (hash & ~(uint64_t)TOLD_MASK) | (uint64_t)told;
 }
 
-/* Where the stack is or is to be noted; NULL when there is no room. */
+/* Where the stack is or is to be noted; NULL when the table is full. */
 static struct place *place_of(uint64_t hash)
 {
     for (size_t i = 0; i < STACKS; i++) {
@@ -46,12 +45,12 @@ static struct place *place_of(uint64_t hash)
     return NULL;
 }
 
-enum mm_fate mm_seen_stack(uint64_t hash)
+enum mm_told mm_seen_stack(uint64_t hash)
 {
     const struct place *place = place_of(hash);
     if (place == NULL)
-        return MM_FATE_TOLD;
-    return (enum mm_fate)(atomic_load_explicit(&place->entry, memory_order_relaxed) & FATE_MASK);
+        return MM_TOLD_BEFORE;
+    return (enum mm_told)(atomic_load_explicit(&place->entry, memory_order_relaxed) & TOLD_MASK);
 }
 
 static uint64_t add_one(_Atomic uint64_t *count)
@@ -59,19 +58,19 @@ static uint64_t add_one(_Atomic uint64_t *count)
     return atomic_fetch_add_explicit(count, 1, memory_order_relaxed) + 1;
 }
 
-enum mm_fate mm_seen_note_stack(uint64_t hash, enum mm_fate fate)
+enum mm_told mm_seen_note_stack(uint64_t hash, enum mm_told told)
 {
     for (struct place *place; (place = place_of(hash)) != NULL;) {
         uint64_t there = 0;
-        if (atomic_compare_exchange_strong_explicit(&place->entry, &there, entry_of(hash, fate),
+        if (atomic_compare_exchange_strong_explicit(&place->entry, &there, entry_of(hash, told),
                                                     memory_order_relaxed, memory_order_relaxed)) {
             add_one(&place->pace.count);
-            return MM_FATE_UNKNOWN;
+            return MM_TOLD_NEVER;
         }
         if (is_same(there, hash))
-            return (enum mm_fate)(there & FATE_MASK);
+            return (enum mm_told)(there & TOLD_MASK);
     }
-    return MM_FATE_TOLD;
+    return MM_TOLD_BEFORE;
 }
 
 struct mm_pace *mm_seen_pace(uint64_t stack)

@@ -1,6 +1,6 @@
 /* sink.c - the record's way: MM_LOG's file, opened when need be, or stderr.
  *
- * Whoever has the turn opens the log and writes. A vfork()'s child keeps nothing here: files,
+ * Whoever has `hold` opens the log and writes. A vfork()'s child keeps nothing here: files,
  * limits and rights are its own, the memory is its parent's. */
 #include "findings/sink.h"
 
@@ -19,9 +19,9 @@
 static struct mm_os_file_id stderr_at_start;
 static const char *pattern; /* of the log's path; NULL: there is none */
 static void (*complain)(const char *line);
-static struct mm_turn turn = {0};
+static struct mm_hold hold = {0};
 
-/* For whoever has the turn. */
+/* For whoever has it. */
 static struct log_file {
     int fd;
     struct mm_os_file_id id; /* not open: no file of ours is */
@@ -167,14 +167,14 @@ static void give_up_log(const char *problem)
 }
 
 /* Signals are not blocked: who reads may be slow, and the program is to be stopped all the same. A
- * report from a handler that came in between has no turn to wait for. */
-static const char *write_in_turn(const char *(*write_it)(const void *text, size_t size),
-                                 const void *text, size_t size)
+ * report from a handler that came in between has nobody to wait for. */
+static const char *write_alone(const char *(*write_it)(const void *text, size_t size),
+                               const void *text, size_t size)
 {
-    bool taken = mm_turn_take(&turn, WAIT_MS);
+    bool taken = mm_hold_take(&hold, WAIT_MS);
     const char *problem = write_it(text, size);
     if (taken)
-        mm_turn_end(&turn);
+        mm_hold_end(&hold);
     return problem;
 }
 
@@ -187,14 +187,14 @@ static const char *write_to_stderr(const void *text, size_t size)
 static bool write_record(const void *text, size_t size)
 {
     if (pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
-        const char *problem = write_in_turn(write_to_log, text, size);
+        const char *problem = write_alone(write_to_log, text, size);
         if (problem == NULL)
             return true;
         /* A vfork()'s child may have given up rights already, which its parent still has. */
         if (!mm_os_is_guest())
             give_up_log(problem);
     }
-    return write_in_turn(write_to_stderr, text, size) == NULL;
+    return write_alone(write_to_stderr, text, size) == NULL;
 }
 
 bool mm_sink_write(const void *text, size_t size)
@@ -208,6 +208,6 @@ bool mm_sink_write(const void *text, size_t size)
 
 void mm_sink_renew(void)
 {
-    mm_turn_renew(&turn);
+    mm_hold_renew(&hold);
     log_file.inherited = true;
 }

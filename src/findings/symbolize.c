@@ -1,7 +1,7 @@
 /* symbolize.c - runs a tool for each module of a report, reads what it writes, and fills the frames
  * in. Which tool is found once, at the start, and changes at most once: to the second choice when
- * the first does not start. All else lies in a room, which is its holder's alone, but for the flag
- * that no tool is run any more. */
+ * the first does not start. All else lies in a lookup, which is its holder's alone, but for two
+ * flags: that no tool is run any more, and that a changed module was told of. */
 #include "findings/symbolize.h"
 
 #include "stacks/module.h"
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
-#define ROOMS        4u
-#define ROOM_WAIT_MS 30000u /* when very many wait; one that hangs makes all go on */
+#define LOOKUPS      4u
+#define WAIT_MS      30000u /* when very many wait; one that hangs makes all go on */
 
 /* Names as in execve(): what makes one write as the others do is an argument more. */
 struct tool {
@@ -28,18 +28,18 @@ static struct choice {
 } choices[2];
 static _Atomic unsigned chosen;
 static _Atomic bool given_up, told_changed;
-static struct mm_symbolize_room rooms[ROOMS] MM_SELDOM;
+static struct mm_lookup lookups[LOOKUPS] MM_SELDOM;
 
-struct mm_symbolize_room *mm_symbolize_take(void)
+struct mm_lookup *mm_symbolize_take(void)
 {
-    uint64_t give_up = mm_os_milliseconds() + ROOM_WAIT_MS;
+    uint64_t give_up = mm_os_milliseconds() + WAIT_MS;
     for (unsigned round = 0; choices[0].tool != NULL; mm_os_wait(round++)) {
         if (atomic_load_explicit(&given_up, memory_order_relaxed))
             break;
-        for (unsigned i = 0; i < ROOMS; i++) {
-            if (mm_turn_try(&rooms[i].turn)) {
-                rooms[i].changed = NULL;
-                return &rooms[i];
+        for (unsigned i = 0; i < LOOKUPS; i++) {
+            if (mm_hold_try(&lookups[i].hold)) {
+                lookups[i].changed = NULL;
+                return &lookups[i];
             }
         }
         if (mm_os_milliseconds() > give_up)
@@ -48,15 +48,15 @@ struct mm_symbolize_room *mm_symbolize_take(void)
     return NULL;
 }
 
-void mm_symbolize_end(struct mm_symbolize_room *room)
+void mm_symbolize_end(struct mm_lookup *lookup)
 {
-    mm_turn_end(&room->turn);
+    mm_hold_end(&lookup->hold);
 }
 
 void mm_symbolize_renew(void)
 {
-    for (unsigned i = 0; i < ROOMS; i++)
-        mm_turn_renew(&rooms[i].turn);
+    for (unsigned i = 0; i < LOOKUPS; i++)
+        mm_hold_renew(&lookups[i].hold);
 }
 
 /* --- finding a tool --- */
@@ -70,7 +70,7 @@ static bool find_in_folder(const char *folder, size_t length, const struct tool 
     for (size_t i = 0; i < length; i++)
         mm_out_format(&out, "%c", folder[i]);
     mm_out_format(&out, "/%s", tool->name);
-    bool found = folder[0] == '/' && mm_out_room(&out) > 0 && mm_os_may_execute(choice->path);
+    bool found = folder[0] == '/' && mm_out_left(&out) > 0 && mm_os_may_execute(choice->path);
     choice->tool = found ? tool : NULL;
     return found;
 }
@@ -175,34 +175,34 @@ static void read_place(char *text, struct mm_source *source)
         source->line = 0;
 }
 
-void mm_symbolize_read(char *text, const char *module, struct mm_symbolize_room *room)
+void mm_symbolize_read(char *text, const char *module, struct mm_lookup *lookup)
 {
     size_t address = 0;
     for (char *line, *place; (line = next_line(&text)) != NULL;) {
         if (read_address(line, &address))
             continue;
         place = next_line(&text);
-        if (place == NULL || room->source_count == MM_SYMBOLIZE_SOURCES_MAX)
+        if (place == NULL || lookup->source_count == MM_SYMBOLIZE_SOURCES_MAX)
             return;
-        struct mm_source *source = &room->sources[room->source_count];
+        struct mm_source *source = &lookup->sources[lookup->source_count];
         *source = (struct mm_source){.module = module, .offset = address};
         cut_at(line, " inlined at ");
         source->function = known(line);
         read_place(place, source);
-        room->source_count += source->function != NULL || source->file != NULL;
+        lookup->source_count += source->function != NULL || source->file != NULL;
     }
 }
 
 /* --- running it --- */
 
 /* Adds one, unless it is there already. */
-static unsigned add_address(struct mm_symbolize_room *room, unsigned count, size_t offset)
+static unsigned add_address(struct mm_lookup *lookup, unsigned count, size_t offset)
 {
     struct mm_out out;
-    mm_out_start(&out, room->addresses[count], sizeof room->addresses[count]);
+    mm_out_start(&out, lookup->addresses[count], sizeof lookup->addresses[count]);
     mm_out_format(&out, "%x", (uint64_t)offset);
     for (unsigned i = 0; i < count; i++) {
-        if (strcmp(room->addresses[i], room->addresses[count]) == 0)
+        if (strcmp(lookup->addresses[i], lookup->addresses[count]) == 0)
             return count;
     }
     return count + 1;
@@ -210,23 +210,23 @@ static unsigned add_address(struct mm_symbolize_room *room, unsigned count, size
 
 /* Addresses of one module in all traces of a finding. */
 static unsigned list_addresses(const struct mm_trace *const *traces, const char *module,
-                               struct mm_symbolize_room *room)
+                               struct mm_lookup *lookup)
 {
     unsigned count = 0;
     for (unsigned t = 0; t < 3; t++) {
         for (unsigned i = 0; i < traces[t]->count && count < MM_SYMBOLIZE_FRAMES_MAX; i++) {
             const struct mm_place *place = &traces[t]->frames[i].place;
             if (place->module == module)
-                count = add_address(room, count, place->module_offset);
+                count = add_address(lookup, count, place->module_offset);
         }
     }
     return count;
 }
 
-static void set_arguments(struct mm_symbolize_room *room, const struct tool *tool,
-                          const char *module, unsigned addresses)
+static void set_arguments(struct mm_lookup *lookup, const struct tool *tool, const char *module,
+                          unsigned addresses)
 {
-    const char **next = room->arguments;
+    const char **next = lookup->arguments;
     *next++ = tool->name;
     if (tool->format != NULL)
         *next++ = tool->format;
@@ -235,23 +235,23 @@ static void set_arguments(struct mm_symbolize_room *room, const struct tool *too
         *next++ = always[i];
     *next++ = module;
     for (unsigned i = 0; i < addresses; i++)
-        *next++ = room->addresses[i];
+        *next++ = lookup->addresses[i];
     *next = NULL;
 }
 
 static bool run(const struct choice *choice, const char *module, unsigned addresses,
-                uint64_t give_up, struct mm_symbolize_room *room, size_t *length)
+                uint64_t give_up, struct mm_lookup *lookup, size_t *length)
 {
     static const char *const environment[] = {"PATH=" DEFAULT_PATH, "LC_ALL=C", NULL};
-    set_arguments(room, choice->tool, module, addresses);
+    set_arguments(lookup, choice->tool, module, addresses);
     struct mm_os_command command = {
         .path = choice->path,
-        .arguments = room->arguments,
+        .arguments = lookup->arguments,
         .environment = environment,
-        .stack = room->stack,
-        .stack_size = sizeof room->stack,
-        .output = room->text + room->text_length,
-        .output_size = sizeof room->text - room->text_length - 1,
+        .stack = lookup->stack,
+        .stack_size = sizeof lookup->stack,
+        .output = lookup->text + lookup->text_length,
+        .output_size = sizeof lookup->text - lookup->text_length - 1,
         .give_up = give_up,
     };
     return mm_os_run(&command, length);
@@ -260,52 +260,52 @@ static bool run(const struct choice *choice, const char *module, unsigned addres
 /* Our own tool repeats each address, whatever it knows: where it does not, its libraries are
  * missing. */
 static bool run_what_starts(const char *module, unsigned addresses, uint64_t give_up,
-                            struct mm_symbolize_room *room, size_t *length)
+                            struct mm_lookup *lookup, size_t *length)
 {
     const struct choice *choice = &choices[atomic_load_explicit(&chosen, memory_order_relaxed)];
-    bool done = run(choice, module, addresses, give_up, room, length);
+    bool done = run(choice, module, addresses, give_up, lookup, length);
     if ((done && *length > 0) || choice->tool != &own)
         return done;
     if (choices[1].tool == NULL)
         return false;
     atomic_store_explicit(&chosen, 1, memory_order_relaxed);
-    return run(&choices[1], module, addresses, give_up, room, length);
+    return run(&choices[1], module, addresses, give_up, lookup, length);
 }
 
-/* Without room for more, frames stay as they are. */
+/* Where no more fits, frames stay as they are. */
 static bool ask(const struct mm_trace *const *traces, const char *module, uint64_t give_up,
-                struct mm_symbolize_room *room)
+                struct mm_lookup *lookup)
 {
     size_t length;
-    if (sizeof room->text - room->text_length <= 1)
+    if (sizeof lookup->text - lookup->text_length <= 1)
         return true;
-    char *text = room->text + room->text_length;
-    if (!run_what_starts(module, list_addresses(traces, module, room), give_up, room, &length))
+    char *text = lookup->text + lookup->text_length;
+    if (!run_what_starts(module, list_addresses(traces, module, lookup), give_up, lookup, &length))
         return false;
     text[length] = '\0';
-    room->text_length += length + 1;
-    mm_symbolize_read(text, module, room);
+    lookup->text_length += length + 1;
+    mm_symbolize_read(text, module, lookup);
     return true;
 }
 
 /* The file at the module's path may be another one than was loaded: replaced meanwhile, or found
  * from another folder. */
-static bool is_changed(const struct mm_place *place, struct mm_symbolize_room *room)
+static bool is_changed(const struct mm_place *place, struct mm_lookup *lookup)
 {
     struct mm_build_id id;
     int fd = place->build_id_size > 0 ? mm_os_open_read(place->module) : -1;
     if (fd < 0)
         return false;
-    size_t size = mm_os_read(fd, room->stack, sizeof room->stack);
+    size_t size = mm_os_read(fd, lookup->stack, sizeof lookup->stack);
     mm_os_close(fd);
-    return mm_loaded_build_id_of_file(room->stack, size, &id) &&
+    return mm_loaded_build_id_of_file(lookup->stack, size, &id) &&
            (id.size != place->build_id_size || memcmp(id.bytes, place->build_id, id.size) != 0);
 }
 
-static void tell_changed(const char *module, struct mm_symbolize_room *room)
+static void tell_changed(const char *module, struct mm_lookup *lookup)
 {
     if (!atomic_exchange_explicit(&told_changed, true, memory_order_relaxed))
-        room->changed = module;
+        lookup->changed = module;
 }
 
 /* Whether an earlier frame is of the same module, which was asked about then. */
@@ -328,19 +328,19 @@ static bool is_file(const char *module)
     return module != NULL && strchr(module, '/') != NULL;
 }
 
-static bool ask_all(const struct mm_trace *const *traces, struct mm_symbolize_room *room)
+static bool ask_all(const struct mm_trace *const *traces, struct mm_lookup *lookup)
 {
     uint64_t give_up = mm_os_milliseconds() + MM_SYMBOLIZE_MS;
-    room->source_count = 0;
-    room->text_length = 0;
+    lookup->source_count = 0;
+    lookup->text_length = 0;
     for (unsigned t = 0; t < 3; t++) {
         for (unsigned i = 0; i < traces[t]->count; i++) {
             const struct mm_place *place = &traces[t]->frames[i].place;
             if (!is_file(place->module) || was_asked(traces, t, i))
                 continue;
-            if (is_changed(place, room))
-                tell_changed(place->module, room);
-            else if (!ask(traces, place->module, give_up, room))
+            if (is_changed(place, lookup))
+                tell_changed(place->module, lookup);
+            else if (!ask(traces, place->module, give_up, lookup))
                 return false;
         }
     }
@@ -364,11 +364,11 @@ static void add_frame(struct mm_trace *trace, const struct mm_frame *frame,
 }
 
 static void add_sources(struct mm_trace *trace, const struct mm_frame *frame,
-                        const struct mm_symbolize_room *room)
+                        const struct mm_lookup *lookup)
 {
     bool found = false;
-    for (unsigned i = 0; i < room->source_count; i++) {
-        const struct mm_source *source = &room->sources[i];
+    for (unsigned i = 0; i < lookup->source_count; i++) {
+        const struct mm_source *source = &lookup->sources[i];
         if (source->module == frame->place.module && source->offset == frame->place.module_offset) {
             add_frame(trace, frame, source);
             found = true;
@@ -378,21 +378,21 @@ static void add_sources(struct mm_trace *trace, const struct mm_frame *frame,
         add_frame(trace, frame, NULL);
 }
 
-static void fill_in(struct mm_trace *trace, struct mm_symbolize_room *room)
+static void fill_in(struct mm_trace *trace, struct mm_lookup *lookup)
 {
     unsigned count = trace->count;
-    memcpy(room->frames, trace->frames, count * sizeof *room->frames);
+    memcpy(lookup->frames, trace->frames, count * sizeof *lookup->frames);
     trace->count = 0;
     for (unsigned i = 0; i < count; i++)
-        add_sources(trace, &room->frames[i], room);
+        add_sources(trace, &lookup->frames[i], lookup);
 }
 
-bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room)
+bool mm_symbolize(struct mm_finding *finding, struct mm_lookup *lookup)
 {
     struct mm_trace *const traces[] = {&finding->bad, &finding->freed, &finding->allocated};
-    if (!ask_all((const struct mm_trace *const *)traces, room))
+    if (!ask_all((const struct mm_trace *const *)traces, lookup))
         return atomic_exchange_explicit(&given_up, true, memory_order_relaxed);
     for (unsigned t = 0; t < 3; t++)
-        fill_in(traces[t], room);
+        fill_in(traces[t], lookup);
     return true;
 }

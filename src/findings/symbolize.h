@@ -25,8 +25,8 @@ struct mm_source {
 };
 
 /* What symbolizing one report takes; what frames then refer to lies here. */
-struct mm_symbolize_room {
-    struct mm_turn turn;
+struct mm_lookup {
+    struct mm_hold hold;
     struct mm_source sources[MM_SYMBOLIZE_SOURCES_MAX];
     unsigned source_count;
     char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
@@ -40,8 +40,8 @@ struct mm_symbolize_room {
 
 /* One of a few, which is also how many tools run at once: each may take much memory. NULL when no
  * tool is to be run any more, or the others take long. */
-struct mm_symbolize_room *mm_symbolize_take(void);
-void mm_symbolize_end(struct mm_symbolize_room *room);
+struct mm_lookup *mm_symbolize_take(void);
+void mm_symbolize_end(struct mm_lookup *lookup);
 /* In a fork()'s child. */
 void mm_symbolize_renew(void);
 
@@ -51,9 +51,9 @@ bool mm_symbolize_start(const char *search_path);
 
 /* Adds what is found to the frames, and frames of inlined functions. False, once, when the
  * tool could not be run, or not in time: it is not tried again. */
-bool mm_symbolize(struct mm_finding *finding, struct mm_symbolize_room *room);
+bool mm_symbolize(struct mm_finding *finding, struct mm_lookup *lookup);
 
 /* Reads what a tool wrote about addresses of `module`; writes into the text. */
-void mm_symbolize_read(char *text, const char *module, struct mm_symbolize_room *room);
+void mm_symbolize_read(char *text, const char *module, struct mm_lookup *lookup);
 
 #endif

@@ -1,8 +1,8 @@
 /* registry.c - bits and sizes of forwarded blocks, in leaves of a two-level map. No lock: bits,
  * sums and leaves are changed by whichever thread comes, at any time. All of a block belongs to
  * whoever noted it until one atomic step strikes it out, and then to whoever did: what is kept of
- * its size is written by them alone. A look around takes a turn of its own, for which nobody else
- * waits.
+ * its size is written by them alone. Who looks around does that alone, and nobody else waits
+ * for it.
  *
  * A bit is set only while the next allocator counts the block as handed out: set after it gave the
  * block, cleared before it gets it back. So a fork() may come anywhere. What was between the two

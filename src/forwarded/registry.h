@@ -57,7 +57,7 @@ struct mm_forwarded {
     size_t size;     /* 0: not known, or it is gone by now */
 };
 /* The live forwarded blocks that start nearest to an address: there or below, however far, and
- * above, within 64 KiB. Takes turns with other threads, for some 100 ns. */
+ * above, within 64 KiB. One thread looks at a time, for some 100 ns. */
 struct mm_near {
     struct mm_forwarded below, above;
 };

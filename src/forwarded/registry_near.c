@@ -1,5 +1,5 @@
-/* registry_near.c - the registry's blocks around an address. Who looks takes a turn, for which only
- * others who look wait. */
+/* registry_near.c - the registry's blocks around an address. Who looks, looks alone: only others
+ * who look wait for that. */
 #include "forwarded/registry.h"
 
 #include "forwarded/registry_leaf.h"
@@ -130,23 +130,23 @@ static struct mm_forwarded described(uintptr_t address)
     return (struct mm_forwarded){address, size};
 }
 
-static void take_turn(void)
+static void look_alone(void)
 {
     for (unsigned round = 0;
          atomic_exchange_explicit(&mm_registry_is_looked_at, true, memory_order_acquire); round++)
         mm_os_wait(round);
 }
 
-/* A signal handler that frees badly must not come upon its own thread's turn. */
+/* A signal handler that frees badly must not come while its own thread looks. */
 struct mm_near mm_registry_near(const void *pointer)
 {
     uintptr_t address = mm_os_untagged(pointer);
     if (mm_registry_highest_leaf() == NULL || address >> MM_LEAF_ADDRESS_BITS != 0)
         return (struct mm_near){0};
     struct mm_signals signals = mm_os_block_signals();
-    take_turn();
+    look_alone();
     uintptr_t below = find_below(address);
-    /* Release pairs with the acquire in take_turn(). */
+    /* Release pairs with the acquire in look_alone(). */
     atomic_store_explicit(&mm_registry_is_looked_at, false, memory_order_release);
     mm_os_restore_signals(&signals);
     return (struct mm_near){described(below), described(find_above(address))};

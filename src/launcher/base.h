@@ -1,8 +1,8 @@
 /* base.h - what the parts of the command `mmshim` share: messages, memory, and running a tool.
  *
  * The command is a program of its own, linked statically: it starts under any libc, and takes
- * nothing from the core but the table of options. It has one thread, lives for one command and
- * gives no memory back that it still needs at its end. */
+ * nothing from the core but two tables, of options and of kinds. It has one thread, lives for one
+ * command and gives no memory back that it still needs at its end. */
 #ifndef LAUNCHER_BASE_H
 #define LAUNCHER_BASE_H
 
@@ -26,7 +26,7 @@ void *launcher_resize(void *memory, size_t size);
 char *launcher_text(const char *format, ...) LAUNCHER_PRINTF(1, 2);
 char *launcher_copy(const char *text, size_t length);
 
-/* Room for one more in an array of `count`; doubles it as it grows. */
+/* A place for one more in an array of `count`; doubles it as it grows. */
 void *launcher_grow(void *array, size_t count, size_t element_size);
 
 /* All that there is to read, ended by a NUL. */

@@ -1,8 +1,9 @@
-/* arena.c - the reservation, its tables, and the way of chunks to heaps and back. All of it but the
- * first setting up is under mm_arena_lock; invariants of the pool: pool.h. */
+/* arena.c - the reservation, its tables, and the way of chunks to heaps and back. All of it but
+ * setting up and releasing is under mm_arena_lock; invariants of the pool: pool.h. */
 #include "slots/arena.h"
 
 #include "slots/pool.h"
+#include "system/patience.h"
 #include <stdatomic.h>
 
 #define MIN_ARENA ((size_t)1 << 20)
@@ -10,9 +11,8 @@
 /* Never accessible: the first chunk, and as much behind the last. No run of bad writes from slot to
  * slot gets any further; and a pointer that lies just before the first slot still is one into the
  * arena, and so told as interior like any other of its kind. */
-#define GUARD         ((size_t)1 << MM_CHUNK_SHIFT)
-#define PATIENCE_MOST 1023u
-#define GROUP_SHIFT   (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
+#define GUARD       ((size_t)1 << MM_CHUNK_SHIFT)
+#define GROUP_SHIFT (MM_CHUNK_SHIFT + 6) /* a group: the 64 chunks of one pool word, 4 MiB */
 
 _Static_assert(MM_SPAN_ORDER_MAX <= MM_CHUNK_ORDER + 6, "a span fits a group");
 
@@ -35,13 +35,9 @@ static struct {
     struct part lines, chunks, words, marks, units, arena;
     uintptr_t end; /* of the reservation, which starts with the lines */
     _Atomic uint32_t next_line;
-    uint32_t patience, unasked; /* see may_ask() */
+    /* Of commits. Whose wish goes unasked is served by the next allocator. */
+    struct mm_patience patience;
 } state;
-
-static uintptr_t round_up(uintptr_t value, size_t multiple)
-{
-    return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
-}
 
 /* For whoever holds the lock, or is alone. */
 static uintptr_t committed_of(const struct part *part)
@@ -55,7 +51,7 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     uintptr_t from = committed_of(part);
     if (end <= from)
         return true;
-    uintptr_t wanted = round_up(end, part->step);
+    uintptr_t wanted = mm_round_up(end, part->step);
     if (wanted > part->end)
         wanted = part->end;
     if (wanted < end || !mm_os_commit((void *)from, wanted - from))
@@ -65,29 +61,9 @@ static bool commit_up_to(struct part *part, uintptr_t end)
     return true;
 }
 
-/* A system that refused memory is likely to refuse again, and each time costs two calls with the
- * lock held: so a number of wishes go unasked then, twice as many after each further refusal. Who
- * wished is served by the next allocator meanwhile. */
-static bool may_ask(void)
-{
-    if (state.unasked == 0)
-        return true;
-    state.unasked--;
-    return false;
-}
-
-static bool note_answer(bool granted)
-{
-    state.patience = granted ? 0 : 2 * state.patience + 1;
-    if (state.patience > PATIENCE_MOST)
-        state.patience = PATIENCE_MOST;
-    state.unasked = state.patience;
-    return granted;
-}
-
 static uintptr_t lay_out(struct part *part, uintptr_t start, size_t size, size_t step)
 {
-    *part = (struct part){start, start, start + round_up(size, mm_os_page_size()), step};
+    *part = (struct part){start, start, start + mm_round_up(size, mm_os_page_size()), step};
     return part->end;
 }
 
@@ -113,12 +89,13 @@ static uintptr_t lay_out_all(uintptr_t start, size_t size)
 {
     size_t page = mm_os_page_size();
     size_t groups = ((size >> MM_CHUNK_SHIFT) + MM_WORD_BITS - 1) / MM_WORD_BITS;
-    uintptr_t at = lay_out(&state.lines, start, lines_size(size), round_up((size_t)64 << 10, page));
+    uintptr_t at =
+        lay_out(&state.lines, start, lines_size(size), mm_round_up((size_t)64 << 10, page));
     at = lay_out(&state.chunks, at, chunks_size(size), page);
     at = lay_out(&state.words, at, MM_POOL_WORDS * groups * sizeof(uint64_t), page);
     at = lay_out(&state.marks, at, lines_size(size) / (MM_LINES_A_MARK * MM_LINE_SIZE) + 1, page);
     at = lay_out(&state.units, at, units_size(size), page);
-    at = state.units.end = round_up(at, ALIGNMENT);
+    at = state.units.end = mm_round_up(at, ALIGNMENT);
     at = lay_out(&state.arena, at, size, (size_t)1 << 20);
     atomic_store_explicit(&state.arena.committed, state.arena.start + GUARD, memory_order_relaxed);
     return at;
@@ -207,12 +184,12 @@ void mm_arena_release(void)
     release_all();
     mm_pool = (struct mm_pool){0};
     state.arena = (struct part){0};
-    state.patience = state.unasked = 0;
+    state.patience = (struct mm_patience){0};
 }
 
 static void cut(struct part *part, size_t size)
 {
-    uintptr_t end = round_up(part->start + size, mm_os_page_size());
+    uintptr_t end = mm_round_up(part->start + size, mm_os_page_size());
     if (end < committed_of(part))
         end = committed_of(part);
     if (end >= part->end)
@@ -243,7 +220,7 @@ void mm_arena_shrink(size_t limit)
     if (!mm_lock_unless_held(&mm_arena_lock))
         return;
     if (mm_arena_size() != 0) {
-        size_t committed = round_up(committed_of(&state.arena), ALIGNMENT) - state.arena.start;
+        size_t committed = mm_round_up(committed_of(&state.arena), ALIGNMENT) - state.arena.start;
         size = size > committed ? size : committed;
         if (size < mm_arena_size())
             shrink_to(size);
@@ -261,7 +238,7 @@ struct mm_chunk *mm_arena_chunk(size_t index)
  * that has used up all; what nobody ever wrote to is in no core file. */
 static bool commit_slots(uintptr_t end)
 {
-    uintptr_t from = committed_of(&state.arena), ahead = round_up(end, state.arena.step);
+    uintptr_t from = committed_of(&state.arena), ahead = mm_round_up(end, state.arena.step);
     ahead += state.arena.step;
     ahead = ahead < state.arena.end ? ahead : state.arena.end;
     mm_os_set_dumped((void *)from, ahead - from, true);
@@ -286,12 +263,12 @@ static bool extend_pool(void)
     uintptr_t from = committed_of(&state.arena);
     uintptr_t whole = from & ~(state.arena.step - 1); /* all but the first time that is `from` */
     /* A multiple of the arena's own step: the tables must reach as far as the slots. */
-    size_t step = round_up((from - state.arena.start) / 8 + 1, state.arena.step);
+    size_t step = mm_round_up((from - state.arena.start) / 8 + 1, state.arena.step);
     step = step > ((size_t)64 << 20) ? (size_t)64 << 20 : step;
     if (step > state.arena.end - whole)
         step = state.arena.end - whole;
-    if (from == state.arena.end || !may_ask() ||
-        !note_answer(grow(whole + step) || grow(whole + state.arena.step)))
+    if (from == state.arena.end || !mm_patience_may_ask(&state.patience) ||
+        !mm_patience_note(&state.patience, grow(whole + step) || grow(whole + state.arena.step)))
         return false;
     size_t last = mm_arena_chunk_index(committed_of(&state.arena));
     for (size_t chunk = mm_arena_chunk_index(from); chunk < last; chunk++)
@@ -445,7 +422,8 @@ bool mm_arena_was_given(uintptr_t address)
 static bool commit_lines(uintptr_t end)
 {
     return end <= committed_of(&state.lines) ||
-           (may_ask() && note_answer(commit_up_to(&state.lines, end)));
+           (mm_patience_may_ask(&state.patience) &&
+            mm_patience_note(&state.patience, commit_up_to(&state.lines, end)));
 }
 
 uint32_t mm_arena_take_lines(uint32_t count)

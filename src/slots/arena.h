@@ -116,7 +116,7 @@ uint32_t mm_arena_take_lines(uint32_t count);
 uint32_t mm_arena_lines_end(void);
 
 /* Purges some of what is more than need be kept, at most 4 MiB a call. No lock of ours may be held;
- * nor with the three below. */
+ * nor with the four below. */
 void mm_arena_shed(void);
 /* The same of what has been unused long enough, by a clock which may be another library's and
  * allocate. Cheap when it is not yet time. What the clock says, in milliseconds. */

@@ -58,12 +58,11 @@ static void add_slots(struct run *run, const struct mm_batch *batch, uint64_t sl
 {
     uintptr_t base = mm_batch_base(batch), size = mm_batch_size(batch);
     while (slots != 0) {
-        unsigned first = mm_bit_lowest(slots);
-        uint64_t rest = ~(slots >> first);
-        unsigned end = first + (rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest));
+        uint64_t row = mm_bits_row(slots);
+        unsigned first = mm_bit_lowest(row), end = mm_log2_floor(row) + 1;
         add(run, base + first * size,
             base + (end < mm_batch_slots(batch) ? end * size : mm_batch_span(batch)), worth);
-        slots &= end < MM_WORD_BITS ? UINT64_MAX << end : 0;
+        slots &= ~row;
     }
 }
 
@@ -178,7 +177,8 @@ void mm_pages_look(struct mm_heap *heap, uint64_t now)
         heap->next_look = now + 1;
 }
 
-size_t mm_pages_give_free(struct mm_heap *heap)
+/* All pages that are free now; bytes. For the thread that owns the heap. */
+static size_t give_free(struct mm_heap *heap)
 {
     struct run run = {0};
     size_t end = mm_arena_chunks();
@@ -206,7 +206,9 @@ static uint64_t pending_slots(const struct mm_batch *batch)
     return before & remote & atomic_load_explicit(&batch->live, memory_order_relaxed);
 }
 
-size_t mm_pages_give_pending(struct mm_heap *heap)
+/* All pages of slots that other threads freed and `heap` did not take over; bytes. For any thread.
+ */
+static size_t give_pending(struct mm_heap *heap)
 {
     struct run run = {0};
     uint32_t first = atomic_exchange_explicit(&heap->pending, MM_LINE_NONE, memory_order_acquire);
@@ -229,18 +231,18 @@ size_t mm_pages_give_pending(struct mm_heap *heap)
 static size_t trim_own(struct mm_heap *heap)
 {
     mm_heap_collect(heap);
-    return mm_pages_give_free(heap);
+    return give_free(heap);
 }
 
 static size_t trim_other(struct mm_heap *heap)
 {
     mm_heap_tend(heap);
     if (mm_heap_borrow(heap)) {
-        size_t given = mm_pages_give_free(heap);
+        size_t given = give_free(heap);
         mm_heap_hand_back(heap);
         return given;
     }
-    return mm_collect_has_pending(heap) ? mm_pages_give_pending(heap) : 0;
+    return mm_collect_has_pending(heap) ? give_pending(heap) : 0;
 }
 
 size_t mm_heap_trim(void)

@@ -8,10 +8,5 @@
 /* Gives back pages of the heap that were free the last time, too, some MiB further from where it
  * stopped, and sets `next_look`. For the thread that owns the heap, with no lock held. */
 MM_COLD void mm_pages_look(struct mm_heap *heap, uint64_t now);
-/* All pages that are free now; bytes. The same. */
-size_t mm_pages_give_free(struct mm_heap *heap);
-/* All pages of slots that other threads freed and `heap` did not take over; bytes. For any thread.
- */
-size_t mm_pages_give_pending(struct mm_heap *heap);
 
 #endif

@@ -12,6 +12,7 @@
 #define MM_POOL_H
 
 #include "slots/arena.h"
+#include "system/patience.h"
 #include <stdatomic.h>
 
 #define MM_POOL_WORDS 6u /* of a group: the words below */
@@ -28,9 +29,9 @@ struct mm_pool {
     _Atomic size_t allowed;
     size_t learned; /* part of it */
     size_t early;   /* chunks that went back as more than that, and may prove to be wanted */
-    _Atomic uint32_t patience, unasked; /* see may_ask() in purge.c */
-    size_t picked;                      /* group where more than that was looked for last */
-    size_t cursor;                      /* group where the purge clock comes by next */
+    struct mm_patience patience; /* see may_ask() in purge.c */
+    size_t picked;               /* group where more than that was looked for last */
+    size_t cursor;               /* group where the purge clock comes by next */
     uint64_t round_started;
     _Atomic uint64_t next_look;
 };

@@ -10,10 +10,9 @@
 #include "slots/pool.h"
 
 #define DIRTY_SLACK    ((size_t)4 << 20) /* see mm_arena_keep_within_most() */
-#define GROUPS_A_LOOK  1024u             /* under the lock, by the clock */
+#define GROUPS_A_LOOK  1024u             /* under the lock, by the clock or for a piece */
 #define GROUPS_TO_PICK 256u              /* among which a piece is looked for */
 #define GOOD_PIECE     32u               /* chunks: need not look any further */
-#define PATIENCE_MOST  1023u             /* wishes */
 #define ALLOWED_LEAST  16u               /* chunks: 1 MiB */
 #define ALLOWED_PART   128u              /* of the most that the program ever held */
 
@@ -42,26 +41,15 @@ static bool has_dirty(size_t group)
     return mm_pool_bits(mm_pool.dirty, group) != 0;
 }
 
-/* Who locked all memory (mlockall) is refused each time: after each refusal in a row twice as many
- * wishes go unasked. */
+/* Who locked all memory (mlockall) is refused each time. */
 static bool may_ask(void)
 {
-    uint32_t unasked = atomic_load_explicit(&mm_pool.unasked, memory_order_relaxed);
-    if (unasked != 0)
-        atomic_store_explicit(&mm_pool.unasked, unasked - 1, memory_order_relaxed);
-    return unasked == 0;
+    return mm_patience_may_ask(&mm_pool.patience);
 }
 
 static bool ask(void *start, size_t size)
 {
-    bool granted = mm_os_purge(start, size);
-    uint32_t patience = 0;
-    if (!granted)
-        patience = 2 * atomic_load_explicit(&mm_pool.patience, memory_order_relaxed) + 1;
-    patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
-    atomic_store_explicit(&mm_pool.patience, patience, memory_order_relaxed);
-    atomic_store_explicit(&mm_pool.unasked, patience, memory_order_relaxed);
-    return granted;
+    return mm_patience_note(&mm_pool.patience, mm_os_purge(start, size));
 }
 
 bool mm_arena_purge_pages(void *start, size_t size)
@@ -118,13 +106,10 @@ static size_t purge_piece(bool persistent)
     if (own_piece.run == 0)
         return 0;
     for (uint64_t run = own_piece.run; run != 0 && (refused == 0 || persistent);) {
-        unsigned start = mm_bit_lowest(run);
-        uint64_t rest = ~(run >> start);
-        unsigned count = rest == 0 ? MM_WORD_BITS : mm_bit_lowest(rest);
-        uint64_t row = mm_bits_below(count) << start;
-        size_t chunk = own_piece.group * MM_WORD_BITS + start;
+        uint64_t row = mm_bits_row(run);
+        size_t chunk = own_piece.group * MM_WORD_BITS + mm_bit_lowest(row);
         void *at = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
-        bool granted = ask(at, (size_t)count << MM_CHUNK_SHIFT);
+        bool granted = ask(at, (size_t)mm_bit_count(row) << MM_CHUNK_SHIFT);
         purged |= granted ? row : 0;
         refused |= granted ? 0 : row;
         run &= ~row;
@@ -167,10 +152,10 @@ void mm_arena_keep_within_most(size_t others)
     if (willing_chunks() == 0 || !mm_lock_for_request(&mm_arena_lock))
         return;
     size_t held = mm_pool_held();
-    size_t room = mm_pool_get(&mm_pool.most) - held;
+    size_t headroom = mm_pool_get(&mm_pool.most) - held;
     mm_unlock(&mm_arena_lock);
-    if (dirty_chunks() << MM_CHUNK_SHIFT > room + DIRTY_SLACK)
-        purge_down_to(room >> MM_CHUNK_SHIFT, false);
+    if (dirty_chunks() << MM_CHUNK_SHIFT > headroom + DIRTY_SLACK)
+        purge_down_to(headroom >> MM_CHUNK_SHIFT, false);
 }
 
 size_t mm_arena_trim(void)

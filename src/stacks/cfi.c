@@ -58,7 +58,7 @@ static int64_t read_signed(struct reader *in)
     return (int64_t)read_leb(in, true);
 }
 
-enum { PCREL = 0x10, DATAREL = 0x30, OMIT = 0xff }; /* the upper half of a pointer's encoding */
+enum { PCREL = 0x10, DATAREL = 0x30 }; /* the upper half of a pointer's encoding */
 
 /* `relative_to` is for DATAREL. */
 static uintptr_t read_pointer(struct reader *in, uint8_t encoding, uintptr_t relative_to)

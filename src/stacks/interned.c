@@ -36,14 +36,14 @@ void mm_interned_stop(void)
     chains = NULL;
 }
 
-/* A sum of products, turned by their place, that do not wait for each other. */
+/* A sum of products, rotated by their place, that do not wait for each other. */
 static uint64_t hash_of(const struct mm_frames *stack)
 {
     uint64_t hash = stack->count;
     for (unsigned i = 0; i < stack->count; i++) {
         uint64_t product = (uintptr_t)stack->frames[i] * 0x9e3779b97f4a7c15u;
-        unsigned turn = 7 * i % 64;
-        hash += product << turn | product >> (63 - turn) >> 1;
+        unsigned rotation = 7 * i % 64;
+        hash += product << rotation | product >> (63 - rotation) >> 1;
     }
     return mm_bits_mixed(hash);
 }
@@ -104,7 +104,7 @@ static uint32_t take_words(uint64_t count)
     return 0;
 }
 
-/* The id of a stack, 0 when there is no room for it. Of two threads that bring the same one at the
+/* The id of a stack, 0 when the table is full. Of two threads that bring the same one at the
  * same time both get one id, and the other's words are lost. */
 uint32_t mm_interned_id(const struct mm_frames *stack)
 {

@@ -12,7 +12,7 @@
 /* False when the system refuses memory. */
 bool mm_interned_start(void);
 void mm_interned_stop(void);
-/* The id of a stack, 0 when there is no room for it. */
+/* The id of a stack, 0 when the table is full. */
 uint32_t mm_interned_id(const struct mm_frames *stack);
 /* How many frames the stack of this id has; 0 when there is none. They are told at `frames`. */
 unsigned mm_interned_frames(uint32_t id, const void *frames[static MM_UNWINDER_MOST]);

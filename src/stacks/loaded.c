@@ -3,6 +3,7 @@
  * from there on it is read as what may go. */
 #include "stacks/loaded.h"
 
+#include "system/bitmap.h"
 #include "system/libc.h"
 
 #include <stdatomic.h>
@@ -228,11 +229,6 @@ void mm_loaded_start(const void *own)
 
 /* --- build-ids --- */
 
-static uintptr_t rounded_up(uintptr_t size, size_t multiple)
-{
-    return (size + multiple - 1) & ~(uintptr_t)(multiple - 1);
-}
-
 /* Notes are padded to the alignment of their segment. */
 static bool find_in_notes(struct mm_peeker *from, uintptr_t at, uintptr_t end, size_t padding,
                           struct mm_build_id *id)
@@ -241,7 +237,7 @@ static bool find_in_notes(struct mm_peeker *from, uintptr_t at, uintptr_t end, s
     char name[4];
     while (end - at > sizeof header && mm_peeker_read(from, at, &header, sizeof header) &&
            mm_peeker_read(from, at + sizeof header, name, sizeof name)) {
-        uintptr_t content = rounded_up(at + sizeof header + header.n_namesz, padding);
+        uintptr_t content = mm_round_up(at + sizeof header + header.n_namesz, padding);
         if (header.n_namesz > end - at || header.n_descsz > end - at || content > end)
             return false;
         if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == sizeof name &&
@@ -249,7 +245,7 @@ static bool find_in_notes(struct mm_peeker *from, uintptr_t at, uintptr_t end, s
             id->size = header.n_descsz < MM_BUILD_ID_MOST ? header.n_descsz : MM_BUILD_ID_MOST;
             return mm_peeker_read(from, content, id->bytes, id->size);
         }
-        at = rounded_up(content + header.n_descsz, padding);
+        at = mm_round_up(content + header.n_descsz, padding);
         if (at >= end)
             return false;
     }

@@ -187,7 +187,7 @@ struct cursor {
     uintptr_t pc_there;        /* the return address as it is stored */
     uintptr_t link;            /* aarch64's link register if `interrupted`; else 0 */
     uintptr_t top;             /* above the whole stack, or above others too */
-    uintptr_t low, room;       /* from here on so many bytes may be read as they are */
+    uintptr_t low, readable;   /* from here on so many bytes may be read as they are */
     struct home_stack *home;   /* that the thread remembers; or NULL */
     struct mm_peeker *strange; /* for all other; NULL: pages are asked for */
     bool interrupted;          /* by a signal: pc is not where a call returns to */
@@ -205,10 +205,10 @@ static inline void begin_stack(struct cursor *at)
     struct home_stack *home = at->home;
     at->top = mm_os_stack_top(at->sp);
     at->low = page_of(at->sp - 1);
-    at->room = PAGE;
+    at->readable = PAGE;
     if (home != NULL && at->top == home->top && mm_likely(at->sp >= home->low)) {
         at->low = page_of(at->sp);
-        at->room = at->top - at->low;
+        at->readable = at->top - at->low;
     }
 }
 
@@ -220,15 +220,15 @@ READS_STACK MM_COLD static bool load_strange(struct cursor *at, uintptr_t addres
     if (address % sizeof *value != 0 || !mm_os_is_readable((const void *)address))
         return false;
     at->low = page_of(address);
-    at->room = PAGE;
+    at->readable = PAGE;
     *value = *(const uintptr_t *)address;
     return true;
 }
 
-/* The addresses of `room` that are read are multiples of a word. */
+/* The addresses of `readable` that are read are multiples of a word. */
 READS_STACK static inline bool load(struct cursor *at, uintptr_t address, uintptr_t *value)
 {
-    if (mm_unlikely(address - at->low >= at->room))
+    if (mm_unlikely(address - at->low >= at->readable))
         return load_strange(at, address, value);
     *value = *(const uintptr_t *)address;
     return true;
@@ -287,11 +287,11 @@ static bool leave_signal(struct cursor *at)
 #endif
     to.interrupted = true;
     begin_stack(&to);
-    bool is_further = to.sp > at->sp && to.sp - at->low < at->room && to.room > PAGE;
+    bool is_further = to.sp > at->sp && to.sp - at->low < at->readable && to.readable > PAGE;
     if (!is_further && !mm_os_is_readable((const void *)(to.sp & ~(sizeof(uintptr_t) - 1))))
         return false;
-    if (to.room == PAGE)
-        to.room = 0;
+    if (to.readable == PAGE)
+        to.readable = 0;
     *at = to;
     return true;
 }

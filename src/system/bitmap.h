@@ -1,10 +1,11 @@
-/* bitmap.h - questions to one 64-bit word of bits. */
+/* bitmap.h - questions to one 64-bit word of bits, and what else is made of powers of two. */
 #ifndef MM_BITMAP_H
 #define MM_BITMAP_H
 
 #include "system/assert.h"
 #include "system/macros.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define MM_WORD_BITS 64u
@@ -74,6 +75,13 @@ static inline unsigned mm_log2_ceil(uint64_t value)
     return value <= 1 ? 0 : mm_log2_floor(value - 1) + 1;
 }
 
+/* The lowest ones of a word that stand side by side; 0 when it has none. */
+static inline uint64_t mm_bits_row(uint64_t word)
+{
+    uint64_t lowest = word & -word;
+    return word & ~(word + lowest); /* carried over the row, into the zero behind it */
+}
+
 /* A run of 2^order bits that starts at a multiple of its length; order is 0 to 6. */
 static inline uint64_t mm_bits_run(unsigned start, unsigned order)
 {
@@ -96,6 +104,13 @@ static inline bool mm_bits_find_run(uint64_t word, unsigned order, unsigned *sta
         return false;
     *start = mm_bit_lowest(word);
     return true;
+}
+
+/* To a multiple of a power of two. */
+static inline uintptr_t mm_round_up(uintptr_t value, size_t multiple)
+{
+    MM_ASSERT(multiple != 0 && (multiple & (multiple - 1)) == 0);
+    return (value + multiple - 1) & ~(uintptr_t)(multiple - 1);
 }
 
 /* For a place in a table: each bit of the word has its part in the upper ones. */

@@ -1,6 +1,7 @@
-/* kernel.h - system calls made past libc, for os.c alone. Another preloaded library may stand in
- * libc's place, and if its mmap() allocates it comes back to us, where this thread holds a lock. A
- * program may have a write() of its own that is not the system's at all.
+/* kernel.h - system calls made past libc, for this folder, and for the registry to wait by.
+ * Another preloaded library may stand in libc's place, and if its mmap() allocates it comes back to
+ * us, where this thread holds a lock. A program may have a write() of its own that is not the
+ * system's at all.
  *
  * Each does what libc's function of the same name does. None is a cancellation point. */
 #ifndef MM_KERNEL_H
@@ -25,7 +26,7 @@
 /* These leave errno alone. */
 /* The calling thread's; false when it could not be read. */
 bool mm_kernel_own_name(char name[static 16]);
-/* Sleeps, or less; no cancellation point. */
+/* Sleeps, or less. */
 void mm_kernel_nap(long nanoseconds);
 /* Whether eight bytes may be read. The kernel reads a set of signals before it finds that there is
  * no such way to change it. A call that every process makes anyway, so that no seccomp filter stops

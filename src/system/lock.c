@@ -48,7 +48,7 @@ static bool wait_while(struct mm_lock *lock, uint32_t there, bool is_request)
 }
 
 /* Who has waited does not know whether others do. Nor does who waits no more, and it may be the one
- * that was woken: then it is another's turn. */
+ * that was woken: then another is to be. */
 static bool wait_for(struct mm_lock *lock, uint32_t name, bool is_request)
 {
     for (;;) {

@@ -57,18 +57,18 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
     return mapping->end != 0;
 }
 
-enum mm_mapping_fate mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
+enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
 {
     struct reader reader = {.fd = mm_os_open_own_maps()};
-    enum mm_mapping_fate fate = MM_MAPPING_NONE;
+    enum mm_mapping_result result = MM_MAPPING_NONE;
     if (reader.fd < 0)
         return MM_MAPPING_UNREADABLE;
-    while (fate == MM_MAPPING_NONE && next_mapping(&reader, mapping)) {
+    while (result == MM_MAPPING_NONE && next_mapping(&reader, mapping)) {
         if (address >= mapping->start && address < mapping->end)
-            fate = MM_MAPPING_FOUND;
+            result = MM_MAPPING_FOUND;
     }
     mm_os_close(reader.fd);
-    return fate;
+    return result;
 }
 
 /* Where the kernel started the dynamic linker as the program, that is what it tells of it. */

@@ -10,12 +10,12 @@
 struct mm_mapping {
     uintptr_t start, end;
     bool writable;
-    char *path; /* room for the file's, cut to fit; empty when it is of none */
+    char *path; /* a place for the file's, cut to fit; empty when it is of none */
     size_t capacity;
 };
 
-enum mm_mapping_fate { MM_MAPPING_FOUND, MM_MAPPING_NONE, MM_MAPPING_UNREADABLE };
-enum mm_mapping_fate mm_mapping_find(uintptr_t address, struct mm_mapping *mapping);
+enum mm_mapping_result { MM_MAPPING_FOUND, MM_MAPPING_NONE, MM_MAPPING_UNREADABLE };
+enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping);
 
 /* The path of the running program, cut to fit, also of one that was started as an argument of the
  * dynamic linker; "?" when the system does not tell. */

@@ -1,5 +1,6 @@
-/* os.c - memory, files, signals and waiting, as os.h has them. What it keeps is written at the
- * start and only read after; turns and the streams' lock are their holders'. */
+/* os.c - memory, files, signals and waiting, as os.h has them. It keeps two atomics: `purging`,
+ * which the first purge sets, and `reader_gone`, which any write may. Holds and the streams' lock
+ * are their holders'. */
 #include "system/os.h"
 
 #include "system/bitmap.h"
@@ -46,49 +47,49 @@ void mm_os_renew_streams(void)
     call_if_there(_IO_list_resetlock);
 }
 
-bool mm_turn_try(struct mm_turn *turn)
+bool mm_hold_try(struct mm_hold *hold)
 {
     pthread_t nobody = 0;
-    /* Acquire pairs with the release in mm_turn_end(). */
-    return atomic_compare_exchange_strong_explicit(&turn->holder, &nobody, mm_os_self(),
+    /* Acquire pairs with the release in mm_hold_end(). */
+    return atomic_compare_exchange_strong_explicit(&hold->holder, &nobody, mm_os_self(),
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-static bool take_from(struct mm_turn *turn, pthread_t holder)
+static bool take_from(struct mm_hold *hold, pthread_t holder)
 {
-    return atomic_compare_exchange_strong_explicit(&turn->holder, &holder, mm_os_self(),
+    return atomic_compare_exchange_strong_explicit(&hold->holder, &holder, mm_os_self(),
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds)
+bool mm_hold_take(struct mm_hold *hold, uint64_t milliseconds)
 {
     pthread_t waited_for = 0;
     uint64_t give_up = 0;
-    for (unsigned round = 0; !mm_turn_try(turn); round++) {
-        pthread_t holder = atomic_load_explicit(&turn->holder, memory_order_relaxed);
+    for (unsigned round = 0; !mm_hold_try(hold); round++) {
+        pthread_t holder = atomic_load_explicit(&hold->holder, memory_order_relaxed);
         if (holder == mm_os_self())
             return false;
         if (holder != waited_for)
             give_up = mm_os_milliseconds() + milliseconds;
         waited_for = holder;
-        if (mm_os_milliseconds() > give_up && take_from(turn, holder))
+        if (mm_os_milliseconds() > give_up && take_from(hold, holder))
             return true;
         mm_os_wait(round);
     }
     return true;
 }
 
-void mm_turn_end(struct mm_turn *turn)
+void mm_hold_end(struct mm_hold *hold)
 {
     pthread_t self = mm_os_self();
-    atomic_compare_exchange_strong_explicit(&turn->holder, &self, 0, memory_order_release,
+    atomic_compare_exchange_strong_explicit(&hold->holder, &self, 0, memory_order_release,
                                             memory_order_relaxed);
 }
 
-void mm_turn_renew(struct mm_turn *turn)
+void mm_hold_renew(struct mm_hold *hold)
 {
-    if (atomic_load_explicit(&turn->holder, memory_order_relaxed) != mm_os_self())
-        atomic_store_explicit(&turn->holder, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&hold->holder, memory_order_relaxed) != mm_os_self())
+        atomic_store_explicit(&hold->holder, 0, memory_order_relaxed);
 }
 
 /* Here and below not sysconf(): every process would hold 64 KiB more of libc for its table. */

@@ -1,6 +1,6 @@
-/* os.h - every system call of the core, each with what it expects and what it returns.
+/* os.h - what the core wants of the system, each with what it expects and what it returns.
  *
- * The lowest floor: nothing here knows of slots. Functions that can fail say so in their
+ * Of the lowest layer: nothing here knows of slots. Functions that can fail say so in their
  * result, never through errno alone; none of them allocates. */
 #ifndef MM_OS_H
 #define MM_OS_H
@@ -56,18 +56,18 @@ void mm_os_unlock_streams(void);
 void mm_os_renew_streams(void);
 
 /* A lock for what may come in any thread at any time, a signal handler among them: who holds it is
- * known, and waiting ends after a while. A handler may leave the middle of a turn for good, so who
- * waited long enough takes it over. In a fork()'s child, threads that are not there give it up by
- * mm_turn_renew(). */
-struct mm_turn {
+ * known, and waiting ends after a while. A handler may leave in the middle for good, so who waited
+ * long enough takes it over. In a fork()'s child, threads that are not there give it up by
+ * mm_hold_renew(). */
+struct mm_hold {
     _Atomic pthread_t holder; /* 0: nobody */
 };
-bool mm_turn_try(struct mm_turn *turn);
+bool mm_hold_try(struct mm_hold *hold);
 /* After so many milliseconds it is taken from its holder; at once false when the thread itself has
  * it. */
-bool mm_turn_take(struct mm_turn *turn, uint64_t milliseconds);
-void mm_turn_end(struct mm_turn *turn);
-void mm_turn_renew(struct mm_turn *turn);
+bool mm_hold_take(struct mm_hold *hold, uint64_t milliseconds);
+void mm_hold_end(struct mm_hold *hold);
+void mm_hold_renew(struct mm_hold *hold);
 
 /* An address as the processor takes it: aarch64 ignores the top byte, where allocators and programs
  * keep a tag. On x86-64 it is part of the address, unless the process asked the kernel otherwise.

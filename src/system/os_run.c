@@ -83,7 +83,7 @@ static void reap(pid_t child, int options)
         ;
 }
 
-/* True at the end of the output, or of the room for it; false when it takes too long. */
+/* True at the end of the output, or when no more of it fits; false when it takes too long. */
 static bool read_output(const struct mm_os_command *command, size_t *length)
 {
     while (*length < command->output_size) {

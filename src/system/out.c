@@ -3,6 +3,7 @@
 
 #include "system/assert.h"
 #include "system/os.h"
+#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -54,7 +55,7 @@ static size_t claimed_length(unsigned char first)
     return first >= 0xf0 && first < 0xf5 ? 4 : 0;
 }
 
-/* The second byte has less room after some first ones: no longer form than needed, no surrogates,
+/* The second byte is one of fewer after some first ones: no longer form than needed, no surrogates,
  * nothing beyond U+10FFFF. */
 static bool is_second(unsigned char first, unsigned char second)
 {
@@ -122,7 +123,7 @@ void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count)
     }
 }
 
-size_t mm_out_room(const struct mm_out *out)
+size_t mm_out_left(const struct mm_out *out)
 {
     return out->capacity - out->length - 1;
 }
@@ -153,7 +154,7 @@ static void put_signed(struct mm_out *out, int64_t value)
     put_number(out, value < 0 ? -(uint64_t)value : (uint64_t)value, 10);
 }
 
-void mm_out_format_v(struct mm_out *out, const char *format, va_list arguments)
+static void format_v(struct mm_out *out, const char *format, va_list arguments)
 {
     for (const char *at = format; *at != '\0'; at++) {
         if (*at != '%') {
@@ -187,6 +188,13 @@ void mm_out_format(struct mm_out *out, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    mm_out_format_v(out, format, arguments);
+    format_v(out, format, arguments);
     va_end(arguments);
+}
+
+void mm_out_thread(struct mm_out *out, pid_t thread, const char *name)
+{
+    mm_out_format(out, "thread %u (", (uint64_t)thread);
+    mm_out_cut(out, name, MM_THREAD_NAME);
+    mm_out_format(out, ")");
 }

@@ -2,9 +2,9 @@
 #ifndef MM_OUT_H
 #define MM_OUT_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Text being put together in a buffer of the caller's. What does not fit is cut off; with
  * mm_out_to_file() the buffer is written out instead whenever it is full. */
@@ -29,17 +29,19 @@ bool mm_out_is_control(const char *text);
  * and each byte that is part of none. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 
+/* "thread N (name)". */
+void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
+
 /* Bytes, two hexadecimal digits each. */
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);
 
 /* Characters that still fit; and taking back all from a former length on. Not with
  * mm_out_to_file(). */
-size_t mm_out_room(const struct mm_out *out);
+size_t mm_out_left(const struct mm_out *out);
 void mm_out_back_to(struct mm_out *out, size_t length);
 
 /* Knows %s, %c, %u (uint64_t), %d (int64_t), %x (uint64_t, as 0x...) and %%. The text in the
  * buffer always ends in a NUL. */
 void mm_out_format(struct mm_out *out, const char *format, ...);
-void mm_out_format_v(struct mm_out *out, const char *format, va_list arguments);
 
 #endif

@@ -32,7 +32,7 @@ struct mm_symbols mm_symbols_of(const ElfW(Dyn) * dynamic, ElfW(Addr) base)
 
 /* A table: number of buckets, first symbol, words of the filter, its shift; the filter; the
  * buckets, each the first symbol of a chain; a word a symbol, the hash of its name but for the
- * lowest bit, which ends a chain. The last symbol ends the chain that starts last. */
+ * lowest bit, which ends a chain. */
 struct gnu_hash {
     uint32_t buckets, first;
     const uint32_t *bucket, *chains; /* chains: from the first symbol on */
@@ -42,28 +42,6 @@ static struct gnu_hash read_gnu_hash(const uint32_t *table)
 {
     const uint32_t *bucket = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
     return (struct gnu_hash){table[0], table[1], bucket, bucket + table[0]};
-}
-
-static uint32_t count_by_gnu_hash(const uint32_t *table)
-{
-    struct gnu_hash hash = read_gnu_hash(table);
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < hash.buckets; i++)
-        last = hash.bucket[i] > last ? hash.bucket[i] : last;
-    if (last < hash.first)
-        return 0;
-    while (!(hash.chains[last - hash.first] & 1))
-        last++;
-    return last + 1;
-}
-
-uint32_t mm_symbols_count(const struct mm_symbols *symbols)
-{
-    if (symbols->table == NULL || symbols->names == NULL)
-        return 0;
-    if (symbols->gnu_hash != NULL)
-        return count_by_gnu_hash(symbols->gnu_hash);
-    return symbols->hash != NULL ? symbols->hash[1] : 0;
 }
 
 #define OLD_VERSION 0x8000 /* only for who asks for it */

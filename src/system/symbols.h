@@ -25,7 +25,6 @@ static inline ElfW(Addr) mm_symbols_address(ElfW(Addr) base, ElfW(Addr) value)
 }
 
 struct mm_symbols mm_symbols_of(const ElfW(Dyn) * dynamic, ElfW(Addr) base);
-uint32_t mm_symbols_count(const struct mm_symbols *symbols);
 /* Where the module defines this name, in the version that it gives to who asks for none; NULL when
  * it does not. Thread-local ones are not looked for. */
 void *mm_symbols_find(const struct mm_symbols *symbols, const char *name);

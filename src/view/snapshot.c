@@ -157,9 +157,8 @@ static void write_heap(struct mm_out *out, const struct mm_heap *heap)
         mm_out_format(out, "of no thread now\n");
     } else {
         mm_os_thread_name(thread, name);
-        mm_out_format(out, "thread %u (", (uint64_t)thread);
-        mm_out_cut(out, name, MM_THREAD_NAME);
-        mm_out_format(out, ")\n");
+        mm_out_thread(out, thread, name);
+        mm_out_format(out, "\n");
     }
 }
 

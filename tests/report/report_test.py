@@ -261,7 +261,7 @@ def again():
 
 
 def so_far():
-    """What MM_MAX_REPORTS leaves no room for is told in the same way, all together."""
+    """What is beyond MM_MAX_REPORTS is told in the same way, all together."""
     run = cases("again", MAX_REPORTS=0, status=-9)
     head = f"=={run.pid}== mmshim: so far "
     assert split_reports(run.err) == ([], [

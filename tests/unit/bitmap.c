@@ -116,6 +116,28 @@ static void runs(uint64_t word)
     }
 }
 
+static void row(uint64_t word)
+{
+    uint64_t expected = 0;
+    unsigned at = 0;
+    while (at < MM_WORD_BITS && !(word >> at & 1))
+        at++;
+    for (; at < MM_WORD_BITS && word >> at & 1; at++)
+        expected |= bit(at);
+    CHECK_EQUAL(mm_bits_row(word), expected);
+}
+
+static void rounding(void)
+{
+    for (size_t multiple = 1; multiple <= 64; multiple *= 2) {
+        for (uintptr_t value = 0, expected = 0; value <= 200; value++) {
+            expected += value > expected ? multiple : 0;
+            CHECK_EQUAL(mm_round_up(value, multiple), expected);
+        }
+    }
+    CHECK_EQUAL(mm_round_up(UINTPTR_MAX - 4095, 4096), UINTPTR_MAX - 4095);
+}
+
 static void every_run(void)
 {
     for (unsigned order = 0; order <= 6; order++) {
@@ -124,6 +146,8 @@ static void every_run(void)
             CHECK_EQUAL(mm_bit_count(run), 1u << order);
             CHECK_EQUAL(mm_bit_lowest(run), start);
             CHECK_EQUAL(mm_log2_floor(run), start + (1u << order) - 1);
+            row(run);
+            row(~run);
             runs(run);
             runs(~run);
             runs(run ^ bit(start));
@@ -137,13 +161,16 @@ int main(void)
     ends();
     every_run();
     spreading();
+    rounding();
     counts(0);
+    row(0);
     taking(0);
     taking(UINT64_MAX);
     for (unsigned i = 0; i < WORDS; i++) {
         uint64_t word = word_of(&random, i);
         counts(word);
         runs(word);
+        row(word);
         taking(word);
         mixing(word);
     }

@@ -48,27 +48,27 @@ static void are_copied_once(void)
     CHECK(again.frames[1].place.symbol == other->symbol);
 }
 
-static void take_with_room(size_t room)
+static void take_with_left(size_t left)
 {
     memset(names.text, 'n', sizeof names.text);
-    names.used = sizeof names.text - room;
+    names.used = sizeof names.text - left;
     names.text[names.used - 1] = '\0';
     take(&trace);
 }
 
-/* Symbols as long as compilers make them leave room for what tells where the code is. */
-static void without_room(void)
+/* Symbols as long as compilers make them leave enough for what tells where the code is. */
+static void when_full(void)
 {
     const struct mm_place *place = &trace.frames[0].place;
-    take_with_room(8192);
+    take_with_left(8192);
     CHECK(place->symbol == NULL && is_copy(place->module));
-    take_with_room(0);
+    take_with_left(0);
     CHECK(place->module == NULL && place->build_id_size == 0);
 }
 
 int main(void)
 {
     are_copied_once();
-    without_room();
+    when_full();
     return 0;
 }

@@ -103,39 +103,39 @@ static void keeps_files(void)
         CHECK(fcntl(fd, F_GETFD) == -1 && dup2(saved[fd], fd) == fd && close(saved[fd]) == 0);
 }
 
-static struct mm_turn turn;
+static struct mm_hold hold;
 static _Atomic unsigned held;
 
-static void take_turn(unsigned number, void *unused)
+static void take_hold(unsigned number, void *unused)
 {
     (void)unused;
     uint64_t start = mm_os_milliseconds();
     if (number == 0) {
-        CHECK(mm_turn_take(&turn, 0) && !mm_turn_take(&turn, 10000));
+        CHECK(mm_hold_take(&hold, 0) && !mm_hold_take(&hold, 10000));
         CHECK(mm_os_milliseconds() - start < 5000);
         held = 1;
         while (held != 2)
             check_yield();
-        mm_turn_end(&turn); /* which is no longer its own */
+        mm_hold_end(&hold); /* which is no longer its own */
         held = 3;
         return;
     }
     while (held != 1)
         check_yield();
-    CHECK(mm_turn_take(&turn, 100));
+    CHECK(mm_hold_take(&hold, 100));
     held = 2;
     while (held != 3)
         check_yield();
-    CHECK(!mm_turn_try(&turn));
-    mm_turn_end(&turn);
-    CHECK(mm_turn_try(&turn));
-    mm_turn_end(&turn);
+    CHECK(!mm_hold_try(&hold));
+    mm_hold_end(&hold);
+    CHECK(mm_hold_try(&hold));
+    mm_hold_end(&hold);
 }
 
-/* A turn whose holder never comes back costs one wait. */
-static void takes_turns_over(void)
+/* A hold whose holder never comes back costs one wait. */
+static void takes_holds_over(void)
 {
-    check_in_threads(2, take_turn, NULL);
+    check_in_threads(2, take_hold, NULL);
 }
 
 static void reads_no_pipe(void)
@@ -236,7 +236,7 @@ int main(void)
     cuts_output();
     ends_what_hangs();
     keeps_files();
-    takes_turns_over();
+    takes_holds_over();
     reads_no_pipe();
     return 0;
 }

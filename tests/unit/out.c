@@ -90,6 +90,15 @@ static void cut_short(void)
     check_cut("a\xe2\x82\xac", 4, "a\xe2\x82\xac");
 }
 
+static void threads(void)
+{
+    char buffer[CAPACITY];
+    struct mm_out out;
+    mm_out_start(&out, buffer, sizeof buffer);
+    mm_out_thread(&out, 42, "na\tme");
+    CHECK_TEXT(buffer, "thread 42 (na?me)");
+}
+
 static void to_a_file(void)
 {
     struct check_pipe pipe_of;
@@ -147,6 +156,7 @@ int main(void)
     appending();
     cut_to_fit();
     cut_short();
+    threads();
     to_a_file();
     when_full();
     to_a_closed_file();

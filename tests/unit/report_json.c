@@ -1,4 +1,4 @@
-/* report_json.c - texts of any bytes, and what has no room. That lines are as the schema says is
+/* report_json.c - texts of any bytes, and what does not fit. That lines are as the schema says is
  * tested with tests/report. */
 #include "findings/report_json.h"
 
@@ -82,8 +82,8 @@ static void members(void)
                  "\"frames\":[{\"address\":\"0x1234\"}],\"size\":40}}\n");
 }
 
-/* As many frames as there is room for, and always whole ones. */
-static void without_room(void)
+/* As many frames as fit, and always whole ones. */
+static void when_full(void)
 {
     finding.bad.count = MM_TRACE_MAX;
     for (unsigned i = 0; i < MM_TRACE_MAX; i++) {
@@ -156,7 +156,7 @@ int main(void)
     texts();
     long_texts();
     members();
-    without_room();
+    when_full();
     long_names();
     return 0;
 }

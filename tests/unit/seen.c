@@ -24,26 +24,26 @@ static void hashes(void)
 static void stacks(void)
 {
     for (unsigned i = 0; i < STACKS; i++) {
-        enum mm_fate fate = i % 3 == 0 ? MM_FATE_SUPPRESSED : MM_FATE_TOLD;
-        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_FATE_UNKNOWN);
-        CHECK_EQUAL(mm_seen_note_stack(stack(i), fate), MM_FATE_UNKNOWN);
-        CHECK_EQUAL(mm_seen_note_stack(stack(i), MM_FATE_TOLD), fate);
+        enum mm_told told = i % 3 == 0 ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
+        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_TOLD_NEVER);
+        CHECK_EQUAL(mm_seen_note_stack(stack(i), told), MM_TOLD_NEVER);
+        CHECK_EQUAL(mm_seen_note_stack(stack(i), MM_TOLD_BEFORE), told);
     }
     for (unsigned i = 0; i < STACKS; i++)
-        CHECK_EQUAL(mm_seen_stack(stack(i)), i % 3 == 0 ? MM_FATE_SUPPRESSED : MM_FATE_TOLD);
+        CHECK_EQUAL(mm_seen_stack(stack(i)), i % 3 == 0 ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE);
     mm_seen_forget();
     for (unsigned i = 0; i < STACKS; i++)
-        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_FATE_UNKNOWN);
+        CHECK_EQUAL(mm_seen_stack(stack(i)), MM_TOLD_NEVER);
 }
 
-/* What finds no room is not told. */
+/* What finds the table full is not told. */
 static void full(void)
 {
     unsigned told = 0;
     for (unsigned i = 0; i < ALL + 100; i++)
-        told += mm_seen_note_stack(stack(i), MM_FATE_TOLD) == MM_FATE_UNKNOWN;
+        told += mm_seen_note_stack(stack(i), MM_TOLD_BEFORE) == MM_TOLD_NEVER;
     CHECK_EQUAL(told, ALL);
-    CHECK_EQUAL(mm_seen_stack(stack(ALL + 200)), MM_FATE_TOLD);
+    CHECK_EQUAL(mm_seen_stack(stack(ALL + 200)), MM_TOLD_BEFORE);
     mm_seen_forget();
 }
 
@@ -54,7 +54,7 @@ static void note_all(unsigned number, void *unused)
     (void)number;
     (void)unused;
     for (unsigned i = 0; i < STACKS; i++) {
-        if (mm_seen_note_stack(stack(i), MM_FATE_TOLD) == MM_FATE_UNKNOWN)
+        if (mm_seen_note_stack(stack(i), MM_TOLD_BEFORE) == MM_TOLD_NEVER)
             atomic_fetch_add(&first[i], 1);
     }
 }
@@ -86,8 +86,8 @@ static void paces(void)
 
 static void paces_of_stacks(void)
 {
-    CHECK_EQUAL(mm_seen_note_stack(stack(1), MM_FATE_TOLD), MM_FATE_UNKNOWN);
-    CHECK_EQUAL(mm_seen_note_stack(stack(2), MM_FATE_TOLD), MM_FATE_UNKNOWN);
+    CHECK_EQUAL(mm_seen_note_stack(stack(1), MM_TOLD_BEFORE), MM_TOLD_NEVER);
+    CHECK_EQUAL(mm_seen_note_stack(stack(2), MM_TOLD_BEFORE), MM_TOLD_NEVER);
     CHECK(mm_seen_pace(stack(1)) != mm_seen_pace(stack(2)));
     CHECK_EQUAL(mm_pace_step(mm_seen_pace(stack(1))), 2);
     CHECK_EQUAL(mm_seen_pace(stack(2))->count, 1);

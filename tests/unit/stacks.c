@@ -365,7 +365,7 @@ static void all_at_once(uint32_t every)
 
 #ifndef CHECK_EMULATED
 
-/* --- no more room --- */
+/* --- full tables --- */
 
 /* Each way down this tree is another stack: compilers join calls that begin or end alike. */
 __attribute__((noinline)) static void branch(unsigned way, unsigned depth)
@@ -384,10 +384,10 @@ __attribute__((noinline)) static void branch(unsigned way, unsigned depth)
     }
 }
 
-static void no_more_room(void)
+static void full_tables(void)
 {
     struct place place;
-    start(MM_STACK_FRAMES_MAX, 1);
+    start(MM_UNWINDER_MOST, 1);
     void *early = take(40, &place);
     unsigned way = 0;
     for (; mm_stacks_lost() == 0; way++)
@@ -437,7 +437,7 @@ int main(void)
     all_at_once(1);
     all_at_once(3);
 #ifndef CHECK_EMULATED /* minutes each */
-    no_more_room();
+    full_tables();
     no_more_numbers();
 #endif
     switched_off();

@@ -35,7 +35,6 @@ static void look_into(const char *path)
     CHECK(mm_symbols_find(&symbols, "symbols_of_thread") == NULL);
     CHECK(mm_symbols_find(&symbols, "symbols_none") == NULL);
     CHECK(mm_symbols_find(&symbols, "") == NULL);
-    CHECK(mm_symbols_count(&symbols) > 5);
     dlclose(handle);
 }
 
@@ -48,13 +47,30 @@ static bool is_anothers(const void *function, const void *handle)
            dladdr1(function, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 && map != handle;
 }
 
+/* By the table of hashes: the older kind tells it. In the newer one, of words, the chain that
+ * starts last ends with the last symbol; see symbols.c. */
+static uint32_t count(const struct mm_symbols *symbols)
+{
+    if (symbols->hash != NULL)
+        return symbols->hash[1];
+    const uint32_t *table = symbols->gnu_hash;
+    const uint32_t *bucket = table + 4 + table[2] * sizeof(long) / sizeof *table;
+    const uint32_t *chains = bucket + table[0];
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < table[0]; i++)
+        last = bucket[i] > last ? bucket[i] : last;
+    while (!(chains[last - table[1]] & 1))
+        last++;
+    return last + 1;
+}
+
 /* Every name of libc's that dlsym() finds there. */
 static void look_into_libc(void)
 {
     void *handle = dlopen("libc.so.6", RTLD_NOW);
     struct mm_symbols symbols = table_of(handle);
     unsigned compared = 0;
-    for (uint32_t i = 1; i < mm_symbols_count(&symbols); i++) {
+    for (uint32_t i = 1, end = count(&symbols); i < end; i++) {
         const ElfW(Sym) *symbol = &symbols.table[i];
         const char *name = symbols.names + symbol->st_name;
         bool is_function = (symbol->st_info & 0xf) == STT_FUNC;

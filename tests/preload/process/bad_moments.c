@@ -50,7 +50,7 @@ static void cancelled(void)
 #define FIVE(text) text text text text text
 #define LONG_NAME  "named_" FIVE(FIVE(FIVE("a_name_as_compilers_make_of_templates__")))
 
-/* Exported under a name of some 5000 characters, which no report has room for. */
+/* Exported under a name of some 5000 characters, which fits into no report. */
 __attribute__((visibility("default"), noinline)) void named(void *block) __asm__(LONG_NAME);
 void named(void *block)
 {

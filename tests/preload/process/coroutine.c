@@ -20,7 +20,7 @@ __asm__(".globl switch_stack\n"
         "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n"
         "  ret\n");
 #define REGISTERS 6
-#define ROOM      ((size_t)128 << 10)
+#define PLACE     ((size_t)128 << 10)
 
 static uintptr_t main_stack, ended_stack;
 static void *block;
@@ -51,25 +51,25 @@ static void run(void)
     block = malloc(100);
 }
 
-/* All in one place, from `room` on, so that what is known of one stack is not so of the next. */
-static void run_on_stack(char *room, size_t size)
+/* All in one place, from `place` on, so that what is known of one stack is not so of the next. */
+static void run_on_stack(char *place, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    CHECK(mprotect(room + size, page, PROT_NONE) == 0);
-    uintptr_t *top = (uintptr_t *)(room + size);
+    CHECK(mprotect(place + size, page, PROT_NONE) == 0);
+    uintptr_t *top = (uintptr_t *)(place + size);
     *--top = (uintptr_t)return_to_end;
     *--top = (uintptr_t)run;
     switch_stack(&main_stack, (uintptr_t)(top - REGISTERS));
-    CHECK(mprotect(room + size, page, PROT_READ | PROT_WRITE) == 0);
+    CHECK(mprotect(place + size, page, PROT_READ | PROT_WRITE) == 0);
 }
 
 static int run_all(void)
 {
-    char *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(room != MAP_FAILED);
+    char *place = mmap(NULL, PLACE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(place != MAP_FAILED);
     block = malloc(100);
     for (unsigned i = 0; i < 1000; i++) {
-        run_on_stack(room, (size_t)(2 + i * 7 % 30) << 12);
+        run_on_stack(place, (size_t)(2 + i * 7 % 30) << 12);
         free(block);
         block = malloc(100);
     }

@@ -1,5 +1,5 @@
-/* A bad free in a signal handler, on an alternate stack that has room for the signal's frame and
- * the 5 KiB that the README asks for, and nothing behind. */
+/* A bad free in a signal handler, on an alternate stack that holds the signal's frame and
+ * the 5 KiB that libmmshim(7) asks for, and nothing behind. */
 #include "check.h"
 
 #include <signal.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ROOM 5120
+#define NEEDED 5120
 
 static void *freed;
 
@@ -31,7 +31,7 @@ static char *stack_with_guard(size_t size)
 
 static int free_twice(void)
 {
-    stack_t stack = {.ss_size = getauxval(AT_MINSIGSTKSZ) + ROOM};
+    stack_t stack = {.ss_size = getauxval(AT_MINSIGSTKSZ) + NEEDED};
     struct sigaction action = {.sa_handler = free_again, .sa_flags = SA_ONSTACK};
     stack.ss_sp = stack_with_guard(stack.ss_size);
     CHECK(sigaltstack(&stack, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);

@@ -1,6 +1,6 @@
-/* room.c - reports that are on their way for long: callbacks that wait, misuse in turn or never
+/* draft.c - reports that are on their way for long: callbacks that wait, misuse in turn or never
  * return, readers that sleep. None is lost, and none waits for another. */
-#include "findings/room.h"
+#include "findings/draft.h"
 
 #include "check.h"
 #include "findings/report.h"
@@ -210,16 +210,16 @@ static void that_are_gone(void)
 
 /* --- fork() --- */
 
-/* All rooms are taken by threads that the child does not have. */
-static void hold_rooms(unsigned number, void *unused)
+/* All drafts are taken by threads that the child does not have. */
+static void hold_drafts(unsigned number, void *unused)
 {
     (void)unused;
     if (number > 0) {
-        struct mm_room *room = mm_room_take();
+        struct mm_draft *draft = mm_draft_take();
         atomic_fetch_add(&inside, 1);
         while (inside != THREADS)
             check_yield();
-        mm_room_give_back(room);
+        mm_draft_give_back(draft);
         return;
     }
     while (inside != THREADS - 1)
@@ -228,10 +228,10 @@ static void hold_rooms(unsigned number, void *unused)
     CHECK(child >= 0);
     if (child == 0) {
         size_t pages = mapped_pages();
-        mm_room_renew();
-        struct mm_room *room = mm_room_take();
-        CHECK(room != NULL && mapped_pages() == pages); /* one that is set aside */
-        mm_room_give_back(room);
+        mm_draft_renew();
+        struct mm_draft *draft = mm_draft_take();
+        CHECK(draft != NULL && mapped_pages() == pages); /* one that is set aside */
+        mm_draft_give_back(draft);
         _exit(3);
     }
     int status;
@@ -242,7 +242,7 @@ static void hold_rooms(unsigned number, void *unused)
 static void in_a_child(void)
 {
     inside = 0;
-    check_in_threads(THREADS, hold_rooms, NULL);
+    check_in_threads(THREADS, hold_drafts, NULL);
 }
 
 int main(void)
