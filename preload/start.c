@@ -168,7 +168,7 @@ static void tell_lost_stacks(void)
 static void at_exit(void *unused)
 {
     (void)unused;
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_ending)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
     mm_report_summary();
     tell_lost_stacks();

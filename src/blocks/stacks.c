@@ -531,7 +531,7 @@ static struct block *find_block(uintptr_t address)
     return NULL;
 }
 
-static bool is_over(const struct block *block)
+static bool was_freed(const struct block *block)
 {
     return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0;
 }
@@ -544,7 +544,7 @@ static struct block *take_block(uintptr_t address)
     for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
         struct block *block = place_of(places, address, i);
         uintptr_t there = atomic_load_explicit(&block->address, memory_order_relaxed);
-        if ((there == 0 || is_over(block)) &&
+        if ((there == 0 || was_freed(block)) &&
             atomic_compare_exchange_strong_explicit(&block->address, &there, address,
                                                     memory_order_acq_rel, memory_order_relaxed))
             found = block;

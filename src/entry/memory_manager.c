@@ -44,7 +44,7 @@ static void open_predefined_list(void)
 {
     struct mm_heap *heap = mm_process_heap();
     unsigned class = mm_class_of_size(MM_GRANULE);
-    if (heap != NULL && heap != &mm_heap_over && heap->lists[class].batches == 0)
+    if (heap != NULL && heap != &mm_heap_ending && heap->lists[class].batches == 0)
         mm_heap_claim(heap, class);
 }
 

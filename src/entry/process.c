@@ -26,15 +26,15 @@ static _Atomic bool have_thread_key, have_fork_handlers;
 /* Relaxed: of several forks that are under way at once each has threads. */
 static _Atomic bool threads_at_fork;
 
-/* Other destructors of this thread may still come, allocate and free: they get mm_heap_over. */
+/* Other destructors of this thread may still come, allocate and free: they get mm_heap_ending. */
 static void thread_ends(void *unused)
 {
     (void)unused;
-    mm_heap_detach(&mm_heap_over);
+    mm_heap_detach(&mm_heap_ending);
 }
 
 /* In this order everywhere: those further up may be held while those further down are taken. */
-static struct mm_lock *const locks[] = {&start_lock, &mm_heap_over_lock, &mm_heap_lock,
+static struct mm_lock *const locks[] = {&start_lock, &mm_heap_ending_lock, &mm_heap_lock,
                                         &mm_arena_lock};
 #define LOCKS (sizeof locks / sizeof locks[0])
 

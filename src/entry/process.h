@@ -48,8 +48,8 @@ bool mm_process_add_next_fork_handlers(const struct mm_fork_handlers *handlers);
 extern _Atomic unsigned mm_process_classes;
 
 struct mm_heap;
-/* The calling thread's heap; starts the manager if need be. mm_heap_over in a thread that is in its
- * last destructors, NULL when there is no memory for a heap and in the middle of the start. */
+/* The calling thread's heap; starts the manager if need be. mm_heap_ending in a thread that is in
+ * its last destructors, NULL when there is no memory for a heap and in the middle of the start. */
 struct mm_heap *mm_process_heap(void);
 
 #endif

@@ -91,8 +91,8 @@ static inline void *take_slot(unsigned class, size_t size)
 static void *alloc_slot(unsigned class, size_t size)
 {
     struct mm_heap *heap = mm_process_heap();
-    if (heap == &mm_heap_over)
-        return mm_heap_alloc_over(class, size);
+    if (heap == &mm_heap_ending)
+        return mm_heap_alloc_ending(class, size);
     return heap != NULL ? mm_heap_alloc(heap, class, size) : NULL;
 }
 
@@ -322,7 +322,7 @@ static enum verdict free_own(struct mm_batch *batch, unsigned index)
     mm_batch_set_live(batch, mm_batch_live(batch) & ~bit);
     if (mm_batch_is_traced(batch))
         mm_watcher->settle(batch);
-    if (--batch->until == 0)
+    if (--batch->frees_left == 0)
         mm_heap_batch_due(mm_tls_heap, batch);
     return OK;
 }
@@ -336,8 +336,8 @@ static enum verdict free_remote(struct mm_batch *batch, unsigned index, struct m
     /* The owner as of now: a batch that was tagged cannot be closed before it is pushed. */
     if (result == MM_REMOTE_OK_FIRST || result == MM_REMOTE_DOUBLE_FIRST)
         mm_heap_push_pending(mm_batch_owner(batch), batch);
-    if (mm_unlikely(mm_batch_is_over(batch)))
-        mm_heap_tend(mm_batch_owner(batch));
+    if (mm_unlikely(mm_batch_is_unused(batch)))
+        mm_heap_collect_if_idle(mm_batch_owner(batch));
     return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
 }
 

@@ -62,7 +62,7 @@ static inline bool mm_free_fast(void *ptr)
     if (mm_unlikely(!mm_bit_take(&live, slot.index)))
         return false;
     mm_batch_set_live(batch, live);
-    if (mm_unlikely(--batch->until == 0))
+    if (mm_unlikely(--batch->frees_left == 0))
         mm_heap_batch_due(heap, batch);
     return true;
 }

@@ -22,11 +22,12 @@
  *   sparse     in its list's other queue, which is used when that one is empty: at least three
  *              quarters were free when its turn came, and if it is left alone all may become so
  *
- * `until` counts down the frees that it takes to leave the state: a full batch becomes available,
- * an available or a sparse one wholly free. This is the only thing that a local free has to look at
- * besides the words, and why a batch comes back with several free slots at once: otherwise random
- * replacement would cost one walk through the slow path for each request. A current batch awaits
- * nothing: how many of its slots are free is looked at when the claimed ones have run out. */
+ * `frees_left` counts down the frees that it takes to leave the state: a full batch becomes
+ * available, an available or a sparse one wholly free. This is the only thing that a local free has
+ * to look at besides the words, and why a batch comes back with several free slots at once:
+ * otherwise random replacement would cost one walk through the slow path for each request. A
+ * current batch awaits nothing: how many of its slots are free is looked at when the claimed ones
+ * have run out. */
 #ifndef MM_BATCH_H
 #define MM_BATCH_H
 
@@ -38,7 +39,7 @@
 
 /* The low bits of a batch's owner, either of which keeps the owner's own frees off the fast path:
  * QUEUED, the batch is on its heap's pending stack, or about to be, and the remote word has to be
- * looked at; TRACED, some slot's free is to be noted (stacks.h). Only the owner changes TRACED. */
+ * looked at; TRACED, some slot's free is to be noted (watcher.h). Only the owner changes TRACED. */
 enum mm_tag { MM_IDLE = 0, MM_QUEUED = 1, MM_TRACED = 2, MM_TAGS = MM_QUEUED | MM_TRACED };
 
 /* Two bits: whether it is in a queue, and of these in which. The bits above belong to pages.c as
@@ -62,7 +63,7 @@ struct mm_batch {
     _Atomic uint32_t size;       /* of a slot */
     uint32_t next, prev;         /* in a queue of its list; `next` also chains unused lines */
     uint32_t pending_next;       /* the heap's stack of batches with remote frees */
-    int16_t until;
+    int16_t frees_left;
     _Atomic uint8_t class_index;
     _Atomic uint8_t order; /* the span is 2^order units */
     _Atomic uint8_t slots;
@@ -106,7 +107,7 @@ static inline bool mm_batch_is_zero(const struct mm_batch *batch)
 
 /* No event to come. Frees count down from it all the same, but never far before it is set anew:
  * each of 64 slots can be freed once, and once more after a claim handed it out. */
-#define MM_UNTIL_NEVER INT16_MAX
+#define MM_FREES_NEVER INT16_MAX
 
 /* Lines go by their offset in bytes from the first one: one instruction less than a number. */
 static inline struct mm_batch *mm_batch_of_line(uint32_t line)
@@ -238,7 +239,7 @@ static inline void mm_batch_set_live(struct mm_batch *batch, uint64_t live)
 
 static inline bool mm_batch_awaits_nothing(const struct mm_batch *batch)
 {
-    return batch->until > (int)MM_WORD_BITS;
+    return batch->frees_left > (int)MM_WORD_BITS;
 }
 
 /* In bytes. */
@@ -295,11 +296,12 @@ static inline bool mm_batch_is_queued(const struct mm_batch *batch)
 }
 
 /* And was not looked at in it. */
-static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state, int until)
+static inline void mm_batch_set_state(struct mm_batch *batch, enum mm_batch_state state,
+                                      int frees_left)
 {
-    MM_ASSERT(until >= 1 && until <= MM_UNTIL_NEVER);
+    MM_ASSERT(frees_left >= 1 && frees_left <= MM_FREES_NEVER);
     batch->state = (uint8_t)state;
-    batch->until = (int16_t)until;
+    batch->frees_left = (int16_t)frees_left;
 }
 
 /* Slots that can be handed out: free, and no other thread believes that it just freed them.
@@ -340,7 +342,7 @@ enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REM
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index);
 
 /* Whether nothing is live in it but what other threads freed; a hint, for whoever just did. */
-static inline bool mm_batch_is_over(const struct mm_batch *batch)
+static inline bool mm_batch_is_unused(const struct mm_batch *batch)
 {
     return (atomic_load_explicit(&batch->live, memory_order_relaxed) &
             ~atomic_load_explicit(&batch->remote, memory_order_relaxed)) == 0;

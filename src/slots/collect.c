@@ -42,8 +42,8 @@ void mm_collect_batch(struct mm_heap *heap, struct mm_batch *batch, struct mm_tw
     if (batch->state == MM_BATCH_CURRENT)
         return;
     if (!mm_batch_awaits_nothing(batch))
-        batch->until = (int16_t)(batch->until - (int)mm_bit_count(collected.freed));
-    if (batch->until <= 0 || mm_batch_live(batch) == 0)
+        batch->frees_left = (int16_t)(batch->frees_left - (int)mm_bit_count(collected.freed));
+    if (batch->frees_left <= 0 || mm_batch_live(batch) == 0)
         mm_heap_batch_due(heap, batch);
 }
 
@@ -79,7 +79,7 @@ void mm_heap_collect(struct mm_heap *heap)
 }
 
 /* Frees of an idle heap's blocks would otherwise lie there until a new thread comes along. */
-static void tend_idle(struct mm_heap *heap)
+static void collect_idle(struct mm_heap *heap)
 {
     struct mm_twice twice = {.count = 0};
     if (!mm_lock_for_request(&mm_heap_lock))
@@ -96,11 +96,11 @@ void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch)
     mm_collect_push(heap, batch);
     if (atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE &&
         atomic_fetch_add_explicit(&idle_pushes, 1, memory_order_relaxed) % COLLECT_IDLE_AT == 0)
-        tend_idle(heap);
+        collect_idle(heap);
 }
 
-void mm_heap_tend(struct mm_heap *heap)
+void mm_heap_collect_if_idle(struct mm_heap *heap)
 {
     if (heap != NULL && atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE)
-        tend_idle(heap);
+        collect_idle(heap);
 }

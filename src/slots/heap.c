@@ -20,7 +20,7 @@
 #define SPARSE_PART     4u /* a batch is sparse when this part of its slots is live, or less */
 
 struct mm_heap mm_heap_none;
-struct mm_heap mm_heap_over MM_SELDOM;
+struct mm_heap mm_heap_ending MM_SELDOM;
 _Thread_local struct mm_heap *mm_tls_heap = &mm_heap_none;
 const struct mm_watcher *mm_watcher;
 
@@ -30,8 +30,8 @@ static struct mm_heap *_Atomic all_heaps;
 static struct mm_heap *idle_heaps;
 static _Atomic uint32_t heaps_made;
 
-struct mm_lock mm_heap_over_lock;
-static struct mm_heap *heap_over; /* the real heap behind mm_heap_over */
+struct mm_lock mm_heap_ending_lock;
+static struct mm_heap *heap_for_ending; /* the real heap behind mm_heap_ending */
 
 /* --- batches --- */
 
@@ -40,7 +40,7 @@ static bool is_idle(const struct mm_heap *heap)
     return atomic_load_explicit(&heap->state, memory_order_relaxed) == MM_HEAP_IDLE;
 }
 
-/* A closed batch's line may be used for another one at once. */
+/* Whoever has its line pinned may still look at it. */
 static void give_back(struct mm_heap *heap, struct mm_batch *batch)
 {
     struct mm_list *list = &heap->lists[mm_batch_class(batch)];
@@ -143,7 +143,7 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
     mm_dequeue(list, batch);
     if (mm_unlikely(may_close(heap, batch)) && try_close(heap, batch))
         return;
-    mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_UNTIL_NEVER);
+    mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_FREES_NEVER);
     mm_enqueue_first(list, batch);
     note_spare(heap, list, batch);
     if (mm_unlikely(is_excess(heap)))
@@ -153,7 +153,7 @@ MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, stru
 void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
 {
     MM_ASSERT(mm_batch_owner(batch) == heap && mm_batch_state(batch) != MM_BATCH_CURRENT);
-    MM_ASSERT(batch->until <= 0 || mm_batch_live(batch) == 0 || batch->state == MM_BATCH_FULL);
+    MM_ASSERT(batch->frees_left <= 0 || mm_batch_live(batch) == 0 || batch->state == MM_BATCH_FULL);
     struct mm_list *list = &heap->lists[mm_batch_class(batch)];
     uint64_t live = mm_batch_live(batch);
     if (batch->state == MM_BATCH_FULL) {
@@ -163,7 +163,7 @@ void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch)
         note_no_spare(heap, list, batch); /* decided anew */
     }
     if (live != 0)
-        batch->until = (int16_t)mm_bit_count(live);
+        batch->frees_left = (int16_t)mm_bit_count(live);
     else
         free_wholly(heap, list, batch);
 }
@@ -221,13 +221,13 @@ static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct m
 {
     bin->claimed = mm_batch_claim(batch, free, list->window, &list->zero);
     bin->batch = batch;
-    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_FREES_NEVER);
 }
 
-/* Its `until` is the number of live slots, or far more when there are none. */
+/* Its `frees_left` is the number of live slots, or far more when there are none. */
 static inline bool is_sparse(const struct mm_batch *batch)
 {
-    return batch->until <= (int)(mm_batch_slots(batch) / SPARSE_PART) ||
+    return batch->frees_left <= (int)(mm_batch_slots(batch) / SPARSE_PART) ||
            mm_batch_awaits_nothing(batch);
 }
 
@@ -318,9 +318,9 @@ static inline bool claim_again(struct mm_heap *heap, unsigned class)
     return false;
 }
 
-/* The other one, heap_over, has a lock around it that neither a report nor another library's
+/* The other one, heap_for_ending, has a lock around it that neither a report nor another library's
  * clock_gettime() may meet; whoever holds it collects. */
-MM_COLD static void tend_own(struct mm_heap *heap)
+MM_COLD static void tick_and_collect(struct mm_heap *heap)
 {
     if (heap != mm_tls_heap)
         return;
@@ -335,7 +335,7 @@ MM_COLD static void tend_own(struct mm_heap *heap)
 static inline bool claim(struct mm_heap *heap, unsigned class)
 {
     if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || mm_collect_has_pending(heap)))
-        tend_own(heap);
+        tick_and_collect(heap);
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
@@ -496,7 +496,7 @@ void mm_heap_detach(struct mm_heap *then)
 {
     struct mm_heap *heap = mm_tls_heap;
     mm_tls_heap = then;
-    if (heap == &mm_heap_none || heap == &mm_heap_over)
+    if (heap == &mm_heap_none || heap == &mm_heap_ending)
         return;
     struct mm_twice twice = {.count = 0};
     mm_heap_collect(heap);
@@ -520,21 +520,21 @@ void mm_heap_detach(struct mm_heap *then)
     mm_arena_shed();
 }
 
-/* Under mm_heap_over_lock. */
+/* Under mm_heap_ending_lock. */
 static struct mm_heap *heap_for_all(void)
 {
-    if (heap_over == NULL && mm_lock_for_request(&mm_heap_lock)) {
-        heap_over = make_heap();
+    if (heap_for_ending == NULL && mm_lock_for_request(&mm_heap_lock)) {
+        heap_for_ending = make_heap();
         mm_unlock(&mm_heap_lock);
     }
-    return heap_over;
+    return heap_for_ending;
 }
 
-void *mm_heap_alloc_over(unsigned class, size_t asked)
+void *mm_heap_alloc_ending(unsigned class, size_t asked)
 {
     struct mm_twice twice = {.count = 0};
     void *slot = NULL;
-    if (!mm_lock_for_request(&mm_heap_over_lock))
+    if (!mm_lock_for_request(&mm_heap_ending_lock))
         return NULL;
     struct mm_heap *heap = heap_for_all();
     if (heap != NULL) {
@@ -543,7 +543,7 @@ void *mm_heap_alloc_over(unsigned class, size_t asked)
         if (heap->watch != NULL)
             mm_watcher->thread_lends(heap->watch);
     }
-    mm_unlock(&mm_heap_over_lock);
+    mm_unlock(&mm_heap_ending_lock);
     mm_collect_tell(&twice);
     mm_arena_shed();
     return slot;
@@ -570,13 +570,13 @@ void mm_heap_reset(void)
     mm_homes_clear();
     atomic_store_explicit(&all_heaps, NULL, memory_order_relaxed);
     mm_pins_reset();
-    idle_heaps = heap_over = NULL;
+    idle_heaps = heap_for_ending = NULL;
     atomic_store_explicit(&heaps_made, 0, memory_order_relaxed);
 }
 
 void mm_heap_renew_thread(void)
 {
-    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_over)
+    if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_ending)
         atomic_store_explicit(&mm_tls_heap->thread, mm_os_thread_id(), memory_order_relaxed);
     if (mm_tls_heap->watch != NULL)
         mm_watcher->thread_ends(mm_tls_heap->watch);
@@ -598,7 +598,7 @@ static void keep_own_heap(void)
     for (struct mm_heap *heap = mm_heap_first(); heap != NULL; heap = heap->next) {
         if (heap->tls == &mm_tls_heap)
             mm_homes_add(heap);
-        else if (heap != heap_over &&
+        else if (heap != heap_for_ending &&
                  atomic_load_explicit(&heap->state, memory_order_relaxed) != MM_HEAP_IDLE)
             leave_behind(heap);
         atomic_store_explicit(&heap->pending, MM_LINE_NONE, memory_order_relaxed);

@@ -5,7 +5,7 @@
  * it is then idle, and the next new thread takes it up.
  *
  * mm_tls_heap is never NULL: before a thread's first request it refers to mm_heap_none, and after
- * its last destructor to mm_heap_over. Both have no batch and own none, so that the fast paths
+ * its last destructor to mm_heap_ending. Both have no batch and own none, so that the fast paths
  * need no check of their own. */
 #ifndef MM_HEAP_H
 #define MM_HEAP_H
@@ -75,7 +75,7 @@ struct mm_heap {
     struct mm_heap **tls;       /* the thread's mm_tls_heap */
 };
 
-extern struct mm_heap mm_heap_none, mm_heap_over;
+extern struct mm_heap mm_heap_none, mm_heap_ending;
 extern _Thread_local struct mm_heap *mm_tls_heap __attribute__((tls_model("initial-exec")));
 
 /* Hands out one of a bin's claimed slots; there must be one. */
@@ -103,7 +103,7 @@ static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, size_t a
     return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, asked);
 }
 
-/* The `until` of a batch of this heap has come to 0. */
+/* The `frees_left` of a batch of this heap has come to 0. */
 MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 
 /* Whether the slot was never handed out, nor its memory as part of another. What
@@ -116,7 +116,7 @@ void mm_heap_collect(struct mm_heap *heap);
 /* A thread that doesn't own `batch` queued its first remote free there. */
 void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
 /* The last live slot of one of its batches was freed there; NULL when it is closed already. */
-void mm_heap_tend(struct mm_heap *heap);
+void mm_heap_collect_if_idle(struct mm_heap *heap);
 
 /* Gives the calling thread a heap, an idle one if there is one. NULL when memory is refused, in a
  * signal handler that came in the middle of this, and while a fork() is under way. */
@@ -125,7 +125,7 @@ struct mm_heap *mm_heap_attach(void);
 void mm_heap_detach(struct mm_heap *then);
 /* For threads in their last destructors: one heap shared under its own lock. NULL when memory is
  * refused, and at the moments named above. */
-void *mm_heap_alloc_over(unsigned class, size_t asked);
+void *mm_heap_alloc_ending(unsigned class, size_t asked);
 
 /* An idle heap is the calling thread's for a while, beside its own: nobody else takes it up,
  * collects there or closes a batch. False when it is not idle. For work that is not to be done
@@ -151,10 +151,10 @@ void mm_heap_renew_thread(void);
  * and remote frees that were under way are taken over. */
 void mm_heap_after_fork(void);
 
-/* Told of each slot that a collection found freed twice, with no lock held; set by a higher floor.
+/* Told of each slot that a collection found freed twice, with no lock held; set by a higher layer.
  */
 extern void (*mm_heap_on_freed_twice)(void *slot);
 
-extern struct mm_lock mm_heap_lock, mm_heap_over_lock;
+extern struct mm_lock mm_heap_lock, mm_heap_ending_lock;
 
 #endif

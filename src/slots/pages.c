@@ -168,10 +168,10 @@ void mm_pages_look(struct mm_heap *heap, uint64_t now)
             return;
         heap->round_started = now;
     }
-    bool over = look_further(heap, &run, most);
+    bool is_complete = look_further(heap, &run, most);
     flush(&run);
-    heap->look_news = run.news && !over;
-    if (over)
+    heap->look_news = run.news && !is_complete;
+    if (is_complete)
         end_round(heap, run.news);
     else
         heap->next_look = now + 1;
@@ -236,7 +236,7 @@ static size_t trim_own(struct mm_heap *heap)
 
 static size_t trim_other(struct mm_heap *heap)
 {
-    mm_heap_tend(heap);
+    mm_heap_collect_if_idle(heap);
     if (mm_heap_borrow(heap)) {
         size_t given = give_free(heap);
         mm_heap_hand_back(heap);

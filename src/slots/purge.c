@@ -20,7 +20,7 @@ struct piece {
     uint64_t run; /* 0: none */
     uint64_t purged, refused;
     uint32_t group;
-    bool is_over; /* it only has to be put back */
+    bool is_done; /* it only has to be put back */
 };
 static _Thread_local struct piece own_piece __attribute__((tls_model("initial-exec")));
 
@@ -95,7 +95,7 @@ static bool put_piece(void)
  * not in a handler that interrupted it there. */
 static bool is_free_to_purge(void)
 {
-    return !mm_locks_are_passed() && (own_piece.run == 0 || (own_piece.is_over && put_piece()));
+    return !mm_locks_are_passed() && (own_piece.run == 0 || (own_piece.is_done && put_piece()));
 }
 
 /* One call for each row of neighbours, with no lock held, unless it is `persistent` up to the first
@@ -116,7 +116,7 @@ static size_t purge_piece(bool persistent)
     }
     own_piece.purged = purged;
     own_piece.refused = refused;
-    own_piece.is_over = true;
+    own_piece.is_done = true;
     put_piece();
     return mm_bit_count(purged);
 }
@@ -244,11 +244,11 @@ static void look(uint64_t now)
         atomic_store_explicit(&mm_pool.old[group], mm_pool_bits(mm_pool.dirty, group),
                               memory_order_relaxed);
     }
-    bool over = mm_pool.cursor == end;
-    if (over)
+    bool is_complete = mm_pool.cursor == end;
+    if (is_complete)
         mm_pool.cursor = 0;
     atomic_store_explicit(&mm_pool.next_look,
-                          over ? mm_pool.round_started + MM_PURGE_TICK_MS : now + 1,
+                          is_complete ? mm_pool.round_started + MM_PURGE_TICK_MS : now + 1,
                           memory_order_relaxed);
 }
 

@@ -153,7 +153,7 @@ static void late(void *round)
         CHECK(pthread_setspecific(late_key, (void *)((uintptr_t)round - 1)) == 0);
         return;
     }
-    CHECK(mm_tls_heap == &mm_heap_over);
+    CHECK(mm_tls_heap == &mm_heap_ending);
     take_all(BLOCKS);
     give_all(BLOCKS);
     take_all(FEW);

@@ -136,7 +136,7 @@ static int held_by_nobody(size_t size, int advice)
     if (advice == MADV_DONTNEED) {
         CHECK(!mm_lock_is_own(&mm_arena_lock));
         CHECK(!mm_lock_is_own(&mm_heap_lock));
-        CHECK(!mm_lock_is_own(&mm_heap_over_lock));
+        CHECK(!mm_lock_is_own(&mm_heap_ending_lock));
         CHECK(size <= PIECE);
     }
     return advice;

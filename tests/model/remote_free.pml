@@ -5,7 +5,7 @@
  * owner's plain stores go through a store buffer, as on x86-64: others see them later, in order, and
  * its locked instructions and fences wait until the buffer is empty. The other threads change what
  * is shared by locked instructions only, and need none. What the owner alone looks at (queues,
- * `until`, which batch to take) is left open: it may claim, collect and close whenever the words
+ * `frees_left`, which batch to take) is left open: it may claim, collect and close whenever the words
  * allow it, which includes all that heap.c does.
  *
  * The program is handed up to BLOCKS blocks and frees each once, in any thread; with -DDOUBLE the

@@ -101,7 +101,7 @@ static struct mm_batch_shape open_batch(unsigned class, unsigned slots_per_batch
 {
     struct mm_batch_shape shape = mm_batch_shape(class, slots_per_batch, 0);
     mm_batch_open(batch, owner, shape, span, zero);
-    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_UNTIL_NEVER);
+    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_FREES_NEVER);
     return shape;
 }
 

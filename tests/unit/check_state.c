@@ -66,7 +66,7 @@ static void check_shape(const struct mm_batch *batch)
         CHECK_EQUAL(mm_arena.unit_line[unit], line);
 }
 
-/* `until` is what the state makes of the bits; see claim_again() and mm_heap_batch_due(). */
+/* `frees_left` is what the state makes of the bits; see claim_again() and mm_heap_batch_due(). */
 static void check_batch_state(const struct mm_batch *batch)
 {
     const struct mm_heap *heap = mm_batch_owner(batch);
@@ -80,14 +80,15 @@ static void check_batch_state(const struct mm_batch *batch)
         break;
     case MM_BATCH_AVAILABLE:
     case MM_BATCH_SPARSE:
-        CHECK_EQUAL(batch->until, live > 0 ? (int)live : MM_UNTIL_NEVER);
+        CHECK_EQUAL(batch->frees_left, live > 0 ? (int)live : MM_FREES_NEVER);
         CHECK(free > 0);
         break;
     default:
         CHECK_EQUAL(batch->state, MM_BATCH_FULL);
         /* Sooner than at the threshold only after a thread ended: settle_list(). The threshold is
          * that of the time when the batch became full, when the list may have been shorter. */
-        CHECK(batch->until >= 1 && (unsigned)batch->until + free <= mm_batch_threshold(batch, 0));
+        CHECK(batch->frees_left >= 1 &&
+              (unsigned)batch->frees_left + free <= mm_batch_threshold(batch, 0));
     }
 }
 

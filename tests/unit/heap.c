@@ -495,7 +495,7 @@ static void freed_by_both(void)
     struct mm_batch *batch = batch_of(slots[0]);
     give_elsewhere(slots + 5, 1);
     mm_batch_set_live(batch, mm_batch_live(batch) & ~((uint64_t)1 << 5));
-    batch->until--;
+    batch->frees_left--;
     told_twice = NULL;
     CHECK(take(SMALL) == slots[5]);
     CHECK(told_twice == slots[5]);
@@ -647,7 +647,7 @@ static void late(void *round)
         CHECK(pthread_setspecific(late_key, (void *)((uintptr_t)round - 1)) == 0);
         return;
     }
-    CHECK(mm_tls_heap == &mm_heap_over);
+    CHECK(mm_tls_heap == &mm_heap_ending);
     char *slot = mm_alloc(SMALL), *other = mm_calloc(1, SMALL);
     CHECK(slot != NULL && other != NULL && check_all_bytes(other, SMALL, 0));
     give(other);
