@@ -1,4 +1,4 @@
-/* interned.h - call stacks, each kept once and known by a number. There is room for 2^24 words, and
+/* interned.h - call stacks, each kept once and known by a number. They are up to 2^24 words, and
  * memory is taken as they come. Nothing here takes a lock or calls malloc. */
 #ifndef MM_INTERNED_H
 #define MM_INTERNED_H
