@@ -409,8 +409,7 @@ static mm_piece *group_of(uintptr_t base)
 
 static struct record *record_of(struct group *group, uintptr_t base, unsigned index)
 {
-    MM_ASSERT(offset_of(base) / MM_GRANULE + index <
-              sizeof group->records / sizeof group->records[0]);
+    MM_ASSERT(offset_of(base) / MM_GRANULE + index < ((size_t)1 << GROUP_SHIFT) / MM_GRANULE);
     return &group->records[offset_of(base) / MM_GRANULE + index];
 }
 

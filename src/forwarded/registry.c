@@ -43,10 +43,34 @@ static _Atomic uintptr_t unknown;
 
 _Atomic bool mm_registry_is_looked_at;
 
+/* Behind the map, for when the system refuses memory: libc may still have blocks to hand out, which
+ * seldom lie where none ever was. */
+#define SPARES 3u
+_Static_assert(MM_LEAF_WORDS_SIZE == MM_LEAF_ENDS_SIZE, "a spare serves as either");
+_Static_assert(sizeof(struct mm_leaf) <= MM_LEAF_WORDS_SIZE, "or as a leaf");
+static _Atomic unsigned spares_used;
+
+#define MAP_SIZE (MM_LEAVES * sizeof *leaves + SPARES * MM_LEAF_WORDS_SIZE)
+
+MM_COLD static void *take_spare(void)
+{
+    unsigned used = atomic_load(&spares_used);
+    while (leaves != NULL && used < SPARES) {
+        if (atomic_compare_exchange_weak(&spares_used, &used, used + 1))
+            return (char *)(leaves + MM_LEAVES) + used * MM_LEAF_WORDS_SIZE;
+    }
+    return NULL;
+}
+
+static bool is_spare(const void *piece)
+{
+    return (uintptr_t)piece - (uintptr_t)leaves < MAP_SIZE;
+}
+
 bool mm_registry_reserve(void)
 {
     /* Whole and at once: an entry is touched when its leaf is made, the rest costs nothing. */
-    leaves = mm_os_map(MM_LEAVES * sizeof *leaves);
+    leaves = mm_os_map(MAP_SIZE);
     if (leaves == NULL)
         atomic_store(&unknown, A_BLOCK | MM_LEAF_HALF);
     return leaves != NULL;
@@ -57,18 +81,29 @@ void mm_registry_trust_all(void)
     atomic_store(&trusts_all, true);
 }
 
+static void release_pieces(mm_piece *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_spare(mm_piece_at(&places[i])))
+            atomic_store(&places[i], NULL);
+    }
+    mm_piece_release_all(places, count, MM_LEAF_WORDS_SIZE);
+}
+
 void mm_registry_release(void)
 {
     if (leaves == NULL)
         return;
     for (struct mm_leaf *leaf = atomic_load(&highest_leaf), *below; leaf != NULL; leaf = below) {
         below = atomic_load(&leaf->below);
-        mm_piece_release_all(leaf->words[0], 2 * MM_LEAF_PARTS, MM_LEAF_WORDS_SIZE);
-        mm_piece_release_all(leaf->ends, MM_LEAF_PARTS, MM_LEAF_ENDS_SIZE);
-        mm_os_release(leaf, sizeof *leaf);
+        release_pieces(leaf->words[0], 2 * MM_LEAF_PARTS);
+        release_pieces(leaf->ends, MM_LEAF_PARTS);
+        if (!is_spare(leaf))
+            mm_os_release(leaf, sizeof *leaf);
     }
-    mm_os_release(leaves, MM_LEAVES * sizeof *leaves);
+    mm_os_release(leaves, MAP_SIZE);
     leaves = NULL;
+    atomic_store(&spares_used, 0);
     atomic_store(&unknown, 0);
     atomic_store(&highest_leaf, NULL);
     for (unsigned i = 0; i < GATES; i++) {
@@ -219,10 +254,12 @@ static struct mm_leaf *make_leaf(uintptr_t address)
         return NULL;
     struct mm_leaf *made = mm_os_map(sizeof *made);
     if (made == NULL)
+        made = take_spare();
+    if (made == NULL)
         return leaf_of(address);
     atomic_store_explicit(&made->index, address >> MM_LEAF_BITS, memory_order_relaxed);
     struct mm_leaf *leaf = link_leaf(made);
-    if (leaf != made)
+    if (leaf != made && !is_spare(made))
         mm_os_release(made, sizeof *made);
     /* Release pairs with the acquire of leaf_of(). */
     atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
@@ -330,12 +367,26 @@ static inline size_t forget_size(struct mm_leaf *leaf, uintptr_t address)
     return size;
 }
 
+MM_COLD static void *use_spare(mm_piece *place)
+{
+    void *there = NULL, *spare = take_spare();
+    if (spare != NULL && atomic_compare_exchange_strong(place, &there, spare))
+        return spare;
+    return there;
+}
+
+/* As either kind of piece. */
+static inline void *need_piece(mm_piece *place)
+{
+    void *there = mm_piece_need(place, MM_LEAF_WORDS_SIZE);
+    return mm_likely(there != NULL) ? there : use_spare(place);
+}
+
 MM_COLD static void keep_small(uintptr_t address, size_t size)
 {
     uintptr_t last = address + size - MM_LEAF_HALF;
     struct mm_leaf *leaf = leaf_of(last) != NULL ? leaf_of(last) : make_leaf(last);
-    _Atomic uint64_t *table =
-        leaf != NULL ? mm_piece_need(&leaf->ends[mm_leaf_part(last)], MM_LEAF_ENDS_SIZE) : NULL;
+    _Atomic uint64_t *table = leaf != NULL ? need_piece(&leaf->ends[mm_leaf_part(last)]) : NULL;
     if (table != NULL)
         atomic_fetch_or_explicit(&table[last / MM_LEAF_END_BYTES % MM_LEAF_PART_ENDS],
                                  end_bit(address, size), memory_order_relaxed);
@@ -377,8 +428,7 @@ int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
         leaf = make_leaf(address);
     struct mm_leaf_word *word = NULL;
     if (mm_likely(leaf != NULL))
-        word = mm_leaf_word_in(mm_piece_need(mm_leaf_words(leaf, address), MM_LEAF_WORDS_SIZE),
-                               address);
+        word = mm_leaf_word_in(need_piece(mm_leaf_words(leaf, address)), address);
     if (mm_unlikely(word == NULL || address % MM_LEAF_HALF != 0)) {
         take_on_trust(address);
         return 0;
