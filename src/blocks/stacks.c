@@ -491,6 +491,14 @@ static void settle(struct mm_batch *batch)
         mm_batch_set_traced(batch, false);
 }
 
+/* The records of a chunk's slots take as much memory as the chunk, where its slots are small. */
+static void give_back(uintptr_t start, size_t size)
+{
+    struct group *group = mm_piece_at(group_of(start));
+    if (group != NULL)
+        mm_os_purge(record_of(group, start, 0), size);
+}
+
 static struct mm_watcher watcher = {
     .heap_made = begin_tracer,
     .thread_starts = thread_starts,
@@ -501,6 +509,7 @@ static struct mm_watcher watcher = {
     .unwatched = skip,
     .handed_out = note_slot,
     .settle = settle,
+    .given_back = give_back,
 };
 
 /* --- forwarded blocks --- */

@@ -8,6 +8,7 @@
  * threads that are not there come back. */
 #include "slots/arena.h"
 #include "slots/pool.h"
+#include "slots/watcher.h"
 
 #define DIRTY_SLACK    ((size_t)4 << 20) /* see mm_arena_keep_within_most() */
 #define GROUPS_A_LOOK  1024u             /* under the lock, by the clock or for a piece */
@@ -109,7 +110,10 @@ static size_t purge_piece(bool persistent)
         uint64_t row = mm_bits_row(run);
         size_t chunk = own_piece.group * MM_WORD_BITS + mm_bit_lowest(row);
         void *at = (void *)(mm_arena.base + (chunk << MM_CHUNK_SHIFT));
-        bool granted = ask(at, (size_t)mm_bit_count(row) << MM_CHUNK_SHIFT);
+        size_t size = (size_t)mm_bit_count(row) << MM_CHUNK_SHIFT;
+        bool granted = ask(at, size);
+        if (granted && mm_watcher != NULL)
+            mm_watcher->given_back((uintptr_t)at, size);
         purged |= granted ? row : 0;
         refused |= granted ? 0 : row;
         run &= ~row;

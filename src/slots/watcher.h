@@ -40,6 +40,9 @@ struct mm_watcher {
                        size_t asked);
     /* Slots of a tagged batch were freed: it may drop the tag. */
     void (*settle)(struct mm_batch *batch);
+    /* Whole chunks without a batch went back to the system, `size` bytes in one group of them: what
+     * is kept of them may go, too. In any thread, with no lock held. */
+    void (*given_back)(uintptr_t start, size_t size);
 };
 
 /* NULL: nobody watches. Changed while there is no heap. */
