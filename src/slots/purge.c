@@ -134,6 +134,12 @@ static uint64_t dirty_of(size_t group, bool again)
 
 /* --- down to a number of chunks --- */
 
+/* A request does not wait for a fork() for ever; who trims is none. */
+static bool lock_arena(bool trims)
+{
+    return trims ? mm_lock_unless_held(&mm_arena_lock) : mm_lock_for_request(&mm_arena_lock);
+}
+
 /* From the end, which is used again last, group by group until so many chunks are left. */
 static size_t purge_down_to(size_t chunks, bool again)
 {
@@ -141,7 +147,7 @@ static size_t purge_down_to(size_t chunks, bool again)
     for (size_t group = mm_pool_groups(); group-- > 0 && dirty_chunks() > chunks;) {
         if (!has_dirty(group))
             continue;
-        if (!is_free_to_purge() || !(again || may_ask()) || !mm_lock_unless_held(&mm_arena_lock))
+        if (!is_free_to_purge() || !(again || may_ask()) || !lock_arena(again))
             break;
         take_piece(group, dirty_of(group, again));
         mm_unlock(&mm_arena_lock);
