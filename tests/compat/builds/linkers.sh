@@ -9,7 +9,7 @@ cp -r "$PRELOAD_SOURCE/src" "$PRELOAD_SOURCE/include" "$work"
 
 work() {
     cp -r "$work/src" "$work/include" .
-    gcc -D_GNU_SOURCE -std=gnu11 -O1 -g -fPIC -Iinclude -Isrc -c src/[!l]*/*.c
+    gcc -D_GNU_SOURCE -DMM_SYMBOLIZE_FOLDER='"/usr/libexec"' -std=gnu11 -O1 -g -fPIC -Iinclude -Isrc -c src/[!l]*/*.c
     ar rcsD libcore.a ./*.o
     nm -S libcore.a | cksum
     local linker
