@@ -1,6 +1,5 @@
 /* stacks.c - see stacks.h. The tables:
  *
- *   threads   by number
  *   blocks    by hash of the address: forwarded blocks, with their records
  *   groups    by 4 MiB of the arena: for each unit, of the batch that starts there, the slots whose
  *             records hold; and the records, one for 16 bytes: slot i of a batch has the i-th from
@@ -11,6 +10,7 @@
  * with what is traced, as does what is locked of a process that calls mlockall(). */
 #include "blocks/stacks.h"
 
+#include "blocks/threads.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "stacks/interned.h"
@@ -18,21 +18,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS      MM_INTERNED_BITS
-#define THREAD_BITS  20u
-#define ASKED_BITS   20u
-#define THREADS      ((size_t)1 << THREAD_BITS)
-#define BLOCK_BITS   20u
-#define PROBES       32u   /* places that a forwarded block may have */
-#define RECENT       16u   /* threads that are looked at for one that has no tracer of its own */
-#define NAMED_LATE   4096u /* threads that are looked at for one that is given a name */
-#define FIRST_THREAD 1u
-#define NAME_WORDS   (MM_THREAD_NAME / sizeof(uint64_t))
+#define ID_BITS     MM_INTERNED_BITS
+#define THREAD_BITS MM_THREADS_BITS
+#define ASKED_BITS  20u
+#define BLOCK_BITS  20u
+#define PROBES      32u /* places that a forwarded block may have */
 
 /* Of a piece, by what it holds. */
-#define THREAD_SHIFT 12u
-#define BLOCK_SHIFT  14u
-#define GROUP_SHIFT  22u
+#define BLOCK_SHIFT 14u
+#define GROUP_SHIFT 22u
 
 _Static_assert(ID_BITS + THREAD_BITS + ASKED_BITS == 64, "an event is one word");
 _Static_assert(MM_SLOT_SIZE_MAX < 1u << ASKED_BITS, "what is asked of a slot fits");
@@ -43,12 +37,6 @@ typedef _Atomic uint64_t event;
 
 struct record {
     event allocated, freed;
-};
-
-struct thread {
-    _Atomic pid_t id;
-    _Atomic bool is_gone;
-    _Atomic uint64_t name[NAME_WORDS]; /* as far as we were told */
 };
 
 struct block {
@@ -83,17 +71,14 @@ static struct tables {
     mm_piece *groups;
     size_t group_count;
 } tables;
-static mm_piece threads[THREADS >> THREAD_SHIFT] MM_SELDOM;
 static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
 static _Atomic uint64_t stacks_lost;
-static _Atomic uint32_t threads_used;
 
-#define THREAD_PIECE (sizeof(struct thread) << THREAD_SHIFT)
-#define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
+#define BLOCK_PIECE (sizeof(struct block) << BLOCK_SHIFT)
 
 static void release_tables(void)
 {
-    mm_piece_release_all(threads, sizeof threads / sizeof threads[0], THREAD_PIECE);
+    mm_threads_release();
     mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
     if (tables.groups != NULL) {
         mm_piece_release_all(tables.groups, tables.group_count, sizeof(struct group));
@@ -109,7 +94,6 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
 {
     if (settings->frames == 0)
         return true;
-    atomic_store(&threads_used, 1); /* thread 0 is no thread */
     atomic_store(&stacks_lost, 0);
     tables.group_count = (mm_arena_size() >> GROUP_SHIFT) + 1;
     tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
@@ -166,83 +150,6 @@ static uint32_t current_stack(struct mm_tracer *tracer)
 
 /* --- threads --- */
 
-/* NULL: there is none of this number. */
-static struct thread *thread_of(uint32_t number)
-{
-    struct thread *there = number != 0 ? mm_piece_at(&threads[number >> THREAD_SHIFT]) : NULL;
-    return there != NULL ? there + number % (1u << THREAD_SHIFT) : NULL;
-}
-
-/* Relaxed: what is read while a name is given may be half of each, and ends in a zero like both. */
-static void get_name(const struct thread *thread, char name[static MM_THREAD_NAME])
-{
-    for (unsigned i = 0; i < NAME_WORDS; i++) {
-        uint64_t word = atomic_load_explicit(&thread->name[i], memory_order_relaxed);
-        memcpy(name + i * sizeof word, &word, sizeof word);
-    }
-}
-
-static void set_name(struct thread *thread, const char name[static MM_THREAD_NAME])
-{
-    for (unsigned i = 0; i < NAME_WORDS; i++) {
-        uint64_t word;
-        memcpy(&word, name + i * sizeof word, sizeof word);
-        atomic_store_explicit(&thread->name[i], word, memory_order_relaxed);
-    }
-}
-
-/* Without a system call but for the first thread, at the start. Others begin with the name of
- * whoever started them: that of the first is the best that is known of it. */
-static void name_thread(struct thread *thread, pid_t id)
-{
-    const struct thread *first = thread_of(FIRST_THREAD);
-    char name[MM_THREAD_NAME] = {0};
-    if (thread == first)
-        mm_os_thread_name(id, name);
-    else if (first != NULL)
-        get_name(first, name);
-    set_name(thread, name);
-}
-
-/* 0 when there are too many: events are of nobody then. */
-static uint32_t add_thread(pid_t id)
-{
-    uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
-    if (number < THREADS)
-        number = atomic_fetch_add_explicit(&threads_used, 1, memory_order_relaxed);
-    if (number >= THREADS)
-        return 0;
-    struct thread *thread = mm_piece_need(&threads[number >> THREAD_SHIFT], THREAD_PIECE);
-    if (thread == NULL)
-        return 0;
-    thread += number % (1u << THREAD_SHIFT);
-    name_thread(thread, id);
-    /* Release pairs with the acquire of whoever reads the id: the name is there. */
-    atomic_store_explicit(&thread->id, id, memory_order_release);
-    return number;
-}
-
-/* The number of a thread, if it is one of the last `most`; else 0. */
-static uint32_t find_thread(pid_t id, unsigned most, bool may_be_gone)
-{
-    uint32_t number = atomic_load_explicit(&threads_used, memory_order_relaxed);
-    number = number < THREADS ? number : THREADS;
-    for (unsigned i = 0; i < most && number-- > FIRST_THREAD; i++) {
-        const struct thread *thread = thread_of(number);
-        if (thread != NULL && atomic_load_explicit(&thread->id, memory_order_relaxed) == id &&
-            (may_be_gone || !atomic_load_explicit(&thread->is_gone, memory_order_relaxed)))
-            return number;
-    }
-    return 0;
-}
-
-static uint32_t own_number(bool may_be_gone)
-{
-    pid_t id = mm_os_own_id();
-    uint32_t number = find_thread(id, RECENT, may_be_gone);
-    return number != 0 ? number : add_thread(id);
-}
-
 static void take_thread(struct mm_tracer *tracer, uint32_t number)
 {
     tracer->thread = number;
@@ -254,38 +161,17 @@ static void take_thread(struct mm_tracer *tracer, uint32_t number)
 static uint32_t current_thread(struct mm_tracer *tracer)
 {
     if (tracer == NULL)
-        return own_number(true);
+        return mm_threads_own(true);
     if (!tracer->has_thread)
-        take_thread(tracer, own_number(true));
+        take_thread(tracer, mm_threads_own(true));
     return tracer->thread;
 }
 
-/* A thread often gets its name before it allocates, from whoever started it. A vfork()'s child that
- * names itself goes by its parent's id here. */
+/* A vfork()'s child that names itself goes by its parent's id here. */
 void mm_stacks_thread_named(pid_t id, const char *name)
 {
-    if (!mm_stacks_are_kept() || id == 0 || mm_os_is_guest())
-        return;
-    uint32_t number = find_thread(id, NAMED_LATE, false);
-    struct thread *thread = thread_of(number != 0 ? number : add_thread(id));
-    char plain[MM_THREAD_NAME] = {0};
-    mm_os_name_as_given(name, plain);
-    if (thread != NULL)
-        set_name(thread, plain);
-}
-
-/* As long as there is the thread, it can tell its name itself. */
-static void tell_thread(struct mm_stack *stack, uint32_t number)
-{
-    struct thread *thread = thread_of(number);
-    memcpy(stack->name, "?", 2);
-    if (thread == NULL)
-        return;
-    stack->thread = atomic_load_explicit(&thread->id, memory_order_acquire);
-    if (!atomic_load_explicit(&thread->is_gone, memory_order_acquire))
-        mm_os_thread_name(stack->thread, stack->name);
-    if (stack->name[0] == '?') /* gone, or left behind by fork() */
-        get_name(thread, stack->name);
+    if (mm_stacks_are_kept() && id != 0 && !mm_os_is_guest())
+        mm_threads_name(id, name);
 }
 
 /* --- events --- */
@@ -307,7 +193,7 @@ static bool tell_event(struct mm_stack *stack, uint64_t happened)
 {
     stack->count = mm_interned_frames(happened % (1u << ID_BITS), stack->frames);
     if (happened != 0)
-        tell_thread(stack, (uint32_t)(happened >> (64 - THREAD_BITS)));
+        mm_threads_tell((uint32_t)(happened >> (64 - THREAD_BITS)), &stack->thread, stack->name);
     return stack->count > 0;
 }
 
@@ -353,7 +239,7 @@ static void begin_tracer(struct mm_watch *watch, uint32_t seed)
 
 static void thread_starts(struct mm_watch *watch)
 {
-    take_thread(tracer_of(watch), own_number(false));
+    take_thread(tracer_of(watch), mm_threads_own(false));
 }
 
 static void thread_lends(struct mm_watch *watch)
@@ -365,9 +251,7 @@ static void thread_lends(struct mm_watch *watch)
 
 static void thread_ends(struct mm_watch *watch)
 {
-    struct thread *thread = thread_of(tracer_of(watch)->thread);
-    if (thread != NULL)
-        atomic_store_explicit(&thread->is_gone, true, memory_order_release);
+    mm_threads_end(tracer_of(watch)->thread);
     thread_lends(watch);
 }
 

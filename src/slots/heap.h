@@ -55,7 +55,7 @@ struct mm_heap {
     struct mm_list lists[MM_CLASSES];
     struct mm_spans spans;    /* where its batches lie */
     size_t bytes, spare;      /* of its batches, and of the wholly free ones among them; */
-    size_t spare_most;        /* where these are looked at */
+    size_t spare_more;        /* as lists have learned, and as could not be closed */
     bool is_shedding;         /* no batch that is wholly free is kept; */
     bool is_claiming;         /* or now is not the time to see to that */
     _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
@@ -117,6 +117,9 @@ void mm_heap_collect(struct mm_heap *heap);
 void mm_heap_push_pending(struct mm_heap *heap, struct mm_batch *batch);
 /* The last live slot of one of its batches was freed there; NULL when it is closed already. */
 void mm_heap_collect_if_idle(struct mm_heap *heap);
+
+/* No batch is current any more, nor kept where none need be; for a heap that its thread leaves. */
+void mm_heap_settle(struct mm_heap *heap);
 
 /* Gives the calling thread a heap, an idle one if there is one. NULL when memory is refused, in a
  * signal handler that came in the middle of this, and while a fork() is under way. */
