@@ -57,18 +57,27 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
     return mapping->end != 0;
 }
 
-enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
+static enum mm_mapping_result look_in(const char *list, uintptr_t address,
+                                      struct mm_mapping *mapping)
 {
-    struct reader reader = {.fd = mm_os_open_own_maps()};
-    enum mm_mapping_result result = MM_MAPPING_NONE;
+    struct reader reader = {.fd = mm_os_open_read(list)};
+    enum mm_mapping_result result = MM_MAPPING_UNREADABLE;
     if (reader.fd < 0)
-        return MM_MAPPING_UNREADABLE;
-    while (result == MM_MAPPING_NONE && next_mapping(&reader, mapping)) {
-        if (address >= mapping->start && address < mapping->end)
-            result = MM_MAPPING_FOUND;
+        return result;
+    while (result != MM_MAPPING_FOUND && next_mapping(&reader, mapping)) {
+        bool is_it = address >= mapping->start && address < mapping->end;
+        result = is_it ? MM_MAPPING_FOUND : MM_MAPPING_NONE;
     }
     mm_os_close(reader.fd);
     return result;
+}
+
+/* "self" is the first thread, whose list is empty once it has ended; see mm_os_program_path(). */
+enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
+{
+    enum mm_mapping_result result = look_in("/proc/self/maps", address, mapping);
+    return result == MM_MAPPING_UNREADABLE ? look_in("/proc/thread-self/maps", address, mapping)
+                                           : result;
 }
 
 /* Where the kernel started the dynamic linker as the program, that is what it tells of it. */

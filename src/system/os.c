@@ -328,12 +328,6 @@ int mm_os_open_read(const char *path)
     return mm_kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-int mm_os_open_own_maps(void)
-{
-    int fd = mm_os_open_read("/proc/thread-self/maps");
-    return fd >= 0 ? fd : mm_os_open_read("/proc/self/maps");
-}
-
 /* Where few programs look and none chooses: behind what shells and servers take for themselves. */
 static int move_up(int fd)
 {
@@ -422,13 +416,13 @@ const char *mm_os_error_text(int error)
     return text != NULL ? text : "unknown error";
 }
 
-/* "self" is the first thread, which has no memory any more once it has ended; kernels before 3.17
- * know nothing else. */
+/* "self" is the first thread, which has no memory any more once it has ended; but old kernels, and
+ * emulators, know nothing else. */
 void mm_os_program_path(char *path, size_t capacity)
 {
-    ssize_t length = mm_kernel_readlink("/proc/thread-self/exe", path, capacity - 1);
+    ssize_t length = mm_kernel_readlink("/proc/self/exe", path, capacity - 1);
     if (length <= 0)
-        length = mm_kernel_readlink("/proc/self/exe", path, capacity - 1);
+        length = mm_kernel_readlink("/proc/thread-self/exe", path, capacity - 1);
     if (length <= 0) {
         path[0] = '?';
         length = 1;

@@ -161,8 +161,6 @@ bool mm_os_write(int fd, const void *text, size_t size);
  * mm_os_milliseconds(), or on an error. */
 bool mm_os_wait_for(int fd, short events, uint64_t give_up);
 int mm_os_open_read(const char *path);
-/* The list of what is mapped; -1 when there is none. */
-int mm_os_open_own_maps(void);
 /* Opens a file to append to, made if need be, under a number that programs don't choose for
  * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
  * errno. */

@@ -30,8 +30,10 @@ static _Atomic pid_t memory_owner; /* 0: nobody yet */
 
 #if defined __x86_64__
 #define ID_IN_DESCRIPTOR 720u
+#define DESCRIPTOR_LEAST 2048u /* bytes that there are */
 #elif defined __aarch64__
 #define ID_IN_DESCRIPTOR 208u
+#define DESCRIPTOR_LEAST 1536u
 #else
 #error "where does libc's thread descriptor have the thread's id here?"
 #endif
@@ -83,9 +85,8 @@ bool mm_os_is_guest(void)
 /* --- a thread's stack: libc keeps its lowest address and, next to it, its size in the thread's
  *     descriptor, which itself lies at the top; where in it is not the same in every libc --- */
 
-#define DESCRIPTOR_LEAST 2304u                /* bytes that there are, with what lies behind it */
-#define STACK_MOST       ((uintptr_t)1 << 36) /* less than any address is in its place */
-#define ABOVE_MOST       ((uintptr_t)1 << 20) /* of the descriptor and thread-local storage */
+#define STACK_MOST ((uintptr_t)1 << 36) /* less than any address is in its place */
+#define ABOVE_MOST ((uintptr_t)1 << 20) /* of the descriptor and thread-local storage */
 
 static bool find_lowest(uintptr_t thread, uintptr_t *low)
 {
