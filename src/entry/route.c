@@ -188,19 +188,20 @@ static bool too_large(size_t size)
     return true;
 }
 
-/* errno may have been changed by a start that met a limit; only a failure may show. */
+/* errno may have been changed by a start that met a limit; only a failure may show. Who asks for
+ * what is too large for a slot gets a heap as well: by these threads are counted. */
 MM_COLD static void *alloc_class_or_forward(unsigned class, enum mm_next_name name, size_t size,
                                             size_t alignment)
 {
-    if (is_for_slots(class)) {
-        int saved_errno = errno;
-        void *slot = alloc_slot(class, size);
-        errno = saved_errno;
-        if (slot != NULL)
-            return slot;
-    } else if (mm_unlikely(mm_tls_heap == &mm_heap_none)) {
-        mm_process_heap(); /* the start, perhaps; and threads are counted by their heaps */
-    }
+    int saved_errno = errno;
+    void *slot = NULL;
+    if (is_for_slots(class))
+        slot = alloc_slot(class, size);
+    else if (mm_unlikely(mm_tls_heap == &mm_heap_none))
+        mm_process_heap();
+    errno = saved_errno;
+    if (slot != NULL)
+        return slot;
     return too_large(size) ? NULL : forward(name, size, alignment);
 }
 

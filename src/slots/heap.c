@@ -1,8 +1,8 @@
-/* heap.c - memory lists, and what a thread claims from them. Invariants, for the
- * thread that owns the heap: a bin's claimed slots, and those that are held for its watcher, are
- * free slots of its current batch; every available batch is in its list's queue of these, every
- * sparse one in the other, and no batch else is in either; wholly free batches are sparse, and the
- * first of their queue: so they are used last, and found without a walk when none need be kept. */
+/* heap.c - memory lists, and what a thread claims from them. Invariants, for the thread that owns
+ * the heap: a bin's claimed slots, and those that are held for its watcher, are free slots of its
+ * current batch; every available batch is in its list's queue of these, every sparse one in the
+ * other, and no batch else is in either; wholly free batches are sparse, and the first of their
+ * queue: so they are used last, and found without a walk when none need be kept. */
 #include "slots/heap.h"
 
 #include "slots/collect.h"
