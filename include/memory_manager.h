@@ -28,7 +28,15 @@ enum mem_mngr_misuse_kind {
     MEM_MNGR_DOUBLE_FREE,   /* it was a block once, and was freed since */
     MEM_MNGR_INTERIOR_FREE, /* it points into the manager's memory or a larger block, but not at the
                                start of what is or was a block */
-    MEM_MNGR_FOREIGN_FREE   /* it never was a block: a stack, a global, a wild address */
+    MEM_MNGR_FOREIGN_FREE,  /* it never was a block: a stack, a global, a wild address */
+    /* The rest only where struct mem_mngr_config asks for it. Where such a write was made is not
+     * known; the report comes when it is found. */
+    MEM_MNGR_OVERFLOW,        /* bytes behind a block were written to */
+    MEM_MNGR_UNDERFLOW,       /* bytes before it */
+    MEM_MNGR_USE_AFTER_FREE,  /* bytes of a block that was freed */
+    MEM_MNGR_MISMATCHED_FREE, /* it is freed by another family of functions than allocated it */
+    MEM_MNGR_MISMATCHED_SIZE, /* a sized free names another size, or alignment */
+    MEM_MNGR_BAD_QUERY        /* the size is asked for of what is not a live block */
 };
 
 struct mem_mngr_misuse {
@@ -48,6 +56,12 @@ struct mem_mngr_config {
     unsigned slots_per_batch;      /* 1 to 64, at most; 0 means 8 */
     mem_mngr_misuse_fn *on_misuse; /* NULL means: write the report to stderr */
     void *user;                    /* passed on to on_misuse */
+    /* Checks, none of which is made when these are 0. They cost time with each block. */
+    unsigned stacks;   /* frames kept of who allocated and freed each block, up to 32 */
+    size_t quarantine; /* bytes of freed blocks that are held back: second frees and writes to these
+                          are told */
+    size_t guard;      /* bytes on both sides of each block, up to 4096: writes to them are told */
+    int checks_mismatch; /* not 0: sizes asked of what is no block are told */
 };
 
 /* Makes the manager ready: the predefined list of 16-byte slots with its first batch of 8.
@@ -56,7 +70,8 @@ struct mem_mngr_config {
  * memory; requests are then served by the system allocator, and checked all the same. */
 MEM_MNGR_API int mem_mngr_init(void);
 
-/* The same with other settings. Returns -1 with errno EINVAL when slots_per_batch is over 64.
+/* The same with other settings. Returns -1 with errno EINVAL when slots_per_batch is over 64,
+ * stacks over 32 or guard over 4096.
  * The configuration is copied. */
 MEM_MNGR_API int mem_mngr_init_with(const struct mem_mngr_config *config);
 
@@ -86,6 +101,12 @@ MEM_MNGR_API size_t mem_mngr_usable_size(const void *ptr);
 /* Gives a block back. NULL is fine. A pointer that is not a live block is reported with what is
  * known about it, and nothing else happens. errno is kept. */
 MEM_MNGR_API void mem_mngr_free(void *ptr);
+
+/* Looks at all blocks for writes beside them, and at freed ones that are held back for writes to
+ * them, as far as the configuration asks for that. Reports what was not reported before, and
+ * returns how many that are. Other threads may run meanwhile. Takes time in proportion to the heap.
+ */
+MEM_MNGR_API size_t mem_mngr_check(void);
 
 /* Writes the state to stdout: totals, then per heap its lists, batches and live bitmaps.
  * Other threads may run meanwhile; what they change then may or may not show. */

@@ -3,11 +3,13 @@
  *
  * None calls another by its exported name, which may be a function of the program's that ends here.
  */
+#include "checks/checks.h"
 #include "entry/options.h"
 #include "entry/process.h"
 #include "entry/route.h"
 #include "forwarded/registry.h"
 #include "lookup.h"
+#include "memory_manager.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
 #include "system/os.h"
@@ -25,6 +27,8 @@
 #else
 #define ALIAS(name) EXPORT __attribute__((alias(#name)))
 #endif
+
+extern __typeof__(free) own_free;
 
 EXPORT void *malloc(size_t size)
 {
@@ -143,24 +147,41 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *ptr)
 {
-    return mm_usable_size(ptr);
+    return mm_usable_size(ptr, CALLER);
+}
+
+EXPORT size_t mem_mngr_check(void)
+{
+    return mm_check(CALLER);
 }
 
 ALIAS(free) void cfree(void *ptr);
 
+/* Whether free() ends here, and not in one of the program's own. */
+static bool is_free_ours(void)
+{
+    void (*volatile own)(void *) = own_free;
+    return free == own;
+}
+
 /* In glibc from 2.43 on. As reallocarray(), they must end in the free() of a program that has its
- * own, and by a jump. What they are told besides the pointer is of no use. */
+ * own, and by a jump. What they are told besides the pointer is for the checks. */
 EXPORT void free_sized(void *ptr, size_t size)
 {
-    (void)size;
-    free(ptr);
+    if (mm_unlikely(mm_checks.mismatch) && is_free_ours())
+        mm_free_as_slow(ptr, mm_shape_of(size, 0, MM_FAMILY_MALLOC), CALLER);
+    else
+        free(ptr);
 }
 
 EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
 {
-    (void)alignment;
-    (void)size;
-    free(ptr);
+    bool has_alignment = is_power_of_two(alignment);
+    unsigned log2 = has_alignment ? mm_log2_floor(alignment) : 0;
+    if (mm_unlikely(mm_checks.mismatch) && is_free_ours())
+        mm_free_as_slow(ptr, mm_shape_of(size, log2, MM_FAMILY_MALLOC), CALLER);
+    else
+        free(ptr);
 }
 
 /* --- glibc's own names: programs that call these must meet the same slots, and a wrapper that we

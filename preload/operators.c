@@ -124,11 +124,12 @@ enum failure { THROWS, RETURNS_NULL };
  * asks again and throws, none of which C can do. `block` serves where there is no such operator.
  * Nothing here needs cleaning up when an exception passes through. */
 MM_COLD static void *hand_on(struct form *form, const void *caller, enum failure failure,
-                             void *block, size_t size, size_t second, const void *third)
+                             void *block, mm_shape how, size_t size, size_t second,
+                             const void *third)
 {
     new_fn *next = (new_fn *)next_operator(form, caller);
     if (next != NULL) {
-        mm_free(block, caller);
+        mm_free_as_slow(block, how, caller);
         return next(size, second, third);
     }
     if (block == NULL && failure == THROWS)
@@ -136,65 +137,74 @@ MM_COLD static void *hand_on(struct form *form, const void *caller, enum failure
     return block;
 }
 
-#define NEW(name, failure, parameters, request, accept, second, third)                             \
+#define NEW(name, failure, parameters, ...) NEW_OF(name, failure, parameters, __VA_ARGS__)
+#define NEW_OF(name, failure, parameters, request, how, accept, second, third)                     \
     EXPORT void *name parameters                                                                   \
     {                                                                                              \
         static struct form form = {#name, (const void *)(name), NULL};                             \
         void *block = request;                                                                     \
         if (mm_likely(block != NULL && (accept)))                                                  \
             return block;                                                                          \
-        return hand_on(&form, CALLER, failure, block, size, second, third);                        \
+        return hand_on(&form, CALLER, failure, block, how, size, second, third);                   \
     }
 
-NEW(_Znwm, THROWS, (size_t size), mm_alloc(size), !is_replaced(&plain), 0, NULL)
-NEW(_Znam, THROWS, (size_t size), mm_alloc(size), !is_replaced(&plain), 0, NULL)
-NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_alloc(size),
-    !is_replaced(&plain), (size_t)nothrow, NULL)
-NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), mm_alloc(size),
-    !is_replaced(&plain), (size_t)nothrow, NULL)
+#define FAMILY(family, alignment) mm_shape_of(0, mm_log2_floor(alignment), MM_FAMILY_##family)
+#define REQUEST(family)                                                                            \
+    mm_alloc_as(size, MM_FAMILY_##family), FAMILY(family, 1), !is_replaced(&plain)
+
+NEW(_Znwm, THROWS, (size_t size), REQUEST(NEW), 0, NULL)
+NEW(_Znam, THROWS, (size_t size), REQUEST(NEW_ARRAY), 0, NULL)
+NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), REQUEST(NEW),
+    (size_t)nothrow, NULL)
+NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), REQUEST(NEW_ARRAY),
+    (size_t)nothrow, NULL)
 
 #define ALIGNED    (size_t size, size_t alignment)
 #define ALIGNED_NT (size_t size, size_t alignment, const void *nothrow)
-#define REQUEST    mm_aligned_alloc(alignment, size)
+#define ALIGNED_REQUEST(family)                                                                    \
+    mm_aligned_alloc_as(MM_NEXT_MEMALIGN, alignment, size, MM_FAMILY_##family),                    \
+        FAMILY(family, alignment), !is_replaced(&aligned)
 
-NEW(_ZnwmSt11align_val_t, THROWS, ALIGNED, REQUEST, !is_replaced(&aligned), alignment, NULL)
-NEW(_ZnamSt11align_val_t, THROWS, ALIGNED, REQUEST, !is_replaced(&aligned), alignment, NULL)
-NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_replaced(&aligned),
-    alignment, nothrow)
-NEW(_ZnamSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, REQUEST, !is_replaced(&aligned),
+NEW(_ZnwmSt11align_val_t, THROWS, ALIGNED, ALIGNED_REQUEST(NEW), alignment, NULL)
+NEW(_ZnamSt11align_val_t, THROWS, ALIGNED, ALIGNED_REQUEST(NEW_ARRAY), alignment, NULL)
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, ALIGNED_REQUEST(NEW), alignment,
+    nothrow)
+NEW(_ZnamSt11align_val_tRKSt9nothrow_t, RETURNS_NULL, ALIGNED_NT, ALIGNED_REQUEST(NEW_ARRAY),
     alignment, nothrow)
 
 /* --- delete --- */
 
 MM_COLD static void delete_slow(void *ptr, _Atomic int *family, struct form *form,
-                                const void *caller, size_t second, size_t third)
+                                const void *caller, size_t second, size_t third, mm_shape how)
 {
     delete_fn *next = is_replaced(family) ? (delete_fn *)next_operator(form, caller) : NULL;
     if (next != NULL)
         next(ptr, second, third);
     else
-        mm_free(ptr, caller);
+        mm_free_as_slow(ptr, how, caller);
 }
 
-/* The size and the alignment are of use only to the next operator. */
-#define DELETE(name, family)                                                                       \
+/* The size and the alignment are of use only to the next operator, and to the checks. */
+#define DELETE(name, family, how)                                                                  \
     EXPORT void name(void *ptr, size_t second, size_t third)                                       \
     {                                                                                              \
         static struct form form = {#name, (const void *)(name), NULL};                             \
         bool ours = atomic_load_explicit(&(family), memory_order_relaxed) == OURS;                 \
         if (mm_unlikely(!ours || !mm_free_fast(ptr)))                                              \
-            delete_slow(ptr, &(family), &form, CALLER, second, third);                             \
+            delete_slow(ptr, &(family), &form, CALLER, second, third, how);                        \
     }
+#define OF(family, size, alignment)                                                                \
+    mm_shape_of(size, mm_log2_floor((alignment) | 1), MM_FAMILY_##family)
 
-DELETE(_ZdlPv, plain)
-DELETE(_ZdaPv, plain)
-DELETE(_ZdlPvm, plain)
-DELETE(_ZdaPvm, plain)
-DELETE(_ZdlPvRKSt9nothrow_t, plain)
-DELETE(_ZdaPvRKSt9nothrow_t, plain)
-DELETE(_ZdlPvSt11align_val_t, aligned)
-DELETE(_ZdaPvSt11align_val_t, aligned)
-DELETE(_ZdlPvmSt11align_val_t, aligned)
-DELETE(_ZdaPvmSt11align_val_t, aligned)
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, aligned)
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, aligned)
+DELETE(_ZdlPv, plain, OF(NEW, 0, 1))
+DELETE(_ZdaPv, plain, OF(NEW_ARRAY, 0, 1))
+DELETE(_ZdlPvm, plain, OF(NEW, second, 1))
+DELETE(_ZdaPvm, plain, OF(NEW_ARRAY, second, 1))
+DELETE(_ZdlPvRKSt9nothrow_t, plain, OF(NEW, 0, 1))
+DELETE(_ZdaPvRKSt9nothrow_t, plain, OF(NEW_ARRAY, 0, 1))
+DELETE(_ZdlPvSt11align_val_t, aligned, OF(NEW, 0, second))
+DELETE(_ZdaPvSt11align_val_t, aligned, OF(NEW_ARRAY, 0, second))
+DELETE(_ZdlPvmSt11align_val_t, aligned, OF(NEW, second, third))
+DELETE(_ZdaPvmSt11align_val_t, aligned, OF(NEW_ARRAY, second, third))
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, aligned, OF(NEW, 0, second))
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, aligned, OF(NEW_ARRAY, 0, second))

@@ -2,6 +2,7 @@
  * at exit. */
 #include "entry/options.h"
 #include "entry/process.h"
+#include "entry/route.h"
 #include "findings/report.h"
 #include "findings/sink.h"
 #include "lookup.h"
@@ -66,12 +67,40 @@ static void ignore(const char *line)
     (void)line;
 }
 
+/* What is not set follows MM_DEBUG. */
+static size_t or_debug(int64_t value, size_t debug)
+{
+    return value >= 0 ? (size_t)value : mm_options.debug ? debug : 0;
+}
+
+static unsigned wanted_frames(void)
+{
+    return (unsigned)or_debug(mm_options.stacks, 16);
+}
+
+/* Of glibc's malloc the low byte counts. */
+static int perturbation(void)
+{
+    const char *value = mm_os_is_privileged() ? NULL : shim_variable("MALLOC_PERTURB_");
+    return value != NULL ? (int)(strtol(value, NULL, 0) & 0xff) : 0;
+}
+
+static struct mm_checks_settings wanted_checks(void)
+{
+    return (struct mm_checks_settings){
+        .quarantine = or_debug(mm_options.quarantine, (size_t)64 << 20),
+        .guard = or_debug(mm_options.guard, 16),
+        .mismatch = or_debug(mm_options.mismatch, 1) != 0,
+        .perturb = perturbation(),
+    };
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
         .once = true,
         .most = (uint64_t)mm_options.max_reports,
-        .advises_stacks = mm_options.stacks == 0,
+        .advises_stacks = wanted_frames() == 0,
         .json = mm_options.format == MM_FORMAT_JSON,
         .symbolize = mm_options.symbolize,
         .log = mm_options.log,
@@ -129,7 +158,8 @@ struct mm_process_config mm_process_default_config(void)
         .batch_slots = (unsigned)mm_options.batch_slots,
         .slot_max = (size_t)mm_options.slot_max,
         .arena_size = (size_t)mm_options.arena_size,
-        .stacks = {.frames = (unsigned)mm_options.stacks,
+        .checks = wanted_checks(),
+        .stacks = {.frames = wanted_frames(),
                    .every = (uint32_t)mm_options.stacks_sample,
                    .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
                               .own = (const void *)mm_process_default_config}},
@@ -170,6 +200,7 @@ static void at_exit(void *unused)
     (void)unused;
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_ending)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
+    mm_check(NULL);
     mm_report_summary();
     tell_lost_stacks();
     if (mm_options.snapshot)
@@ -185,6 +216,7 @@ static void at_exit(void *unused)
 /* For a vfork()'s child, whose end is none of the process, nothing is told and nothing changed. */
 EXPORT _Noreturn void _exit(int status)
 {
+    mm_check(NULL);
     mm_report_summary();
     status = mm_report_exit_status(status);
     void (*next)(int) = (void (*)(int))shim_libc(SHIM_EXIT);
@@ -201,6 +233,7 @@ EXPORT _Noreturn void _Exit(int status)
 /* libc ends the process itself after this, past our _exit(). */
 static void at_quick_exit_of_all(void)
 {
+    mm_check(NULL);
     mm_report_summary();
     if (mm_report_exit_status(-1) >= 0)
         _exit(mm_report_exit_status(-1));

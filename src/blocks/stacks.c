@@ -1,49 +1,20 @@
-/* stacks.c - see stacks.h. The tables:
- *
- *   blocks    by hash of the address: forwarded blocks, with their records
- *   groups    by 4 MiB of the arena: for each unit, of the batch that starts there, the slots whose
- *             records hold; and the records, one for 16 bytes: slot i of a batch has the i-th from
- *             the batch's start on
- *
- * Slots are of 16 bytes or more, so a batch's records never reach those of the next one, and a
- * batch lies in one group. All are in pieces (pieces.h): the address space that they take grows
- * with what is traced, as does what is locked of a process that calls mlockall(). */
+/* stacks.c - see stacks.h. Fills the records (record.h) as slots are handed out and freed, walks
+ * and keeps the stacks that go with them, and is the heaps' watcher. A tracer is touched by its
+ * heap's thread alone. */
 #include "blocks/stacks.h"
 
+#include "blocks/record.h"
 #include "blocks/threads.h"
-#include "forwarded/next.h"
 #include "forwarded/registry.h"
+#include "slots/heap.h"
 #include "stacks/interned.h"
-#include "system/pieces.h"
 #include <stdatomic.h>
 #include <string.h>
 
-#define ID_BITS     MM_INTERNED_BITS
-#define THREAD_BITS MM_THREADS_BITS
-#define ASKED_BITS  20u
-#define BLOCK_BITS  20u
-#define PROBES      32u /* places that a forwarded block may have */
-
-/* Of a piece, by what it holds. */
-#define BLOCK_SHIFT 14u
-#define GROUP_SHIFT 22u
-
-_Static_assert(ID_BITS + THREAD_BITS + ASKED_BITS == 64, "an event is one word");
-_Static_assert(MM_SLOT_SIZE_MAX < 1u << ASKED_BITS, "what is asked of a slot fits");
-_Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies in one group");
-
-/* A stack, a thread and a size, packed; 0: nothing is known. */
-typedef _Atomic uint64_t event;
-
-struct record {
-    event allocated, freed;
-};
-
-struct block {
-    _Atomic uintptr_t address; /* 0: a free place */
-    _Atomic size_t asked;
-    struct record record;
-};
+_Static_assert(MM_EVENT_STACK_BITS == MM_INTERNED_BITS && MM_EVENT_THREAD_BITS == MM_THREADS_BITS &&
+                   MM_EVENT_STACK_BITS + MM_EVENT_THREAD_BITS + MM_EVENT_TICK_BITS == 64,
+               "an event is one word");
+_Static_assert(MM_SHAPE_TOLD << 1 != 0, "a shape is one word");
 
 /* A heap's watch. */
 struct mm_tracer {
@@ -60,49 +31,37 @@ static struct mm_tracer *tracer_of(struct mm_watch *watch)
     return (struct mm_tracer *)watch;
 }
 
-struct group {
-    _Atomic uint64_t traced[1u << (GROUP_SHIFT - MM_UNIT_SHIFT)];
-    struct record records[((size_t)1 << GROUP_SHIFT) / MM_GRANULE];
-};
-
-static struct tables {
-    unsigned frames; /* 0: nothing is traced */
+static struct {
+    bool on;
+    bool all;        /* each block has a record, though not each a stack */
+    unsigned frames; /* 0: no stacks are kept */
     uint32_t every;
-    mm_piece *groups;
-    size_t group_count;
-} tables;
-static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+} settings;
 static _Atomic uint64_t stacks_lost;
-
-#define BLOCK_PIECE (sizeof(struct block) << BLOCK_SHIFT)
 
 static void release_tables(void)
 {
     mm_threads_release();
-    mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
-    if (tables.groups != NULL) {
-        mm_piece_release_all(tables.groups, tables.group_count, sizeof(struct group));
-        mm_os_release(tables.groups, tables.group_count * sizeof *tables.groups);
-    }
+    mm_records_stop();
     mm_interned_stop();
-    tables = (struct tables){0};
+    settings.on = false;
 }
 
 static struct mm_watcher watcher;
 
-bool mm_stacks_start(const struct mm_stacks_settings *settings)
+bool mm_stacks_start(const struct mm_stacks_settings *wanted)
 {
-    if (settings->frames == 0)
+    if (wanted->frames == 0 && !wanted->all)
         return true;
     atomic_store(&stacks_lost, 0);
-    tables.group_count = (mm_arena_size() >> GROUP_SHIFT) + 1;
-    tables.groups = mm_piece_map(tables.group_count * sizeof *tables.groups);
-    if (tables.groups == NULL || !mm_interned_start() || !mm_unwinder_start(&settings->unwind)) {
+    settings.all = wanted->all;
+    settings.frames = wanted->frames < MM_UNWINDER_MOST ? wanted->frames : MM_UNWINDER_MOST;
+    settings.every = wanted->every;
+    if (!mm_records_start() || !mm_interned_start() || !mm_unwinder_start(&wanted->unwind)) {
         release_tables();
         return false;
     }
-    tables.frames = settings->frames < MM_UNWINDER_MOST ? settings->frames : MM_UNWINDER_MOST;
-    tables.every = settings->every;
+    settings.on = true;
     watcher.size = sizeof(struct mm_tracer) + mm_unwinder_memory_size;
     mm_watcher = &watcher;
     return true;
@@ -110,7 +69,7 @@ bool mm_stacks_start(const struct mm_stacks_settings *settings)
 
 void mm_stacks_stop(void)
 {
-    if (tables.frames == 0)
+    if (!settings.on)
         return;
     mm_watcher = NULL;
     mm_unwinder_stop();
@@ -119,7 +78,7 @@ void mm_stacks_stop(void)
 
 bool mm_stacks_are_kept(void)
 {
-    return tables.frames != 0;
+    return settings.on;
 }
 
 uint64_t mm_stacks_lost(void)
@@ -136,8 +95,10 @@ static void lose(void)
 static uint32_t current_stack(struct mm_tracer *tracer)
 {
     struct mm_frames frames;
+    if (settings.frames == 0)
+        return 0;
     uint32_t *note =
-        mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, tables.frames, &frames);
+        mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, settings.frames, &frames);
     if (note != NULL && *note != 0)
         return *note;
     uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
@@ -176,48 +137,63 @@ void mm_stacks_thread_named(pid_t id, const char *name)
 
 /* --- events --- */
 
-static uint64_t event_now(struct mm_tracer *tracer, size_t asked)
+static uint64_t event_now(struct mm_tracer *tracer)
 {
     uint32_t stack = current_stack(tracer);
-    MM_ASSERT(stack < 1u << ID_BITS && asked < (size_t)1 << ASKED_BITS);
-    return (uint64_t)current_thread(tracer) << (64 - THREAD_BITS) | (uint64_t)asked << ID_BITS |
-           stack;
-}
-
-static size_t asked_of(uint64_t happened)
-{
-    return happened << THREAD_BITS >> (64 - ASKED_BITS);
+    uint64_t tick = mm_arena_last_tick() / MM_PURGE_TICK_MS;
+    MM_ASSERT(stack < 1u << MM_EVENT_STACK_BITS);
+    return tick << (64 - MM_EVENT_TICK_BITS) |
+           (uint64_t)current_thread(tracer) << MM_EVENT_STACK_BITS | stack;
 }
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
 {
-    stack->count = mm_interned_frames(happened % (1u << ID_BITS), stack->frames);
+    stack->count = mm_interned_frames(happened % (1u << MM_EVENT_STACK_BITS), stack->frames);
     if (happened != 0)
-        mm_threads_tell((uint32_t)(happened >> (64 - THREAD_BITS)), &stack->thread, stack->name);
+        mm_threads_tell(happened >> MM_EVENT_STACK_BITS & ((1u << MM_EVENT_THREAD_BITS) - 1),
+                        &stack->thread, stack->name);
     return stack->count > 0;
 }
 
-static void begin_record(struct record *record, uint64_t happened)
+static uint64_t load(const mm_event *happened)
 {
-    atomic_store_explicit(&record->freed, 0, memory_order_relaxed);
-    atomic_store_explicit(&record->allocated, happened, memory_order_relaxed);
+    return atomic_load_explicit(happened, memory_order_relaxed);
 }
 
-static void end_record(struct record *record, struct mm_tracer *tracer)
+static void store(mm_event *place, uint64_t happened)
+{
+    atomic_store_explicit(place, happened, memory_order_relaxed);
+}
+
+/* The memory's life so far, if it was one to its end, becomes the one before. */
+static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happened)
+{
+    uint64_t freed = load(&record->freed);
+    if (freed != 0) {
+        store(&record->freed_before, freed);
+        store(&record->allocated_before, load(&record->allocated));
+    }
+    store(&record->freed, 0);
+    store(&record->allocated, happened);
+    mm_record_set_shape(record, shape);
+}
+
+static void end_record(struct mm_record *record, struct mm_tracer *tracer)
 {
     uint64_t none = 0;
-    if (atomic_load_explicit(&record->freed, memory_order_relaxed) == 0)
-        atomic_compare_exchange_strong_explicit(&record->freed, &none, event_now(tracer, 0),
+    if (load(&record->freed) == 0)
+        atomic_compare_exchange_strong_explicit(&record->freed, &none, event_now(tracer),
                                                 memory_order_relaxed, memory_order_relaxed);
 }
 
-static void tell_record(struct mm_stack_history *history, const struct record *record)
+static void tell_record(struct mm_stack_history *history, const struct mm_record *record)
 {
-    uint64_t allocated = atomic_load_explicit(&record->allocated, memory_order_relaxed);
-    uint64_t freed = atomic_load_explicit(&record->freed, memory_order_relaxed);
-    history->asked = asked_of(allocated);
-    history->has_allocated = tell_event(&history->allocated, allocated);
-    history->has_freed = tell_event(&history->freed, freed);
+    history->shape = mm_record_shape(record);
+    history->asked = mm_shape_asked(history->shape);
+    history->has_allocated = tell_event(&history->allocated, load(&record->allocated));
+    history->has_freed = tell_event(&history->freed, load(&record->freed));
+    history->has_before = tell_event(&history->freed_before, load(&record->freed_before));
+    tell_event(&history->allocated_before, load(&record->allocated_before));
 }
 
 /* --- tracers --- */
@@ -226,7 +202,7 @@ static void tell_record(struct mm_stack_history *history, const struct record *r
 static uint32_t draw(struct mm_tracer *tracer)
 {
     tracer->random = tracer->random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((tracer->random >> 32) * (2 * (uint64_t)tables.every - 1) >> 32);
+    return (uint32_t)((tracer->random >> 32) * (2 * (uint64_t)settings.every - 1) >> 32);
 }
 
 static void begin_tracer(struct mm_watch *watch, uint32_t seed)
@@ -270,6 +246,8 @@ static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 {
     struct mm_tracer *tracer = tracer_of(watch);
     uint64_t left = claimed;
+    if (settings.all)
+        return 0;
     if (mm_bit_count(claimed) <= tracer->untraced) {
         tracer->untraced -= mm_bit_count(claimed);
         return claimed;
@@ -281,53 +259,24 @@ static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 
 /* --- slots --- */
 
-static size_t offset_of(uintptr_t base)
-{
-    return (base - mm_arena.base) % ((size_t)1 << GROUP_SHIFT);
-}
-
-static mm_piece *group_of(uintptr_t base)
-{
-    return &tables.groups[(base - mm_arena.base) >> GROUP_SHIFT];
-}
-
-static struct record *record_of(struct group *group, uintptr_t base, unsigned index)
-{
-    MM_ASSERT(offset_of(base) / MM_GRANULE + index < ((size_t)1 << GROUP_SHIFT) / MM_GRANULE);
-    return &group->records[offset_of(base) / MM_GRANULE + index];
-}
-
-static _Atomic uint64_t *traced_of(struct group *group, uintptr_t base)
-{
-    return &group->traced[offset_of(base) >> MM_UNIT_SHIFT];
-}
-
-static uint64_t traced_at(struct group *group, uintptr_t base)
-{
-    return group != NULL ? atomic_load_explicit(traced_of(group, base), memory_order_relaxed) : 0;
-}
-
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    uintptr_t base = mm_batch_base(batch);
-    return traced_at(mm_piece_at(group_of(base)), base);
+    return mm_records_traced(mm_records_words(mm_batch_base(batch)));
 }
 
 /* NULL: it is not traced. */
-static struct record *traced_record(uintptr_t base, unsigned index)
+static struct mm_record *traced_record(const struct mm_batch *batch, unsigned index)
 {
-    struct group *group = mm_piece_at(group_of(base));
-    return traced_at(group, base) >> index & 1 ? record_of(group, base, index) : NULL;
+    return mm_records_traced_slot(mm_batch_base(batch), mm_batch_size(batch), index);
 }
 
 /* The owner alone writes the word: a load and a store will do. */
 static void skip(const struct mm_batch *batch, uint64_t slots)
 {
-    uintptr_t base = mm_batch_base(batch);
-    struct group *group = mm_piece_at(group_of(base));
-    uint64_t traced = traced_at(group, base);
+    struct mm_record_words *words = mm_records_words(mm_batch_base(batch));
+    uint64_t traced = mm_records_traced(words);
     if (traced & slots)
-        atomic_store_explicit(traced_of(group, base), traced & ~slots, memory_order_relaxed);
+        atomic_store_explicit(&words->traced, traced & ~slots, memory_order_relaxed);
 }
 
 static void begin_batch(const struct mm_batch *batch)
@@ -335,35 +284,42 @@ static void begin_batch(const struct mm_batch *batch)
     skip(batch, UINT64_MAX);
 }
 
-static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index, size_t asked)
+/* Held before says nothing of it any more. */
+static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
+                      mm_shape shape)
 {
     struct mm_tracer *tracer = tracer_of(watch);
     uintptr_t base = mm_batch_base(batch);
-    is_due(tracer);
-    struct group *group = mm_piece_need(group_of(base), sizeof(struct group));
-    if (group == NULL) {
+    uint64_t bit = (uint64_t)1 << index;
+    bool due = is_due(tracer);
+    struct mm_record_words *words = mm_records_need_words(base);
+    struct mm_record *record = mm_records_need_slot(base, mm_batch_size(batch), index);
+    if (words != NULL && (atomic_load_explicit(&words->held, memory_order_relaxed) & bit))
+        atomic_fetch_and_explicit(&words->held, ~bit, memory_order_relaxed);
+    if (words == NULL || record == NULL) {
+        skip(batch, bit);
         lose();
         return;
     }
-    uint64_t traced = traced_at(group, base) | (uint64_t)1 << index;
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
-    begin_record(record_of(group, base, index), event_now(tracer, asked));
-    atomic_store_explicit(traced_of(group, base), traced, memory_order_relaxed);
+    begin_record(record, shape, due ? event_now(tracer) : 0);
+    atomic_store_explicit(&words->traced, mm_records_traced(words) | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }
 
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
-                       size_t asked)
+                       mm_shape shape)
 {
-    struct record *record = traced_record(mm_batch_base(batch), index);
-    if (record != NULL)
-        atomic_store_explicit(&record->allocated, event_now(tracer_of(watch), asked),
-                              memory_order_relaxed);
+    struct mm_record *record = traced_record(batch, index);
+    if (record == NULL)
+        return;
+    mm_record_set_shape(record, shape);
+    store(&record->allocated, event_now(tracer_of(watch)));
 }
 
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
 {
-    struct record *record = traced_record(mm_batch_base(batch), index);
+    struct mm_record *record = traced_record(batch, index);
     if (record != NULL)
         end_record(record, tracer_of(watch));
 }
@@ -371,16 +327,9 @@ void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsig
 /* Where each allocation is traced, the next one would only set the tag again. */
 static void settle(struct mm_batch *batch)
 {
-    if (tables.every > 1 && (mm_stacks_traced(batch) & mm_batch_live(batch)) == 0)
+    if (settings.every > 1 && !settings.all &&
+        (mm_stacks_traced(batch) & mm_batch_live(batch)) == 0)
         mm_batch_set_traced(batch, false);
-}
-
-/* The records of a chunk's slots take as much memory as the chunk, where its slots are small. */
-static void give_back(uintptr_t start, size_t size)
-{
-    struct group *group = mm_piece_at(group_of(start));
-    if (group != NULL)
-        mm_os_purge(record_of(group, start, 0), size);
 }
 
 static struct mm_watcher watcher = {
@@ -393,131 +342,87 @@ static struct mm_watcher watcher = {
     .unwatched = skip,
     .handed_out = note_slot,
     .settle = settle,
-    .given_back = give_back,
+    .given_back = mm_records_give_back,
 };
 
 /* --- forwarded blocks --- */
 
-/* The places that a block may have, in one piece. */
-static mm_piece *places_of(uintptr_t address)
-{
-    return &blocks[mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
-}
-
-static struct block *place_of(struct block *places, uintptr_t address, unsigned number)
-{
-    return &places[(mm_bits_mixed(address >> 4) + number) % (1u << BLOCK_SHIFT)];
-}
-
-static struct block *find_block(uintptr_t address)
-{
-    struct block *places = mm_piece_at(places_of(address));
-    for (unsigned i = 0; i < PROBES && places != NULL; i++) {
-        struct block *block = place_of(places, address, i);
-        uintptr_t there = atomic_load_explicit(&block->address, memory_order_acquire);
-        if (there == address)
-            return block;
-        if (there == 0)
-            return NULL;
-    }
-    return NULL;
-}
-
-static bool was_freed(const struct block *block)
-{
-    return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0;
-}
-
-/* A free place, or that of another block that was freed. */
-static struct block *take_block(uintptr_t address)
-{
-    struct block *found = find_block(address);
-    struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
-    for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
-        struct block *block = place_of(places, address, i);
-        uintptr_t there = atomic_load_explicit(&block->address, memory_order_relaxed);
-        if ((there == 0 || was_freed(block)) &&
-            atomic_compare_exchange_strong_explicit(&block->address, &there, address,
-                                                    memory_order_acq_rel, memory_order_relaxed))
-            found = block;
-    }
-    return found;
-}
-
 /* A block that is not traced may lie where one was that is. */
 static void drop_block(uintptr_t address)
 {
-    struct block *block = find_block(address);
-    if (block != NULL)
-        begin_record(&block->record, 0);
+    struct mm_record *record = mm_records_forwarded(address);
+    if (record != NULL) {
+        begin_record(record, 0, 0);
+        store(&record->freed_before, 0);
+    }
 }
 
-void mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, size_t asked)
+struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, mm_shape shape)
 {
-    if (tables.frames == 0)
-        return;
+    if (!settings.on)
+        return NULL;
     struct mm_tracer *tracer = tracer_of(watch);
-    if (tracer != NULL && !is_due(tracer)) {
-        drop_block(mm_os_untagged(ptr));
-        return;
+    uintptr_t address = mm_os_untagged(ptr);
+    bool due = tracer == NULL || is_due(tracer);
+    if (!due && !settings.all) {
+        drop_block(address);
+        return NULL;
     }
-    uint64_t happened = event_now(tracer, 0);
-    struct block *block = take_block(mm_os_untagged(ptr));
-    if (block == NULL) {
+    uint64_t happened = due ? event_now(tracer) : 0;
+    struct mm_record *record = mm_records_need_forwarded(address);
+    if (record == NULL)
         lose();
-        return;
-    }
-    atomic_store_explicit(&block->asked, asked, memory_order_relaxed);
-    begin_record(&block->record, happened);
+    else
+        begin_record(record, shape, happened);
+    return record;
 }
 
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
 {
-    struct block *block = tables.frames != 0 ? find_block(mm_os_untagged(ptr)) : NULL;
-    if (block != NULL && atomic_load_explicit(&block->record.allocated, memory_order_relaxed) != 0)
-        end_record(&block->record, tracer_of(watch));
+    struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
+    if (record != NULL && (settings.all || load(&record->allocated) != 0))
+        end_record(record, tracer_of(watch));
 }
 
 void mm_stacks_forwarded_kept(const void *ptr)
 {
-    struct block *block = tables.frames != 0 ? find_block(mm_os_untagged(ptr)) : NULL;
-    if (block != NULL)
-        atomic_store_explicit(&block->record.freed, 0, memory_order_relaxed);
+    struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
+    if (record != NULL)
+        store(&record->freed, 0);
 }
 
 /* --- what is known of a pointer --- */
 
-static bool tell_slot(struct mm_stack_history *history, uintptr_t address)
+static const struct mm_record *record_around(const void *ptr)
 {
-    struct mm_slot_info info = mm_batch_inspect(address);
-    const struct record *record = info.in_slot ? traced_record(info.base, info.index) : NULL;
-    if (record != NULL)
-        tell_record(history, record);
-    return record != NULL;
-}
-
-static bool tell_block(struct mm_stack_history *history, const void *ptr)
-{
+    uintptr_t address = mm_os_untagged(ptr);
     struct mm_forwarded around;
-    const struct block *block = find_block(mm_os_untagged(ptr));
-    if (block == NULL && mm_registry_around(ptr, &around))
-        block = find_block(around.start);
-    if (block == NULL)
-        return false;
-    uintptr_t address = atomic_load_explicit(&block->address, memory_order_relaxed);
-    tell_record(history, &block->record);
-    history->asked = atomic_load_explicit(&block->asked, memory_order_relaxed);
-    /* Another block may have taken the place meanwhile. */
-    return atomic_load_explicit(&block->address, memory_order_relaxed) == address;
+    if (mm_arena_has(address)) {
+        struct mm_slot_info info = mm_batch_inspect(address);
+        return info.in_slot ? mm_records_traced_slot(info.base, info.size, info.index) : NULL;
+    }
+    const struct mm_record *record = mm_records_forwarded(address);
+    if (record == NULL && mm_registry_around(ptr, &around))
+        record = mm_records_forwarded(around.start);
+    return record;
 }
 
 bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
 {
     *history = (struct mm_stack_history){0};
-    if (tables.frames == 0)
+    const struct mm_record *record = settings.on ? record_around(ptr) : NULL;
+    if (record == NULL)
         return false;
-    uintptr_t address = mm_os_untagged(ptr);
-    bool is_slot = mm_arena_has(address);
-    bool is_known = is_slot ? tell_slot(history, address) : tell_block(history, ptr);
-    return is_known && (history->has_allocated || history->has_freed);
+    bool is_slot = mm_arena_has(mm_os_untagged(ptr));
+    uintptr_t address = is_slot ? 0 : mm_records_address(record);
+    tell_record(history, record);
+    /* Another block may have taken the place meanwhile. */
+    return (history->has_allocated || history->has_freed) &&
+           (is_slot || mm_records_address(record) == address);
+}
+
+uint32_t mm_stacks_allocator(const void *ptr)
+{
+    const struct mm_record *record = settings.on ? record_around(ptr) : NULL;
+    return record != NULL ? load(&record->allocated) % (1u << MM_EVENT_STACK_BITS) : 0;
 }

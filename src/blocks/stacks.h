@@ -1,11 +1,8 @@
 /* stacks.h - who allocated and who first freed a block, as far as that is kept.
  *
- * Of each allocation that is *traced* (every one, or one in K) a record is kept away from the
- * block: two words that say by which stack and which thread it was allocated and first freed. Those
- * of slots lie in a table over the arena, those of forwarded blocks in one by address. A record
- * outlives the block, and its batch, until the memory is handed out again.
- *
- * Stacks are kept once each, in a table of bounded size; threads as well. Tables grow as they fill.
+ * Of each allocation that is *traced* (every one, or one in K) a record is kept (record.h), which
+ * outlives the block, and its batch, until the memory is handed out again; and of the life before
+ * that the two stacks. Stacks are kept once each, in a table of bounded size; threads as well.
  * Nothing here takes a lock or calls malloc. */
 #ifndef MM_STACKS_H
 #define MM_STACKS_H
@@ -23,16 +20,22 @@ struct mm_stack {
     char name[MM_THREAD_NAME];
 };
 struct mm_stack_history {
-    bool has_allocated, has_freed;
+    bool has_allocated, has_freed, has_before;
+    mm_shape shape;
     size_t asked; /* bytes */
     struct mm_stack allocated, freed;
+    struct mm_stack allocated_before, freed_before; /* of the memory's last life */
 };
 
 /* What is known of the block that `ptr` is, was, or points into. False: nothing is kept. */
 bool mm_stacks_history(const void *ptr, struct mm_stack_history *history);
 
+/* The number of the stack that it was allocated by; 0: not known. */
+uint32_t mm_stacks_allocator(const void *ptr);
+
 struct mm_stacks_settings {
-    unsigned frames; /* kept of a stack; 0: nothing is traced */
+    unsigned frames; /* kept of a stack; 0: nothing is traced, unless: */
+    bool all;        /* each allocation has a record, and one in so many a stack */
     uint32_t every;  /* one in so many allocations is traced, on average */
     struct mm_unwinder_settings unwind;
 };
@@ -53,13 +56,14 @@ void mm_stacks_thread_named(pid_t id, const char *name);
 
 /* A live slot that serves another request in place; by any thread. */
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
-                       size_t asked);
+                       mm_shape shape);
 /* A live slot is about to be freed, by any thread. Of several the first is kept. */
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
 
-/* Blocks of the next allocator: handed out now, traced if it is the one in so many; and about to be
- * given back, which does nothing when nothing is traced. */
-void mm_stacks_forwarded(struct mm_watch *watch, const void *block, size_t asked);
+/* Blocks of the next allocator: handed out now, traced if it is the one in so many, else NULL; and
+ * about to be given back, which does nothing when nothing is traced. */
+struct mm_record;
+struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *block, mm_shape shape);
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
 /* It was not given back after all. */
 void mm_stacks_forwarded_kept(const void *block);

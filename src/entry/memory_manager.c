@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEFAULT_SLOTS 8u
+#define GUARD_MOST    4096u
 #define CALLER        __builtin_return_address(0)
 
 static struct mm_process_config config_of(const struct mem_mngr_config *config)
@@ -21,6 +22,10 @@ static struct mm_process_config config_of(const struct mem_mngr_config *config)
         .report = {.on_misuse = config->on_misuse, .user = config->user, .most = UINT64_MAX},
         .batch_slots = config->slots_per_batch != 0 ? config->slots_per_batch : DEFAULT_SLOTS,
         .slot_max = MM_SLOT_SIZE_MAX,
+        .stacks = {.frames = config->stacks, .every = 1},
+        .checks = {.quarantine = config->quarantine,
+                   .guard = config->guard,
+                   .mismatch = config->checks_mismatch != 0},
     };
 }
 
@@ -50,7 +55,8 @@ static void open_predefined_list(void)
 
 int mem_mngr_init_with(const struct mem_mngr_config *config)
 {
-    if (config->slots_per_batch > MM_WORD_BITS) {
+    if (config->slots_per_batch > MM_WORD_BITS || config->stacks > MM_UNWINDER_MOST ||
+        config->guard > GUARD_MOST) {
         errno = EINVAL;
         return -1;
     }
@@ -97,12 +103,17 @@ void *mem_mngr_aligned_alloc(size_t alignment, size_t size)
 
 size_t mem_mngr_usable_size(const void *ptr)
 {
-    return mm_usable_size(ptr);
+    return mm_usable_size(ptr, CALLER);
 }
 
 void mem_mngr_free(void *ptr)
 {
     mm_free(ptr, CALLER);
+}
+
+size_t mem_mngr_check(void)
+{
+    return mm_check(CALLER);
 }
 
 void mem_mngr_print_snapshot(void)
@@ -119,6 +130,7 @@ size_t mem_mngr_leave(void)
 {
     if (!mm_process_started())
         return 0;
+    mm_free_held(CALLER);
     size_t live = mm_snapshot_sums().live + mm_registry_count();
     char line[64];
     struct mm_out out;

@@ -6,6 +6,7 @@
  * set, and only read after. */
 #include "entry/process.h"
 
+#include "checks/quarantine.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
@@ -17,6 +18,8 @@
 #include <stdatomic.h>
 
 _Atomic unsigned mm_process_classes = MM_CLASSES;
+
+#define SLOTS_GUARDED 2u /* at least: the first is not used then */
 
 static struct mm_lock start_lock;
 static _Atomic bool started, is_aside;
@@ -116,6 +119,7 @@ static void after_fork_in_child(void)
     if (had_threads_at_fork())
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
+    mm_quarantine_after_fork();
     mm_heap_renew_thread();
     if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
@@ -123,7 +127,7 @@ static void after_fork_in_child(void)
 
 static void report_freed_twice(void *slot)
 {
-    mm_report(MEM_MNGR_DOUBLE_FREE, slot, NULL);
+    mm_report(&(struct mm_misuse){.kind = MEM_MNGR_DOUBLE_FREE, .ptr = slot});
 }
 
 static void make_thread_key(void)
@@ -151,10 +155,12 @@ static void start(const struct mm_process_config *config)
     atomic_store_explicit(&mm_process_classes, mm_class_of_size(config->slot_max) + 1,
                           memory_order_relaxed);
     mm_batch_slots_most = config->batch_slots;
+    if (config->checks.guard != 0 && mm_batch_slots_most < SLOTS_GUARDED)
+        mm_batch_slots_most = SLOTS_GUARDED;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);
-    if (!mm_stacks_start(&config->stacks))
-        mm_report_note("no memory for stacks: none are kept");
+    if (!mm_checks_start(&config->checks, &config->stacks))
+        mm_report_note("no memory for stacks and checks: none are kept");
     make_thread_key();
     atomic_store_explicit(&started, true, memory_order_release);
 }
@@ -191,7 +197,7 @@ void mm_process_stop(void)
 {
     mm_lock(&start_lock);
     mm_heap_reset();
-    mm_stacks_stop();
+    mm_checks_stop();
     mm_arena_release();
     mm_registry_release();
     atomic_store_explicit(&started, false, memory_order_release);

@@ -3,7 +3,7 @@
 #ifndef MM_PROCESS_H
 #define MM_PROCESS_H
 
-#include "blocks/stacks.h"
+#include "checks/checks.h"
 #include "findings/report.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@ struct mm_process_config {
     size_t slot_max;
     size_t arena_size; /* 0: as much as the machine could fill */
     struct mm_stacks_settings stacks;
+    struct mm_checks_settings checks;
 };
 
 /* Starts the manager unless it is started; false when there is no memory for slots. In that case

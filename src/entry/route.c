@@ -3,7 +3,10 @@
  * Owns nothing: slots are their heaps' (heap.h, batch.h), forwarded blocks the registry's. */
 #include "entry/route.h"
 
-#include "blocks/stacks.h"
+#include "blocks/record.h"
+#include "checks/checks.h"
+#include "checks/mismatch.h"
+#include "checks/quarantine.h"
 #include "entry/process.h"
 #include "findings/report.h"
 #include "forwarded/next.h"
@@ -40,9 +43,9 @@ static struct mm_batch *batch_of_live(const void *ptr)
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_batch *batch = mm_batch_at(address);
     struct mm_slot slot = mm_batch_slot(batch, address);
-    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
     if (!slot.starts || slot.index >= MM_WORD_BITS)
         return NULL;
+    uint64_t live = mm_checks_live(batch);
     uint64_t bit = (uint64_t)1 << slot.index;
     bool is_live = (live & bit) != 0 && !is_freed_remotely(batch, bit);
     return is_live ? batch : NULL;
@@ -68,9 +71,15 @@ static bool is_for_next(const void *ptr)
 /* Of any size; MM_CLASS_NONE when it is too large for a slot. */
 static unsigned class_of(size_t size)
 {
-    if (size - 1 < MM_SLOT_SIZE_MAX)
-        return mm_class_of_size(size);
-    return size == 0 ? 0 : MM_CLASS_NONE;
+    size_t guarded = size + mm_checks.guard;
+    if (guarded - 1 < MM_SLOT_SIZE_MAX && guarded >= size)
+        return mm_class_of_size(guarded);
+    return guarded == 0 ? 0 : MM_CLASS_NONE;
+}
+
+static mm_shape plain_shape(size_t size)
+{
+    return mm_shape_of(size, 0, MM_FAMILY_MALLOC);
 }
 
 /* Another thread may be in the start, which sets the bound: either one is good for this request. */
@@ -81,19 +90,19 @@ static inline bool is_for_slots(unsigned class)
 
 /* One of the calling thread's slots. NULL when it has no heap of its own yet, or any more, or when
  * slots cannot serve the request: it is too large or the arena is used up. */
-static inline void *take_slot(unsigned class, size_t size)
+static inline void *take_slot(unsigned class, mm_shape shape)
 {
     struct mm_heap *heap = mm_tls_heap;
-    return heap->number != 0 && is_for_slots(class) ? mm_heap_alloc(heap, class, size) : NULL;
+    return heap->number != 0 && is_for_slots(class) ? mm_heap_alloc(heap, class, shape) : NULL;
 }
 
 /* The same, for a thread without a heap too. */
-static void *alloc_slot(unsigned class, size_t size)
+static void *alloc_slot(unsigned class, mm_shape shape)
 {
     struct mm_heap *heap = mm_process_heap();
     if (heap == &mm_heap_ending)
-        return mm_heap_alloc_ending(class, size);
-    return heap != NULL ? mm_heap_alloc(heap, class, size) : NULL;
+        return mm_heap_alloc_ending(class, shape);
+    return heap != NULL ? mm_heap_alloc(heap, class, shape) : NULL;
 }
 
 /* NULL in a thread's last destructors, and when nobody watches. Makes the thread's heap if need
@@ -106,10 +115,10 @@ static struct mm_watch *own_watch(void)
     return heap != NULL ? heap->watch : NULL;
 }
 
-static void note_forwarded(const void *block, size_t size)
+static void note_forwarded(const void *block, mm_shape shape)
 {
     if (mm_unlikely(mm_watcher != NULL) && !in_arena(block))
-        mm_stacks_forwarded(own_watch(), block, size);
+        mm_stacks_forwarded(own_watch(), block, shape);
 }
 
 /* Some allocators align what is smaller than 16 bytes less. */
@@ -140,7 +149,7 @@ static int64_t note_block(struct mm_gate *gate, bool nested, void *block, size_t
     if (mm_unlikely(in_arena(block) && batch_of_live(block) != NULL))
         return 0;
     int64_t change = 0;
-    size_t size = nested ? 0 : mm_next_size(block);
+    size_t size = nested || mm_checks.guard != 0 ? 0 : mm_next_size(block);
     if (size == 0)
         size = at_least_granule(asked);
     if (mm_unlikely(nested))
@@ -168,21 +177,68 @@ static enum mm_next_name usual_name(enum mm_next_name name)
                                                                  : MM_NEXT_MALLOC;
 }
 
-static void *forward(enum mm_next_name name, size_t size, size_t alignment)
+static void *forward_as_is(enum mm_next_name name, mm_shape shape)
 {
     bool nested = came_back();
+    size_t size = mm_shape_asked(shape);
     struct mm_gate *gate = mm_registry_enter();
-    void *block =
-        mm_next_allocate(nested ? name : usual_name(name), alignment, at_least_granule(size));
+    void *block = mm_next_allocate(nested ? name : usual_name(name), mm_shape_alignment(shape),
+                                   at_least_granule(size));
     leave_holding(gate, block != NULL ? note_block(gate, nested, block, size) : 0);
     if (block != NULL && !nested)
-        note_forwarded(block, size);
+        note_forwarded(block, shape);
+    return block;
+}
+
+/* Where another library's functions stand behind us, blocks stay as they are. */
+static bool are_forwarded_checked(void)
+{
+    return mm_checks.any && !mm_next_may_call_back() && !mm_registry_is_inside();
+}
+
+/* The block lies behind its first guard; as it came, where no record is to be had that says so. */
+MM_COLD static void *forward_guarded(enum mm_next_name name, mm_shape shape)
+{
+    size_t alignment = mm_shape_alignment(shape), size = mm_shape_asked(shape);
+    if (alignment < MM_GRANULE)
+        alignment = MM_GRANULE;
+    size_t whole = mm_checks_whole(alignment, size);
+    struct mm_watch *watch = own_watch();
+    struct mm_gate *gate = mm_registry_enter();
+    char *block = mm_next_allocate(usual_name(name), alignment, whole);
+    if (block != NULL && !in_arena(block)) {
+        size_t front = mm_checks_front(alignment);
+        if (mm_stacks_forwarded(watch, block + front, shape | MM_SHAPE_GUARDED) != NULL)
+            block += front;
+    }
+    leave_holding(gate, block != NULL ? note_block(gate, false, block, size) : 0);
+    struct mm_block laid = mm_block_forwarded(block);
+    if (laid.record != NULL)
+        mm_checks_lay(&laid);
+    return block;
+}
+
+static void *forward_once(enum mm_next_name name, mm_shape shape)
+{
+    return mm_unlikely(mm_checks.guard != 0) && are_forwarded_checked()
+               ? forward_guarded(name, shape)
+               : forward_as_is(name, shape);
+}
+
+static bool let_go(bool all, const void *caller);
+
+/* What is held may be what there is not enough of. */
+static void *forward(enum mm_next_name name, mm_shape shape)
+{
+    void *block = forward_once(name, shape);
+    if (mm_unlikely(block == NULL) && mm_checks.holds && let_go(true, NULL))
+        block = forward_once(name, shape);
     return block;
 }
 
 static bool too_large(size_t size)
 {
-    if (size <= PTRDIFF_MAX)
+    if (size < (size_t)1 << MM_SHAPE_ASKED_BITS) /* as large as address spaces are */
         return false;
     errno = ENOMEM;
     return true;
@@ -191,35 +247,45 @@ static bool too_large(size_t size)
 /* errno may have been changed by a start that met a limit; only a failure may show. Who asks for
  * what is too large for a slot gets a heap as well: by these threads are counted. */
 MM_COLD static void *alloc_class_or_forward(unsigned class, enum mm_next_name name, size_t size,
-                                            size_t alignment)
+                                            mm_shape shape)
 {
     int saved_errno = errno;
     void *slot = NULL;
     if (is_for_slots(class))
-        slot = alloc_slot(class, size);
+        slot = alloc_slot(class, shape);
     else if (mm_unlikely(mm_tls_heap == &mm_heap_none))
         mm_process_heap();
     errno = saved_errno;
     if (slot != NULL)
         return slot;
-    return too_large(size) ? NULL : forward(name, size, alignment);
+    return too_large(size) ? NULL : forward(name, shape);
 }
 
-static inline void *alloc_any(enum mm_next_name name, size_t size)
+/* What is too large for its shape is refused by its size. */
+static inline void *alloc_any(enum mm_next_name name, size_t size, mm_shape shape)
 {
     unsigned class = class_of(size);
-    void *slot = take_slot(class, size);
-    return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, name, size, 0);
+    void *slot = take_slot(class, shape);
+    if (mm_unlikely(slot == NULL))
+        slot = alloc_class_or_forward(class, name, size, shape);
+    if (mm_unlikely(mm_checks.perturbs) && slot != NULL)
+        memset(slot, mm_checks.fresh, size);
+    return slot;
 }
 
 void *mm_alloc_by(enum mm_next_name name, size_t size)
 {
-    return alloc_any(name, size);
+    return alloc_any(name, size, plain_shape(size));
 }
 
 void *mm_alloc_slow(size_t size)
 {
-    return alloc_any(MM_NEXT_MALLOC, size);
+    return alloc_any(MM_NEXT_MALLOC, size, plain_shape(size));
+}
+
+void *mm_alloc_family_slow(size_t size, enum mm_family family)
+{
+    return alloc_any(MM_NEXT_MALLOC, size, mm_shape_of(size, 0, family));
 }
 
 /* Slots claimed from memory that nobody has written to are zero already. */
@@ -230,7 +296,7 @@ static void *clear_slot(void *slot, unsigned class, size_t size)
 
 MM_COLD static void *calloc_slow(enum mm_next_name name, size_t size)
 {
-    void *block = alloc_class_or_forward(class_of(size), name, size, 0);
+    void *block = alloc_class_or_forward(class_of(size), name, size, plain_shape(size));
     return block != NULL && in_arena(block) ? memset(block, 0, size) : block;
 }
 
@@ -242,7 +308,7 @@ void *mm_calloc_by(enum mm_next_name name, size_t count, size_t size)
         return NULL;
     }
     unsigned class = class_of(bytes);
-    void *slot = take_slot(class, bytes);
+    void *slot = take_slot(class, plain_shape(bytes));
     return mm_likely(slot != NULL) ? clear_slot(slot, class, bytes) : calloc_slow(name, bytes);
 }
 
@@ -254,19 +320,31 @@ void *mm_calloc(size_t count, size_t size)
 /* For small ones a multiple of the alignment is a slot size, see mm_class_of_aligned(). */
 static unsigned class_of_aligned(size_t alignment, size_t size)
 {
-    size_t multiple = (size + alignment - 1) & ~(alignment - 1);
-    if (alignment <= MM_GRANULE)
+    if (alignment <= MM_GRANULE || size > MM_SLOT_SIZE_MAX)
         return class_of(size);
+    size += mm_checks.guard;
+    size_t multiple = (size + alignment - 1) & ~(alignment - 1);
     return size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX
                ? mm_class_of_size(multiple)
                : mm_class_of_aligned(size, alignment);
 }
 
-void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size)
+void *mm_aligned_alloc_as(enum mm_next_name name, size_t alignment, size_t size,
+                          enum mm_family family)
 {
     unsigned class = class_of_aligned(alignment, size);
-    void *slot = take_slot(class, size);
-    return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, name, size, alignment);
+    mm_shape shape = mm_shape_of(size, mm_log2_floor(alignment), family);
+    void *slot = take_slot(class, shape);
+    if (mm_unlikely(slot == NULL))
+        slot = alloc_class_or_forward(class, name, size, shape);
+    if (mm_unlikely(mm_checks.perturbs) && slot != NULL)
+        memset(slot, mm_checks.fresh, size);
+    return slot;
+}
+
+void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size)
+{
+    return mm_aligned_alloc_as(name, alignment, size, MM_FAMILY_MALLOC);
 }
 
 void *mm_aligned_alloc(size_t alignment, size_t size)
@@ -278,15 +356,17 @@ void *mm_aligned_alloc(size_t alignment, size_t size)
 
 enum verdict { OK, DOUBLE, INTERIOR, FOREIGN, UNCERTAIN };
 
-static void report(enum verdict verdict, const void *ptr, const void *caller)
+/* `how` it was freed. */
+static void report(enum verdict verdict, const void *ptr, mm_shape how, const void *caller)
 {
+    struct mm_misuse misuse = {.ptr = ptr, .caller = caller, .how = how};
+    misuse.kind = verdict == DOUBLE     ? MEM_MNGR_DOUBLE_FREE
+                  : verdict == INTERIOR ? MEM_MNGR_INTERIOR_FREE
+                                        : MEM_MNGR_FOREIGN_FREE;
     if (verdict == UNCERTAIN)
         mm_report_uncertain();
     else if (verdict != OK)
-        mm_report(verdict == DOUBLE     ? MEM_MNGR_DOUBLE_FREE
-                  : verdict == INTERIOR ? MEM_MNGR_INTERIOR_FREE
-                                        : MEM_MNGR_FOREIGN_FREE,
-                  ptr, caller);
+        mm_report(&misuse);
 }
 
 static bool is_stale(const struct mm_batch *batch)
@@ -300,7 +380,8 @@ static bool is_stale(const struct mm_batch *batch)
  * other place there. */
 static enum verdict verdict_of_dead(const struct mm_slot_info *info)
 {
-    if (!info->in_slot || info->offset != 0 || mm_heap_never_handed_out(info))
+    bool unused = mm_checks.guard != 0 && info->index == 0;
+    if (!info->in_slot || info->offset != 0 || unused || mm_heap_never_handed_out(info))
         return INTERIOR;
     return info->batch != NULL && is_stale(info->batch) ? UNCERTAIN : DOUBLE;
 }
@@ -342,32 +423,176 @@ static enum verdict free_remote(struct mm_batch *batch, unsigned index, struct m
     return result == MM_REMOTE_OK || result == MM_REMOTE_OK_FIRST ? OK : DOUBLE;
 }
 
-static enum verdict free_outside(enum mm_next_whose whose, void *ptr)
+/* --- blocks that are checked as they are freed --- */
+
+/* How many. */
+static unsigned tell_all(const struct mm_damage *damages, unsigned count, const void *caller)
+{
+    unsigned told = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct mm_damage *damage = &damages[i];
+        if (mm_checks_tell(damage)) {
+            mm_report(&(struct mm_misuse){.kind = damage->kind,
+                                          .ptr = (const void *)damage->block,
+                                          .caller = caller,
+                                          .damage = damage});
+            told++;
+        }
+    }
+    return told;
+}
+
+static void tell_damage(const struct mm_block *block, const void *caller)
+{
+    struct mm_damage damages[MM_GUARDS];
+    tell_all(damages, mm_checks_guards(block, damages), caller);
+}
+
+/* Its first free, with its record as it was; nobody else has it any more. */
+static void check_freed(const struct mm_block *block, mm_shape how, const void *caller)
+{
+    struct mm_misuse misuse = {.ptr = (const void *)block->start, .caller = caller, .how = how};
+    if (mm_checks_mismatch(block, how, caller, &misuse.kind))
+        mm_report(&misuse);
+    tell_damage(block, caller);
+    if (mm_checks.fills)
+        mm_checks_fill(block);
+}
+
+/* A slot goes back that was freed before: no other free of it gets here. */
+static void let_slot_go(uintptr_t address)
+{
+    struct mm_heap *heap = mm_tls_heap;
+    struct mm_batch *batch = mm_batch_at(address);
+    struct mm_pin *pin = NULL;
+    bool is_own = mm_batch_owner(batch) == heap;
+    if (!is_own)
+        pin = mm_pin_batch(heap->number != 0 ? &heap->pin : NULL, address, &batch);
+    unsigned index = (unsigned)mm_batch_slot(batch, address).index;
+    if (is_own)
+        free_own(batch, index);
+    else
+        free_remote(batch, index, pin);
+}
+
+/* The same of a forwarded one. Its record is another block's to take from now on. */
+static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *block)
+{
+    mm_shape shape = mm_record_shape(block->record);
+    size_t alignment = mm_shape_alignment(shape);
+    uintptr_t start = block->start;
+    if (shape & MM_SHAPE_GUARDED)
+        start -= mm_checks_front(alignment < MM_GRANULE ? MM_GRANULE : alignment);
+    mm_record_set_shape(block->record, shape & ~(MM_SHAPE_GUARDED | MM_SHAPE_HELD));
+    struct mm_gate *gate = mm_registry_enter();
+    mm_next_free(whose, (void *)start, block->asked);
+    mm_registry_leave(gate);
+}
+
+static struct mm_block held_block(uintptr_t address)
+{
+    if (!mm_arena_has(address))
+        return mm_block_forwarded((const void *)address);
+    struct mm_batch *batch = mm_batch_at(address);
+    return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, address).index);
+}
+
+/* What has been held for long enough, or all, goes. True when something went. */
+static bool let_go(bool all, const void *caller)
+{
+    struct mm_damage damage;
+    int saved_errno = errno;
+    bool any = false;
+    for (uintptr_t address; (address = mm_quarantine_pop(all)) != 0; any = true) {
+        struct mm_block block = held_block(address);
+        mm_quarantine_took(mm_checks_resident(&block));
+        tell_all(&damage, mm_checks_filling(&block, &damage), caller);
+        if (block.batch != NULL)
+            let_slot_go(address);
+        else
+            let_forwarded_go(MM_NEXT_ITS, &block);
+    }
+    errno = saved_errno;
+    return any;
+}
+
+static bool hold(const struct mm_block *block, const void *caller)
+{
+    if (!mm_checks.holds || !mm_quarantine_push(block->start, mm_checks_resident(block)))
+        return false;
+    let_go(false, caller);
+    return true;
+}
+
+/* A live slot with a record; two frees of it may come here at once. It stays live until it goes, so
+ * its batch stays, too. */
+MM_COLD static enum verdict free_checked(const struct mm_block *block, mm_shape how,
+                                         const void *caller)
+{
+    if (!mm_checks_hold_slot(block))
+        return DOUBLE;
+    mm_stacks_freed(own_watch(), block->batch, block->index);
+    check_freed(block, how, caller);
+    if (!hold(block, caller))
+        let_slot_go(block->start);
+    return OK;
+}
+
+/* What was struck out of the registry just now. */
+MM_COLD static void free_checked_outside(enum mm_next_whose whose, const struct mm_block *block,
+                                         mm_shape how, const void *caller)
+{
+    mm_shape shape = mm_record_shape(block->record);
+    check_freed(block, how, caller);
+    mm_record_set_shape(block->record, shape | MM_SHAPE_HELD);
+    if (!hold(block, caller))
+        let_forwarded_go(whose, block);
+}
+
+/* A record that tells of a free is of an earlier block there: this one has none. */
+static struct mm_block checked_outside(void *ptr)
+{
+    struct mm_block block = {0};
+    if (mm_unlikely(mm_checks.any) && !mm_registry_is_inside())
+        block = mm_block_forwarded(ptr);
+    if (block.record != NULL &&
+        atomic_load_explicit(&block.record->freed, memory_order_relaxed) != 0)
+        block.record = NULL;
+    return block;
+}
+
+static enum verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shape how,
+                                 const void *caller)
 {
     int saved_errno = errno;
     bool nested = came_back();
     if (!mm_process_started())
         mm_process_heap();
     struct mm_watch *watch = own_watch();
+    struct mm_block block = checked_outside(ptr);
     struct mm_gate *gate = mm_registry_enter();
     size_t size;
     bool known = mm_registry_remove(gate, ptr, &size);
     if (known)
         mm_stacks_forwarded_freed(watch, ptr);
-    if (known || nested)
+    bool checked = known && block.record != NULL;
+    if ((known || nested) && !checked)
         mm_next_free(whose, ptr, size);
     leave_holding(gate, -(int64_t)size);
+    if (mm_unlikely(checked))
+        free_checked_outside(whose, &block, how, caller);
     enum verdict verdict = known || nested ? OK : verdict_of_outside(ptr);
     errno = saved_errno;
     return verdict;
 }
 
-static enum verdict free_dead(enum mm_next_whose whose, void *ptr, struct mm_pin *pin)
+static enum verdict free_dead(enum mm_next_whose whose, void *ptr, struct mm_pin *pin, mm_shape how,
+                              const void *caller)
 {
     struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
     enum verdict verdict = verdict_of_dead(&info);
     mm_pin_drop(pin);
-    return is_for_next(ptr) ? free_outside(whose, ptr) : verdict;
+    return is_for_next(ptr) ? free_outside(whose, ptr, how, caller) : verdict;
 }
 
 /* The slot's index in the batch when it is live there; the batch describes the same slots until
@@ -381,7 +606,7 @@ static bool is_live_in(const struct mm_batch *batch, uintptr_t address, unsigned
 }
 
 /* Our own batch, which we alone close, or one that is pinned. */
-static enum verdict free_slot(enum mm_next_whose whose, void *ptr)
+static enum verdict free_slot(enum mm_next_whose whose, void *ptr, mm_shape how, const void *caller)
 {
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_heap *heap = mm_tls_heap;
@@ -392,45 +617,90 @@ static enum verdict free_slot(enum mm_next_whose whose, void *ptr)
     if (!is_own)
         pin = mm_pin_batch(heap->number != 0 ? &heap->pin : NULL, address, &batch);
     if (mm_unlikely(batch == NULL || !is_live_in(batch, address, &index)))
-        return free_dead(whose, ptr, pin);
-    if (mm_batch_is_traced(batch))
+        return free_dead(whose, ptr, pin, how, caller);
+    if (mm_batch_is_traced(batch)) {
+        struct mm_block block = mm_block_of_slot(batch, index);
+        if (mm_checks.any && block.record != NULL) {
+            mm_pin_drop(pin);
+            return free_checked(&block, how, caller);
+        }
         mm_stacks_freed(own_watch(), batch, index);
+    }
     return is_own ? free_own(batch, index) : free_remote(batch, index, pin);
 }
 
-static inline void free_any(enum mm_next_whose whose, void *ptr, const void *caller)
+static inline void free_any(enum mm_next_whose whose, void *ptr, mm_shape how, const void *caller)
 {
     if (ptr == NULL)
         return;
-    enum verdict verdict = in_arena(ptr) ? free_slot(whose, ptr) : free_outside(whose, ptr);
+    enum verdict verdict =
+        in_arena(ptr) ? free_slot(whose, ptr, how, caller) : free_outside(whose, ptr, how, caller);
     if (mm_unlikely(verdict != OK))
-        report(verdict, ptr, caller);
+        report(verdict, ptr, how, caller);
 }
 
 void mm_free_slow(void *ptr, const void *caller)
 {
-    free_any(MM_NEXT_ITS, ptr, caller);
+    free_any(MM_NEXT_ITS, ptr, plain_shape(0), caller);
+}
+
+void mm_free_as_slow(void *ptr, mm_shape how, const void *caller)
+{
+    free_any(MM_NEXT_ITS, ptr, how, caller);
 }
 
 void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller)
 {
     if (mm_unlikely(!mm_free_fast(ptr)))
-        free_any(whose, ptr, caller);
+        free_any(whose, ptr, plain_shape(0), caller);
 }
 
 /* --- usable size, realloc --- */
 
-static size_t live_size(const void *ptr)
+/* What may be used of a live slot: what was asked, where more is a guard. */
+static size_t usable_in(struct mm_batch *batch, const void *ptr)
 {
-    const struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
-    if (batch != NULL)
+    if (mm_likely(mm_checks.guard == 0))
         return mm_batch_size(batch);
-    return is_for_next(ptr) ? mm_next_usable_size((void *)(uintptr_t)ptr) : 0;
+    return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index).asked;
 }
 
-size_t mm_usable_size(const void *ptr)
+static bool is_guarded(const struct mm_block *block)
 {
-    return ptr != NULL ? live_size(ptr) : 0;
+    return block->record != NULL && (mm_record_shape(block->record) & MM_SHAPE_GUARDED);
+}
+
+static size_t usable_outside(const void *ptr)
+{
+    struct mm_block block = checked_outside((void *)(uintptr_t)ptr);
+    return is_guarded(&block) ? block.asked : mm_next_usable_size((void *)(uintptr_t)ptr);
+}
+
+static enum verdict verdict_of(const void *ptr)
+{
+    if (!in_arena(ptr))
+        return verdict_of_outside(ptr);
+    struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
+    return verdict_of_dead(&info);
+}
+
+MM_COLD static void report_query(const void *ptr, const void *caller)
+{
+    if (mm_checks.mismatch && verdict_of(ptr) != UNCERTAIN)
+        mm_report(&(struct mm_misuse){.kind = MEM_MNGR_BAD_QUERY, .ptr = ptr, .caller = caller});
+}
+
+size_t mm_usable_size(const void *ptr, const void *caller)
+{
+    if (ptr == NULL)
+        return 0;
+    struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
+    if (batch != NULL)
+        return usable_in(batch, ptr);
+    if (is_for_next(ptr))
+        return usable_outside(ptr);
+    report_query(ptr, caller);
+    return 0;
 }
 
 static enum mm_next_whose whose_name(enum mm_next_name name)
@@ -461,7 +731,7 @@ static enum verdict realloc_outside(enum mm_next_name name, void **block, size_t
     }
     leave_holding(gate, change);
     if (moved != NULL && !nested)
-        note_forwarded(moved, size);
+        note_forwarded(moved, plain_shape(size));
     *block = moved;
     return OK;
 }
@@ -469,7 +739,8 @@ static enum verdict realloc_outside(enum mm_next_name name, void **block, size_t
 /* A slot serves as long as it is neither too small nor more than twice what is needed. */
 static bool fits_slot(size_t slot, size_t size)
 {
-    return size <= slot && (size > slot / 2 || slot <= 4 * MM_GRANULE);
+    size_t guarded = size + mm_checks.guard;
+    return guarded >= size && guarded <= slot && (guarded > slot / 2 || slot <= 4 * MM_GRANULE);
 }
 
 /* What grew by a little is likely to grow again: it gets a quarter more than it had, so that what
@@ -478,20 +749,41 @@ static void *alloc_grown(enum mm_next_name name, size_t old_size, size_t size)
 {
     size_t with_headroom = old_size + old_size / 4;
     bool fits = size > old_size && size < with_headroom;
-    void *slot = fits ? take_slot(class_of(with_headroom), size) : NULL;
+    void *slot = fits ? take_slot(class_of(with_headroom), plain_shape(size)) : NULL;
     return slot != NULL ? slot : mm_alloc_by(name, size);
 }
 
-static void *keep_slot(void *ptr, const struct mm_batch *batch, size_t size)
+/* Its family, too, is checked as if it were freed. */
+MM_COLD static void check_resized(const struct mm_block *block, const void *caller)
 {
-    if (mm_batch_is_traced(batch))
-        mm_stacks_resized(own_watch(), batch,
-                          (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index, size);
+    struct mm_misuse misuse = {.ptr = (const void *)block->start, .caller = caller};
+    if (mm_checks_mismatch(block, plain_shape(0), caller, &misuse.kind))
+        mm_report(&misuse);
+    tell_damage(block, caller);
+}
+
+/* Its guard is laid before it is said to end there, for who looks at the moment. */
+static void *keep_slot(void *ptr, struct mm_batch *batch, size_t size, const void *caller)
+{
+    mm_shape shape = plain_shape(size);
+    if (!mm_batch_is_traced(batch))
+        return ptr;
+    unsigned index = (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index;
+    if (mm_unlikely(mm_checks.any)) {
+        struct mm_block block = mm_block_of_slot(batch, index);
+        check_resized(&block, caller);
+        block.asked = size;
+        if (is_guarded(&block)) {
+            mm_checks_lay(&block);
+            shape |= MM_SHAPE_GUARDED;
+        }
+    }
+    mm_stacks_resized(own_watch(), batch, index, shape);
     return ptr;
 }
 
-static void *move_slot(enum mm_next_name name, void *ptr, size_t old_size, size_t size,
-                       const void *caller)
+static void *move_block(enum mm_next_name name, void *ptr, size_t old_size, size_t size,
+                        const void *caller)
 {
     void *moved = alloc_grown(name, old_size, size);
     if (moved == NULL && size <= old_size)
@@ -503,25 +795,20 @@ static void *move_slot(enum mm_next_name name, void *ptr, size_t old_size, size_
     return moved;
 }
 
-static enum verdict verdict_of(const void *ptr)
-{
-    if (!in_arena(ptr))
-        return verdict_of_outside(ptr);
-    struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
-    return verdict_of_dead(&info);
-}
-
 /* Of no live slot. */
 static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const void *caller)
 {
     if (too_large(size) && is_for_next(ptr))
         return NULL;
+    struct mm_block checked = checked_outside(ptr);
+    if (mm_unlikely(checked.record != NULL) && mm_registry_is_live(ptr))
+        return move_block(name, ptr, checked.asked, size, caller);
     void *block = ptr;
     enum verdict verdict =
         in_arena(ptr) && !is_for_next(ptr) ? verdict_of(ptr) : realloc_outside(name, &block, size);
     if (verdict == OK)
         return block;
-    report(verdict, ptr, caller);
+    report(verdict, ptr, plain_shape(0), caller);
     errno = EINVAL;
     return NULL;
 }
@@ -530,7 +817,7 @@ void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *
 {
     if (ptr == NULL)
         return mm_alloc_by(name, size);
-    const struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
+    struct mm_batch *batch = in_arena(ptr) ? batch_of_live(ptr) : NULL;
     if (size == 0 && (batch != NULL || !came_back())) {
         mm_free_by(whose_name(name), ptr, caller);
         return NULL;
@@ -538,11 +825,100 @@ void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *
     if (mm_unlikely(batch == NULL))
         return realloc_other(name, ptr, size, caller);
     return fits_slot(mm_batch_size(batch), size)
-               ? keep_slot(ptr, batch, size)
-               : move_slot(name, ptr, mm_batch_size(batch), size, caller);
+               ? keep_slot(ptr, batch, size, caller)
+               : move_block(name, ptr, usable_in(batch, ptr), size, caller);
 }
 
 void *mm_realloc(void *ptr, size_t size, const void *caller)
 {
     return mm_realloc_by(MM_NEXT_REALLOC, ptr, size, caller);
+}
+
+void mm_free_held(const void *caller)
+{
+    let_go(true, caller);
+}
+
+/* --- all blocks --- */
+
+/* Others may free it, and hand it out anew, while it is looked at: what it was before it still is
+ * afterwards, or nothing is told. */
+static unsigned check_slot(struct mm_batch *batch, unsigned index, const void *caller)
+{
+    struct mm_damage damages[MM_GUARDS];
+    struct mm_block block = mm_block_of_slot(batch, index);
+    if (block.record == NULL)
+        return 0;
+    mm_shape shape = mm_record_shape(block.record);
+    uint64_t allocated = atomic_load_explicit(&block.record->allocated, memory_order_relaxed);
+    unsigned count = mm_checks_guards(&block, damages);
+    atomic_thread_fence(memory_order_seq_cst);
+    bool is_same =
+        mm_checks_live(batch) >> index & 1 && mm_record_shape(block.record) == shape &&
+        atomic_load_explicit(&block.record->allocated, memory_order_relaxed) == allocated;
+    return is_same ? tell_all(damages, count, caller) : 0;
+}
+
+static unsigned check_slots(const void *caller)
+{
+    unsigned told = 0;
+    size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
+    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
+        uint64_t live = mm_checks_live(batch) & mm_stacks_traced(batch);
+        for (; live != 0; live &= live - 1)
+            told += check_slot(batch, mm_bit_lowest(live), caller);
+    }
+    return told;
+}
+
+struct check {
+    const void *caller;
+    unsigned told;
+};
+
+/* Another thread may give it back meanwhile. */
+static void check_forwarded(uintptr_t address, struct mm_record *record, void *with)
+{
+    struct check *check = with;
+    struct mm_damage damages[MM_GUARDS];
+    struct mm_block block = mm_block_forwarded((const void *)address);
+    const void *end = (const void *)(address + block.asked + mm_checks.guard);
+    if (block.record != record || !is_guarded(&block) ||
+        !mm_registry_is_live((const void *)address) ||
+        !mm_os_is_readable((const void *)(address - mm_checks.guard)) || !mm_os_is_readable(end))
+        return;
+    unsigned count = mm_checks_guards(&block, damages);
+    if (mm_registry_is_live((const void *)address))
+        check->told += tell_all(damages, count, check->caller);
+}
+
+static unsigned check_held(const void *caller)
+{
+    uint64_t place, end;
+    unsigned told = 0;
+    for (mm_quarantine_span(&place, &end); place < end; place++) {
+        struct mm_damage damage;
+        uintptr_t address = mm_quarantine_at(place);
+        if (address == 0 || !mm_quarantine_has(place))
+            continue;
+        struct mm_block block = held_block(address);
+        unsigned count = block.record != NULL && mm_checks_filling(&block, &damage);
+        if (mm_quarantine_has(place))
+            told += tell_all(&damage, count, caller);
+    }
+    return told;
+}
+
+size_t mm_check(const void *caller)
+{
+    struct check check = {caller, 0};
+    if (!mm_checks.any || mm_os_is_guest())
+        return 0;
+    if (mm_checks.holds)
+        check.told += check_held(caller);
+    if (mm_checks.guard != 0) {
+        check.told += check_slots(caller);
+        mm_records_each_forwarded(check_forwarded, &check);
+    }
+    return check.told;
 }

@@ -16,6 +16,12 @@
 /* Both keep to malloc's rules: size 0 gives a unique pointer, NULL comes with errno ENOMEM. */
 MM_COLD void *mm_alloc_slow(size_t size);
 MM_COLD void mm_free_slow(void *ptr, const void *caller);
+/* The same by a function of another family than malloc()'s; `how` a block is freed has that, and
+ * size and alignment where they are named. */
+MM_COLD void *mm_alloc_family_slow(size_t size, enum mm_family family);
+MM_COLD void mm_free_as_slow(void *ptr, mm_shape how, const void *caller);
+void *mm_aligned_alloc_as(enum mm_next_name name, size_t alignment, size_t size,
+                          enum mm_family family);
 void *mm_calloc(size_t count, size_t size);
 /* NULL with EINVAL for a ptr that is not a live block, which is reported. */
 void *mm_realloc(void *ptr, size_t size, const void *caller);
@@ -30,18 +36,38 @@ void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *
 void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size);
 void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller);
 
-/* 0 for anything that is not a live block. */
-size_t mm_usable_size(const void *ptr);
+/* What is held is held no more. */
+void mm_free_held(const void *caller);
+/* Looks at all blocks for writes beside them, and at held ones for writes to them: how many were
+ * found that were not told before. Beside other threads that go on. */
+size_t mm_check(const void *caller);
 
-static inline void *mm_alloc(size_t size)
+/* 0 for anything that is not a live block, which is told where checks are on. */
+size_t mm_usable_size(const void *ptr, const void *caller);
+
+/* NULL: it takes the slow path. */
+static inline void *mm_alloc_fast(size_t size)
 {
-    /* Size 0 wraps round and takes the slow path. */
+    /* Size 0 wraps round. */
     if (mm_likely(size - 1 < MM_SMALL_MAX)) {
         struct mm_bin *bin = &mm_tls_heap->bins[(size - 1) / MM_GRANULE];
         if (mm_likely(bin->claimed != 0))
             return mm_bin_pop(bin);
     }
-    return mm_alloc_slow(size);
+    return NULL;
+}
+
+static inline void *mm_alloc(size_t size)
+{
+    void *slot = mm_alloc_fast(size);
+    return mm_likely(slot != NULL) ? slot : mm_alloc_slow(size);
+}
+
+/* By an operator of C++. */
+static inline void *mm_alloc_as(size_t size, enum mm_family family)
+{
+    void *slot = mm_alloc_fast(size);
+    return mm_likely(slot != NULL) ? slot : mm_alloc_family_slow(size, family);
 }
 
 /* Frees a slot of the calling thread's heap. False in any other case, and in any doubt: nothing has

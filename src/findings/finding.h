@@ -27,6 +27,7 @@ struct mm_trace {
     struct mm_frame frames[MM_TRACE_MAX];
 };
 
+struct mm_damage;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
@@ -34,10 +35,13 @@ struct mm_finding {
     char description[1024]; /* of the memory that it points to */
     struct mm_trace bad;    /* the bad call */
     /* The block's history, as far as it is kept. */
-    bool has_freed, has_allocated;
+    bool has_freed, has_allocated, has_before;
     struct mm_trace freed, allocated;
-    size_t asked; /* bytes; only with has_allocated */
-    bool say_how; /* how to get the history */
+    struct mm_trace freed_before,
+        allocated_before;           /* of the memory's last life; for a second free */
+    const struct mm_damage *damage; /* NULL: none */
+    size_t asked;                   /* bytes; only with has_allocated */
+    bool say_how;                   /* how to get the history */
 };
 
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module

@@ -12,6 +12,8 @@ enum {
     MM_KINDS
 };
 
+#define MM_KINDS_OF_FREES 3u /* the first kinds, which are looked for always */
+
 struct mm_kind {
     const char *name, *word;
     bool is_certain;

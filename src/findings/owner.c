@@ -2,6 +2,8 @@
  * lock of anyone's. */
 #include "findings/owner.h"
 
+#include "checks/checks.h"
+#include "findings/report.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "stacks/module.h"
@@ -23,7 +25,7 @@ static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
 
 static uint64_t live_of(const struct mm_batch *batch)
 {
-    return atomic_load_explicit(&batch->live, memory_order_relaxed);
+    return mm_checks_live(batch);
 }
 
 /* Which slots of a batch start at an address or below. */
@@ -99,14 +101,15 @@ static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, ui
     struct mm_slot_info info = mm_batch_inspect(address);
     bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
     bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
-    if (kind == MEM_MNGR_INTERIOR_FREE && never) {
+    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY;
+    if (is_odd && never) {
         describe_beside_slots(out, address);
         return;
     }
     if (info.offset != 0)
         mm_out_format(out, "%u bytes into ", (uint64_t)info.offset);
     write_slot(out, &info);
-    if (kind == MEM_MNGR_INTERIOR_FREE && !live)
+    if (is_odd && !live)
         mm_out_format(out, ", which is free");
 }
 
@@ -191,16 +194,140 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const char *
     describe_beside_forwarded(out, address);
 }
 
+/* Of forwarded blocks a query's pointer may be any. */
+static enum mem_mngr_misuse_kind kind_outside(enum mem_mngr_misuse_kind kind, const void *ptr)
+{
+    struct mm_forwarded block;
+    if (kind != MEM_MNGR_BAD_QUERY)
+        return kind;
+    if (mm_registry_was_block(ptr))
+        return MEM_MNGR_DOUBLE_FREE;
+    return mm_registry_around(ptr, &block) ? MEM_MNGR_INTERIOR_FREE : MEM_MNGR_FOREIGN_FREE;
+}
+
+static void describe_outside(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
+                             const char *program, struct mm_place_text *text)
+{
+    switch (kind_outside(kind, ptr)) {
+    case MEM_MNGR_DOUBLE_FREE:
+        mm_out_format(out, "a block of the system allocator, freed before");
+        return;
+    case MEM_MNGR_INTERIOR_FREE:
+        describe_forwarded(out, mm_os_untagged(ptr));
+        return;
+    case MEM_MNGR_FOREIGN_FREE:
+        describe_foreign(out, mm_os_untagged(ptr), program, text);
+        return;
+    default:
+        mm_out_format(out, "a block of the system allocator");
+    }
+}
+
 void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
                        const char *program, struct mm_place_text *text)
 {
-    uintptr_t address = mm_os_untagged(ptr);
-    if (mm_arena_has(address))
-        describe_slot(out, kind, address);
-    else if (kind == MEM_MNGR_DOUBLE_FREE)
-        mm_out_format(out, "a block of the system allocator, freed before");
-    else if (kind == MEM_MNGR_INTERIOR_FREE)
-        describe_forwarded(out, address);
+    if (mm_arena_has(mm_os_untagged(ptr)))
+        describe_slot(out, kind, mm_os_untagged(ptr));
     else
-        describe_foreign(out, address, program, text);
+        describe_outside(out, kind, ptr, program, text);
+}
+
+/* --- what is wrong with it --- */
+
+static const char *allocator_of(mm_shape shape)
+{
+    bool is_aligned = mm_shape_alignment(shape) > 1;
+    switch (mm_shape_family(shape)) {
+    case MM_FAMILY_NEW:
+        return is_aligned ? "aligned new" : "new";
+    case MM_FAMILY_NEW_ARRAY:
+        return is_aligned ? "aligned new[]" : "new[]";
+    default:
+        return "malloc";
+    }
+}
+
+static const char *deallocator_of(mm_shape how)
+{
+    bool is_aligned = mm_shape_alignment(how) > 1;
+    switch (mm_shape_family(how)) {
+    case MM_FAMILY_NEW:
+        return is_aligned ? "aligned delete" : "delete";
+    case MM_FAMILY_NEW_ARRAY:
+        return is_aligned ? "aligned delete[]" : "delete[]";
+    default:
+        return "free";
+    }
+}
+
+static void begin_mismatch(struct mm_out *out, const struct mm_misuse *misuse, mm_shape asked)
+{
+    size_t size = mm_shape_asked(misuse->how);
+    mm_out_format(out, "allocated by %s, freed by %s", allocator_of(asked),
+                  deallocator_of(misuse->how));
+    if (misuse->kind == MEM_MNGR_MISMATCHED_SIZE && size != 0)
+        mm_out_format(out, " of %u bytes", (uint64_t)size);
+    mm_out_format(out, ": ");
+}
+
+static void write_distance(struct mm_out *out, uintptr_t at, uintptr_t block, size_t asked)
+{
+    if (at < block)
+        mm_out_format(out, "%u bytes before", (uint64_t)(block - at));
+    else if (at >= block + asked)
+        mm_out_format(out, "%u bytes after", (uint64_t)(at - block - asked));
+    else
+        mm_out_format(out, "%u bytes into", (uint64_t)(at - block));
+}
+
+static void begin_damage(struct mm_out *out, const struct mm_damage *damage)
+{
+    write_distance(out, damage->at, damage->block, damage->asked);
+    mm_out_format(out, " a block of %u bytes: ", (uint64_t)damage->asked);
+}
+
+void mm_owner_begin(struct mm_out *out, const struct mm_misuse *misuse,
+                    const struct mm_stack_history *history)
+{
+    if (misuse->damage != NULL)
+        begin_damage(out, misuse->damage);
+    else if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
+        begin_mismatch(out, misuse, history != NULL ? history->shape : 0);
+    if (misuse->damage == NULL && history != NULL && history->has_allocated)
+        mm_out_format(out, "%u bytes asked, ", (uint64_t)history->asked);
+}
+
+static void write_found(struct mm_out *out, const struct mm_damage *damage)
+{
+    mm_out_format(out, "; found ");
+    for (unsigned i = 0; i < damage->found_count; i++) {
+        mm_out_format(out, i > 0 ? " " : "");
+        mm_out_hex(out, &damage->found[i], 1);
+    }
+}
+
+static void write_neighbour(struct mm_out *out, const struct mm_damage *damage)
+{
+    const struct mm_forwarded *neighbour = &damage->neighbour;
+    if (neighbour->start == 0)
+        return;
+    mm_out_format(out, "; or it is ");
+    write_distance(out, damage->at, neighbour->start, neighbour->size);
+    mm_out_format(out, " the block of %u bytes at %x", (uint64_t)neighbour->size,
+                  (uint64_t)neighbour->start);
+}
+
+void mm_owner_end(struct mm_out *out, const struct mm_misuse *misuse)
+{
+    bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
+    struct mm_slot_info info = {0};
+    if (misuse->damage != NULL) {
+        write_found(out, misuse->damage);
+        write_neighbour(out, misuse->damage);
+    }
+    if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete &&
+        mm_arena_has(mm_os_untagged(misuse->ptr)))
+        info = mm_batch_inspect(mm_os_untagged(misuse->ptr));
+    if (info.in_slot && info.offset == 8)
+        mm_out_format(out, "; delete of what new[] made, behind the count of its elements?");
 }

@@ -128,27 +128,38 @@ static void take_history(struct mm_trace *trace, const struct mm_stack *stack,
     mm_trace_take(trace, stack->frames, stack->count, draft->program, &draft->names);
 }
 
-static void describe(struct mm_draft *draft)
+/* Kinds whose pointer is known not to be, or have been, a block have no history. */
+static bool has_history(const struct mm_finding *finding)
+{
+    return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_QUERY;
+}
+
+static void describe(struct mm_draft *draft, const struct mm_misuse *misuse)
 {
     struct mm_finding *finding = &draft->finding;
     struct mm_stack_history history = {0};
     struct mm_out out;
-    bool is_of_block = finding->kind != MEM_MNGR_FOREIGN_FREE;
-    bool is_known = is_of_block && mm_stacks_history(finding->ptr, &history);
+    bool is_known = has_history(finding) && mm_stacks_history(finding->ptr, &history);
     mm_out_start(&out, finding->description, sizeof finding->description);
-    if (is_known && history.has_allocated)
-        mm_out_format(&out, "%u bytes asked, ", (uint64_t)history.asked);
+    mm_owner_begin(&out, misuse, is_known ? &history : NULL);
     mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &draft->names.place);
-    finding->say_how = settings.advises_stacks && is_of_block && finding->bad.count > 0;
+    mm_owner_end(&out, misuse);
+    finding->say_how = settings.advises_stacks && has_history(finding) && finding->bad.count > 0;
+    finding->damage = misuse->damage;
     finding->asked = history.asked;
-    finding->has_freed = history.has_freed;
+    finding->has_freed = history.has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
+                                               finding->kind == MEM_MNGR_USE_AFTER_FREE);
     finding->has_allocated = history.has_allocated;
+    finding->has_before = history.has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
     take_history(&finding->freed, &history.freed, draft);
     take_history(&finding->allocated, &history.allocated, draft);
+    take_history(&finding->freed_before, &history.freed_before, draft);
+    take_history(&finding->allocated_before, &history.allocated_before, draft);
 }
 
 /* A bad call as mm_report() came to know it. */
 struct call {
+    const struct mm_misuse *misuse;
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
     struct mm_frames stack;
@@ -236,7 +247,7 @@ static bool can_suppress(void)
 static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
-    describe(draft);
+    describe(draft, call->misuse);
     if (can_suppress())
         symbolize(draft);
     bool is_unwanted =
@@ -332,9 +343,12 @@ static enum mm_told judge_in_draft(struct call *call)
     return told;
 }
 
+/* What is found late is of the block, wherever that was. */
 static uint64_t hash_of_stack(const struct call *call)
 {
     uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
+    if (call->misuse->damage != NULL)
+        hash = mm_seen_hash(hash + mm_stacks_allocator(call->ptr), NULL);
     for (unsigned i = 0; i < call->stack.count; i++)
         hash = mm_seen_hash(hash, call->stack.frames[i]);
     return hash;
@@ -434,14 +448,14 @@ static void tell_again(const struct call *call)
         write_totals(draft, false);
 }
 
-void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
+void mm_report(const struct mm_misuse *misuse)
 {
-    struct call call = {.kind = kind, .ptr = ptr};
+    struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
     int saved_errno = errno;
     int cancel_state; /* free() is no cancellation point */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     atomic_store_explicit(&misused, true, memory_order_relaxed);
-    enum mm_told told = judge_call(&call, caller);
+    enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
     if (told != MM_TOLD_SUPPRESSED)

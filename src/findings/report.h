@@ -7,6 +7,7 @@
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 
+#include "checks/checks.h"
 #include "memory_manager.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,9 +33,15 @@ void mm_report_start(const struct mm_report_settings *settings);
  * is noted. */
 void mm_report_read_files(const char *search_path);
 
-/* No lock of ours may be held. `caller` is where the bad call returns to; NULL when it is not
- * known any more. Keeps errno. Returns only if the process is to go on. */
-void mm_report(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller);
+struct mm_misuse {
+    enum mem_mngr_misuse_kind kind;
+    const void *ptr;
+    const void *caller;             /* where the bad call returns to; NULL: not known any more */
+    mm_shape how;                   /* of frees: the family, size and alignment they are for */
+    const struct mm_damage *damage; /* of overflows and their like; else NULL */
+};
+/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on. */
+void mm_report(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);

@@ -1,6 +1,8 @@
 /* report_json.c - lines for programs. All is the caller's; nothing is kept. */
 #include "findings/report_json.h"
 
+#include "checks/checks.h"
+
 #include "system/mapping.h"
 #define VERSION    1u    /* of this format */
 #define TEXT_SHOWN 1024u /* bytes: in C++ one name may be longer than a report */
@@ -220,13 +222,21 @@ static unsigned write_traces(struct mm_out *out, const struct mm_finding *findin
         write_number(out, "size", finding->asked);
         mm_out_format(out, "}");
     }
+    if (finding->has_before) {
+        written += write_history(out, "freed_before", &finding->freed_before, most);
+        mm_out_format(out, "}");
+        written += write_history(out, "allocated_before", &finding->allocated_before, most);
+        mm_out_format(out, "}");
+    }
     return written;
 }
 
 static unsigned count_frames(const struct mm_finding *finding)
 {
     return finding->bad.count + (finding->has_freed ? finding->freed.count : 0) +
-           (finding->has_allocated ? finding->allocated.count : 0);
+           (finding->has_allocated ? finding->allocated.count : 0) +
+           (finding->has_before ? finding->freed_before.count + finding->allocated_before.count
+                                : 0);
 }
 
 static void write_kind(struct mm_out *out, const struct mm_finding *finding)
@@ -235,12 +245,23 @@ static void write_kind(struct mm_out *out, const struct mm_finding *finding)
     write_address(out, "address", (uint64_t)(uintptr_t)finding->ptr);
 }
 
+/* Where it begins, from the block's start on, and what is there now. */
+static void write_damage(struct mm_out *out, const struct mm_damage *damage)
+{
+    mm_out_format(out, ",\"damage\":{\"offset\":%d,\"size\":%u,\"bytes\":\"",
+                  (int64_t)(damage->at - damage->block), (uint64_t)damage->asked);
+    mm_out_hex(out, damage->found, damage->found_count);
+    mm_out_format(out, "\"}");
+}
+
 /* Where not all frames fit beside long names, these are written shorter. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
     begin(out, "finding");
     write_kind(out, finding);
     write_text_member(out, "description", finding->description);
+    if (finding->damage != NULL)
+        write_damage(out, finding->damage);
     size_t before = out->length, most = TEXT_SHOWN;
     while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
         mm_out_back_to(out, before);
@@ -269,8 +290,10 @@ void mm_report_json_note(struct mm_out *out, const char *line)
 void mm_report_json_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end)
 {
     begin(out, at_end ? "summary" : "so_far");
-    for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        write_count(out, mm_kinds[kind].name, totals->kinds[kind]);
+    for (unsigned kind = 0; kind < MM_KINDS; kind++) {
+        if (kind < MM_KINDS_OF_FREES || totals->kinds[kind] > 0)
+            write_count(out, mm_kinds[kind].name, totals->kinds[kind]);
+    }
     write_number(out, "hidden", totals->hidden);
     write_number(out, "suppressed", totals->suppressed);
     write_number(out, "uncertain", totals->uncertain);

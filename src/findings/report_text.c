@@ -69,6 +69,20 @@ static void write_history(struct mm_out *out, const char *what, const struct mm_
     write_frames(out, trace);
 }
 
+/* A second free that is told at another owner's call comes after the first, of the life before. */
+static void write_lives(struct mm_out *out, const struct mm_finding *finding)
+{
+    if (finding->has_freed)
+        write_history(out, finding->kind == MEM_MNGR_USE_AFTER_FREE ? "freed" : "first freed",
+                      &finding->freed);
+    if (finding->has_allocated)
+        write_history(out, "allocated", &finding->allocated);
+    if (!finding->has_before)
+        return;
+    write_history(out, "the memory was freed before", &finding->freed_before);
+    write_history(out, "and had been allocated", &finding->allocated_before);
+}
+
 /* Kind and innermost place. */
 static void write_in_short(struct mm_out *out, const struct mm_finding *finding)
 {
@@ -89,18 +103,16 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
     write_head(out);
     mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_kinds[finding->kind].name,
                   (uint64_t)(uintptr_t)finding->ptr, finding->description);
+    bool is_late = finding->damage != NULL;
     if (finding->bad.count > 0) {
-        mm_out_format(out, " in ");
+        mm_out_format(out, is_late ? ", found in " : " in ");
         mm_out_thread(out, finding->bad.thread, finding->bad.thread_name);
         mm_out_format(out, "\n");
     } else {
-        mm_out_format(out, ", by two threads at the same time\n");
+        mm_out_format(out, is_late ? ", found later\n" : ", by two threads at the same time\n");
     }
     write_frames(out, &finding->bad);
-    if (finding->has_freed)
-        write_history(out, "first freed", &finding->freed);
-    if (finding->has_allocated)
-        write_history(out, "allocated", &finding->allocated);
+    write_lives(out, finding);
     if (finding->say_how)
         mm_out_format(out, "    (run with MM_STACKS=16 to see who allocated and first freed it)\n");
     mm_out_format(out, "SUMMARY: mmshim: ");
@@ -124,14 +136,17 @@ void mm_report_text_note(struct mm_out *out, const char *line)
 
 void mm_report_text_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end)
 {
-    uint64_t sum = 0;
+    uint64_t frees = 0, others = 0;
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        sum += totals->kinds[kind];
+        *(kind < MM_KINDS_OF_FREES ? &frees : &others) += totals->kinds[kind];
     write_head(out);
-    mm_out_format(out, " mmshim: %s%u bad frees", at_end ? "" : "so far ", sum);
-    for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        mm_out_format(out, "%s %u %s", kind == 0 ? ":" : ",", totals->kinds[kind],
-                      mm_kinds[kind].word);
+    mm_out_format(out, " mmshim: %s%u %s", at_end ? "" : "so far ", frees + others,
+                  others > 0 ? "findings" : "bad frees");
+    for (unsigned kind = 0; kind < MM_KINDS; kind++) {
+        if (kind < MM_KINDS_OF_FREES || totals->kinds[kind] > 0)
+            mm_out_format(out, "%s %u %s", kind == 0 ? ":" : ",", totals->kinds[kind],
+                          mm_kinds[kind].word);
+    }
     if (totals->hidden > 0)
         mm_out_format(out, "; %u not shown", totals->hidden);
     if (totals->suppressed > 0)

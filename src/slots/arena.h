@@ -121,6 +121,8 @@ void mm_arena_shed(void);
 /* The same of what has been unused long enough, by a clock which may be another library's and
  * allocate. Cheap when it is not yet time. What the clock says, in milliseconds. */
 uint64_t mm_arena_tick(void);
+/* About what it said last, without asking. */
+uint64_t mm_arena_last_tick(void);
 /* The program holds `others` bytes beside what is taken here. Purges at once what is dirty beyond
  * the most that it ever held of both, but for some MiB: where it never used more before, in a
  * container with little memory, say, it may not be able to. */

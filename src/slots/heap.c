@@ -236,6 +236,12 @@ static inline struct mm_batch *next_sparse(const struct mm_list *list)
     return mm_batch_awaits_nothing(batch) ? mm_batch_of_line(list->sparse.first) : batch;
 }
 
+/* `unused` is 0, and the compiler knows it, for who is not watched. */
+static inline uint64_t slots_to_claim(struct mm_batch *batch, uint64_t unused)
+{
+    return mm_batch_free_slots(batch) & ~unused;
+}
+
 /* NULL when there is none. */
 static inline struct mm_batch *next_to_claim(struct mm_list *list)
 {
@@ -253,10 +259,12 @@ static inline struct mm_batch *next_to_claim(struct mm_list *list)
 
 /* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
-static inline bool claim_available(struct mm_heap *heap, struct mm_bin *bin, struct mm_list *list)
+static inline bool claim_available(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
     for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
-        uint64_t free = mm_batch_free_slots(batch);
+        uint64_t free = slots_to_claim(batch, unused);
         mm_dequeue(list, batch);
         if (mm_unlikely(mm_batch_awaits_nothing(batch)))
             note_no_spare(heap, list, batch);
@@ -269,24 +277,24 @@ static inline bool claim_available(struct mm_heap *heap, struct mm_bin *bin, str
     return false;
 }
 
-MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class)
+MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     struct mm_batch *batch = open_batch(heap, class);
     if (batch == NULL)
         return false;
-    claim_from(&heap->bins[class], &heap->lists[class], batch, mm_batch_free_slots(batch));
+    claim_from(&heap->bins[class], &heap->lists[class], batch, slots_to_claim(batch, unused));
     return true;
 }
 
 /* A list that goes round and round in the few slots of its only batch gets more of them, so that
  * it has to come here less often. Larger slots are left alone: what the program does with one
  * outweighs the claim. */
-MM_COLD static void widen(struct mm_heap *heap, unsigned class)
+MM_COLD static void widen(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     struct mm_list *list = &heap->lists[class];
     struct mm_batch *batch = heap->bins[class].batch;
     if (list->window >= WIDE_WINDOW && mm_batch_slots(batch) < list->window && list->batches == 1 &&
-        claim_new(heap, class)) {
+        claim_new(heap, class, unused)) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         heap->is_claiming = true;
         mm_heap_batch_due(heap, batch);
@@ -295,17 +303,17 @@ MM_COLD static void widen(struct mm_heap *heap, unsigned class)
 }
 
 /* Claims from a bin's batch once more, or calls it full when too few slots are free. */
-static inline bool claim_again(struct mm_heap *heap, unsigned class)
+static inline bool claim_again(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
-    uint64_t free = mm_batch_free_slots(bin->batch);
+    uint64_t free = slots_to_claim(bin->batch, unused);
     unsigned count = mm_bit_count(free);
     unsigned threshold = mm_batch_threshold(bin->batch, list->batches);
     if (count >= threshold) {
         claim_from(bin, list, bin->batch, free);
         if (mm_unlikely(++list->rounds == ROUNDS_TO_WIDEN))
-            widen(heap, class);
+            widen(heap, class, unused);
         return true;
     }
     mm_batch_set_state(bin->batch, MM_BATCH_FULL, (int)(threshold - count));
@@ -327,31 +335,29 @@ MM_COLD static void tick_and_collect(struct mm_heap *heap)
     mm_heap_collect(heap);
 }
 
-static inline bool claim(struct mm_heap *heap, unsigned class)
+static inline bool claim(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || mm_collect_has_pending(heap)))
         tick_and_collect(heap);
-    struct mm_bin *bin = &heap->bins[class];
-    struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
-    return (bin->batch != NULL && claim_again(heap, class)) || claim_available(heap, bin, list) ||
-           claim_new(heap, class);
+    return (heap->bins[class].batch != NULL && claim_again(heap, class, unused)) ||
+           claim_available(heap, class, unused) || claim_new(heap, class, unused);
 }
 
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
-    return claim(heap, class);
+    return claim(heap, class, heap->watch != NULL ? mm_watcher->unused : 0);
 }
 
 /* What was claimed is held, and goes to the bin only as far as it comes before the next slot to be
  * watched. */
-MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, size_t asked)
+MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
     struct mm_bin *bin = &heap->bins[class];
     uint64_t *held = &heap->watch->held[class];
     MM_ASSERT(bin->claimed == 0);
     if (*held == 0) {
-        if (!claim(heap, class))
+        if (!claim(heap, class, mm_watcher->unused))
             return NULL;
         *held = bin->claimed;
     }
@@ -363,15 +369,15 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, size_t
     }
     bin->claimed = *held & -*held;
     *held &= ~bin->claimed;
-    mm_watcher->handed_out(heap->watch, bin->batch, mm_bit_lowest(bin->claimed), asked);
+    mm_watcher->handed_out(heap->watch, bin->batch, mm_bit_lowest(bin->claimed), shape);
     return mm_bin_pop(bin);
 }
 
-void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked)
+void *mm_heap_refill(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
     if (mm_unlikely(heap->watch != NULL))
-        return refill_watched(heap, class, asked);
-    return claim(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
+        return refill_watched(heap, class, shape);
+    return claim(heap, class, 0) ? mm_bin_pop(&heap->bins[class]) : NULL;
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)

@@ -92,15 +92,15 @@ static inline void *mm_bin_pop(struct mm_bin *bin)
 /* Claims slots of a class, for when none are: of the current batch, an available one or a new one.
  * False when the arena is used up. */
 bool mm_heap_claim(struct mm_heap *heap, unsigned class);
-/* The same, and hands one of them out; NULL when the arena is used up. `asked` is the size of the
- * request, in bytes, for who watches the slot. */
-MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class, size_t asked);
+/* The same, and hands one of them out; NULL when the arena is used up. `shape` is that of
+ * the request, for who watches the slot. */
+MM_COLD void *mm_heap_refill(struct mm_heap *heap, unsigned class, mm_shape shape);
 
 /* A slot of a class; NULL when the arena is used up. */
-static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, size_t asked)
+static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
     struct mm_bin *bin = &heap->bins[class];
-    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, asked);
+    return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, shape);
 }
 
 /* The `frees_left` of a batch of this heap has come to 0. */
@@ -128,7 +128,7 @@ struct mm_heap *mm_heap_attach(void);
 void mm_heap_detach(struct mm_heap *then);
 /* For threads in their last destructors: one heap shared under its own lock. NULL when memory is
  * refused, and at the moments named above. */
-void *mm_heap_alloc_ending(unsigned class, size_t asked);
+void *mm_heap_alloc_ending(unsigned class, mm_shape shape);
 
 /* An idle heap is the calling thread's for a while, beside its own: nobody else takes it up,
  * collects there or closes a batch. False when it is not idle. For work that is not to be done

@@ -150,7 +150,7 @@ static struct mm_heap *heap_for_all(void)
     return heap_for_ending;
 }
 
-void *mm_heap_alloc_ending(unsigned class, size_t asked)
+void *mm_heap_alloc_ending(unsigned class, mm_shape shape)
 {
     struct mm_twice twice = {.count = 0};
     void *slot = NULL;
@@ -159,7 +159,7 @@ void *mm_heap_alloc_ending(unsigned class, size_t asked)
     struct mm_heap *heap = heap_for_all();
     if (heap != NULL) {
         mm_collect_pending(heap, &twice);
-        slot = mm_heap_alloc(heap, class, asked);
+        slot = mm_heap_alloc(heap, class, shape);
         if (heap->watch != NULL)
             mm_watcher->thread_lends(heap->watch);
     }

@@ -7,6 +7,7 @@
 
 #include "slots/collect.h"
 #include "slots/pins.h"
+#include "slots/watcher.h"
 
 #define PIECE ((uintptr_t)4 << 20) /* a call; see purge.c */
 /* What a look may cost, for each millisecond since the last one, and at most: a chunk of the heap,
@@ -53,15 +54,22 @@ static void add(struct run *run, uintptr_t start, uintptr_t end, bool worth)
     run->worth |= worth;
 }
 
+/* What a free slot keeps at its end for the live one above. */
+static uintptr_t guard_of_slots(void)
+{
+    return mm_watcher != NULL ? mm_watcher->guard : 0;
+}
+
 /* Behind the last slot nobody has anything. */
 static void add_slots(struct run *run, const struct mm_batch *batch, uint64_t slots, bool worth)
 {
-    uintptr_t base = mm_batch_base(batch), size = mm_batch_size(batch);
+    uintptr_t base = mm_batch_base(batch), size = mm_batch_size(batch), guard = guard_of_slots();
     while (slots != 0) {
         uint64_t row = mm_bits_row(slots);
         unsigned first = mm_bit_lowest(row), end = mm_log2_floor(row) + 1;
         add(run, base + first * size,
-            base + (end < mm_batch_slots(batch) ? end * size : mm_batch_span(batch)), worth);
+            base + (end < mm_batch_slots(batch) ? end * size - guard : mm_batch_span(batch)),
+            worth);
         slots &= ~row;
     }
 }

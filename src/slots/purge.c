@@ -294,6 +294,11 @@ uint64_t mm_arena_tick(void)
     return now;
 }
 
+uint64_t mm_arena_last_tick(void)
+{
+    return atomic_load_explicit(&mm_pool.next_look, memory_order_relaxed);
+}
+
 /* --- fork() --- */
 
 /* What other threads were giving back may be there or not; who forks may have interrupted its own

@@ -13,6 +13,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a request was for, in a word, as a watcher keeps it: bytes asked, the alignment where one
+ * was asked for, and the family of functions that are to free the block. */
+typedef uint64_t mm_shape;
+enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
+
+#define MM_SHAPE_ASKED_BITS     47u
+#define MM_SHAPE_ALIGNMENT_BITS 6u /* its logarithm; 0: none was asked for */
+#define MM_SHAPE_FAMILY_SHIFT   (MM_SHAPE_ASKED_BITS + MM_SHAPE_ALIGNMENT_BITS)
+#define MM_SHAPE_FAMILY_BITS    4u
+#define MM_SHAPE_GUARDED        ((mm_shape)1 << (MM_SHAPE_FAMILY_SHIFT + MM_SHAPE_FAMILY_BITS))
+#define MM_SHAPE_HELD           (MM_SHAPE_GUARDED << 1)
+#define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
+
+static inline mm_shape mm_shape_of(size_t asked, unsigned alignment_log2, enum mm_family family)
+{
+    return asked | (mm_shape)alignment_log2 << MM_SHAPE_ASKED_BITS |
+           (mm_shape)family << MM_SHAPE_FAMILY_SHIFT;
+}
+
+static inline size_t mm_shape_asked(mm_shape shape)
+{
+    return shape & (((mm_shape)1 << MM_SHAPE_ASKED_BITS) - 1);
+}
+
+/* 1: none was asked for. */
+static inline size_t mm_shape_alignment(mm_shape shape)
+{
+    return (size_t)1 << (shape >> MM_SHAPE_ASKED_BITS) % (1u << MM_SHAPE_ALIGNMENT_BITS);
+}
+
+static inline enum mm_family mm_shape_family(mm_shape shape)
+{
+    return (enum mm_family)((shape >> MM_SHAPE_FAMILY_SHIFT) % (1u << MM_SHAPE_FAMILY_BITS));
+}
+
 /* What a heap has to do with it: this, and behind it the watcher's own. Touched by the heap's
  * thread alone. */
 struct mm_watch {
@@ -21,6 +56,10 @@ struct mm_watch {
 
 struct mm_watcher {
     size_t size; /* of a heap's watch, in bytes */
+    /* Bytes that a free slot keeps at its end, where what lies above it is live: pages with such
+     * ones are not given back. And slots that are never handed out, of any batch. */
+    size_t guard;
+    uint64_t unused;
     /* All zero but for `held`, and stays where it is. */
     void (*heap_made)(struct mm_watch *watch, uint32_t seed);
     /* The calling thread takes the heap; all system calls that a sandbox might forbid come here,
@@ -33,11 +72,11 @@ struct mm_watcher {
     /* Which of a batch's claimed slots (not 0) may be handed out unwatched; counts them. */
     uint64_t (*ration)(struct mm_watch *watch, uint64_t claimed);
     /* The slots of a batch are handed out for the first time; `slots` are handed out unwatched; one
-     * is handed out, watched, and not live yet. `asked` is the size of the request, in bytes. */
+     * is handed out, watched, and not live yet. */
     void (*batch_opened)(const struct mm_batch *batch);
     void (*unwatched)(const struct mm_batch *batch, uint64_t slots);
     void (*handed_out)(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
-                       size_t asked);
+                       mm_shape shape);
     /* Slots of a tagged batch were freed: it may drop the tag. */
     void (*settle)(struct mm_batch *batch);
     /* Whole chunks without a batch went back to the system, `size` bytes in one group of them: what

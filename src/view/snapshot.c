@@ -4,6 +4,7 @@
  * that what is shown of one batch was true at some moment, and of several not at the same one. */
 #include "view/snapshot.h"
 
+#include "checks/checks.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "system/os.h"
@@ -26,8 +27,7 @@ struct copy {
 
 static uint64_t live_of(const struct mm_batch *batch)
 {
-    return atomic_load_explicit(&batch->live, memory_order_relaxed) &
-           ~atomic_load_explicit(&batch->remote, memory_order_relaxed);
+    return mm_checks_live(batch) & ~atomic_load_explicit(&batch->remote, memory_order_relaxed);
 }
 
 static size_t units_in_use(void)

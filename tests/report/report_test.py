@@ -481,14 +481,14 @@ def suppressions():
 
 
 def broken_suppressions():
-    rules = with_rules("# fine", "double-free:no such name", "no colon", "use-after-free:x", "foreign-free: ")
+    rules = with_rules("# fine", "double-free:no such name", "no colon", "no-such-kind:x", "foreign-free: ")
     run = cases("one", SUPPRESSIONS=rules)
     reports, notes = split_reports(run.err)
     assert len(reports) == 1
     head = f"=={run.pid}== mmshim: MM_SUPPRESSIONS={rules}:"
     assert notes[:3] == [
         head + "3: no colon, ignored",
-        head + "4: the kind is not one of double-free, interior-free, foreign-free, leak, ignored",
+        head + "4: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, use-after-free, mismatched-free, mismatched-size, bad-query, leak, ignored",
         head + "5: no pattern, ignored"], notes
     run = cases("one", SUPPRESSIONS=path("none"))
     _, notes = split_reports(run.err)

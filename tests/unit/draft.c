@@ -33,7 +33,8 @@ static void start(mem_mngr_misuse_fn *on_misuse)
 
 static void misuse(void)
 {
-    mm_report(MEM_MNGR_FOREIGN_FREE, WILD, __builtin_return_address(0));
+    mm_report(&(struct mm_misuse){
+        .kind = MEM_MNGR_FOREIGN_FREE, .ptr = WILD, .caller = __builtin_return_address(0)});
 }
 
 static void check_report(const struct mem_mngr_misuse *misuse_of)

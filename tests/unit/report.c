@@ -16,6 +16,11 @@ enum { CAPACITY = 8192, CALLERS = 5, AGAIN = 10 };
 /* Below whatever programs and sanitizers map. */
 #define WILD ((void *)(uintptr_t)0xBEEF0)
 
+static void tell(enum mem_mngr_misuse_kind kind, const void *ptr, const void *caller)
+{
+    mm_report(&(struct mm_misuse){.kind = kind, .ptr = ptr, .caller = caller});
+}
+
 static struct check_pipe caught;
 
 /* Places in code, to be reported as callers. */
@@ -81,10 +86,10 @@ static void shape(void)
 {
     char text[CAPACITY];
     start(NULL, false);
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, here());
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, here());
     take_text(text);
     check_shape(text, "double-free", "a block of the system allocator, freed before");
-    mm_report(MEM_MNGR_FOREIGN_FREE, WILD, here());
+    tell(MEM_MNGR_FOREIGN_FREE, WILD, here());
     take_text(text);
     check_shape(text, "foreign-free", "nothing mapped there");
 }
@@ -94,7 +99,7 @@ static void without_caller(void)
 {
     char text[CAPACITY], expected[CAPACITY];
     start(NULL, false);
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, NULL);
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, NULL);
     take_text(text);
     snprintf(expected, sizeof expected,
              "==%d==ERROR: mmshim: double-free of 0xbeef0 (a block of the system allocator, "
@@ -118,13 +123,13 @@ static void callback(void)
     char text[CAPACITY];
     start(note, false);
     errno = EXDEV;
-    mm_report(MEM_MNGR_FOREIGN_FREE, WILD, here());
+    tell(MEM_MNGR_FOREIGN_FREE, WILD, here());
     CHECK_EQUAL(errno, EXDEV);
     CHECK_MISUSE(MEM_MNGR_FOREIGN_FREE, WILD);
     check_shape(check_misuse.report, "foreign-free", "nothing mapped there");
     take_text(text);
     CHECK_TEXT(text, "");
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, NULL);
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, NULL);
     CHECK_MISUSE(MEM_MNGR_DOUBLE_FREE, WILD);
     CHECK_EQUAL(mm_report_count(), 2);
 }
@@ -135,7 +140,7 @@ static void keeps_errno(void)
     start(NULL, true);
     for (unsigned i = 0; i < 2; i++) {
         errno = EXDEV;
-        mm_report(MEM_MNGR_FOREIGN_FREE, WILD, WILD);
+        tell(MEM_MNGR_FOREIGN_FREE, WILD, WILD);
         CHECK_EQUAL(errno, EXDEV);
     }
     take_text(text);
@@ -157,8 +162,7 @@ static void report_from_several(void)
 {
     const char *caller = here();
     for (unsigned i = 0; i < CALLERS * AGAIN; i++)
-        mm_report(i % 2 == 0 ? MEM_MNGR_DOUBLE_FREE : MEM_MNGR_FOREIGN_FREE, WILD,
-                  caller + i % CALLERS);
+        tell(i % 2 == 0 ? MEM_MNGR_DOUBLE_FREE : MEM_MNGR_FOREIGN_FREE, WILD, caller + i % CALLERS);
 }
 
 static void each_once(void)
@@ -209,7 +213,7 @@ static void uncertain(void)
     start(NULL, true);
     mm_report_uncertain();
     check_summary("");
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, here());
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, here());
     take_text(text);
     mm_report_summary();
     take_text(text);
@@ -241,12 +245,12 @@ static void not_stderr_any_more(void)
     CHECK(!mm_sink_has_stderr());
     CHECK(close(STDERR_FILENO) == 0);
     CHECK(!mm_sink_has_stderr());
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, here());
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, here());
     CHECK(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
     CHECK(mm_sink_has_stderr());
     take_text(text);
     CHECK_TEXT(text, "");
-    mm_report(MEM_MNGR_DOUBLE_FREE, WILD, here());
+    tell(MEM_MNGR_DOUBLE_FREE, WILD, here());
     take_text(text);
     CHECK_EQUAL(lines_that_start(text, "SUMMARY: "), 1);
     CHECK(close(saved) == 0 && close(file) == 0);
@@ -261,7 +265,7 @@ static int status_of_report(void)
     CHECK(child >= 0);
     if (child == 0) {
         signal(SIGABRT, SIG_DFL);
-        mm_report(MEM_MNGR_FOREIGN_FREE, WILD, here());
+        tell(MEM_MNGR_FOREIGN_FREE, WILD, here());
         _exit(23);
     }
     int status;

@@ -62,10 +62,14 @@ static void broken_lines(void)
     check_complaints(" \tdouble-free : a\r\n", "");
     check_complaints("a\n\ndouble-free\n", "1: no colon\n3: no colon\n");
     check_complaints("double-free:\nleak:  ", "1: no pattern\n2: no pattern\n");
-    check_complaints("double_free:a\n:a\nDouble-free:a",
-                     "1: the kind is not one of double-free, interior-free, foreign-free, leak\n"
-                     "2: the kind is not one of double-free, interior-free, foreign-free, leak\n"
-                     "3: the kind is not one of double-free, interior-free, foreign-free, leak\n");
+    check_complaints(
+        "double_free:a\n:a\nDouble-free:a",
+        "1: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n"
+        "2: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n"
+        "3: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n");
 }
 
 static void rules(void)

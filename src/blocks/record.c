@@ -1,0 +1,229 @@
+/* record.c - see record.h. The tables, in pieces (pieces.h), so that address space, and what is
+ * locked of a process that calls mlockall(), grows with what is traced:
+ *
+ *   words     by 4 MiB of the arena: for each unit those of the batch that starts there
+ *   slots     by size of slots, up to a factor of two, and 4 MiB of the arena: slot i of a batch
+ * has the i-th record from the batch's place on, so that batches side by side fill pages blocks by
+ * hash of the address: forwarded blocks
+ *
+ * A batch's records never reach those of the next one, as the records of its table are for slots no
+ * larger than its own; and a batch lies in one group of 4 MiB. */
+#include "blocks/record.h"
+
+#include "slots/arena.h"
+#include "system/os.h"
+#include "system/pieces.h"
+
+#define GROUP_SHIFT 22u
+#define GROUP_UNITS (1u << (GROUP_SHIFT - MM_UNIT_SHIFT))
+#define LEAST_SHIFT 4u  /* of a slot's size: tables go from that of 16 bytes */
+#define MOST_SHIFT  10u /* to that of 1 KiB, which serves larger ones, too */
+#define TABLES      (MOST_SHIFT - LEAST_SHIFT + 1)
+_Static_assert(1u << LEAST_SHIFT == MM_GRANULE, "no slot is smaller");
+_Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies in one group");
+
+#define BLOCK_BITS  20u
+#define BLOCK_SHIFT 14u /* of a piece */
+#define PROBES      32u /* places that a forwarded block may have */
+
+struct words {
+    struct mm_record_words of_unit[GROUP_UNITS];
+};
+
+struct block {
+    _Atomic uintptr_t address; /* 0: a free place */
+    struct mm_record record;
+};
+
+static struct {
+    mm_piece *words;         /* by group; NULL: nothing is kept */
+    mm_piece *slots[TABLES]; /* the same; behind them in memory */
+    size_t groups;
+} tables;
+static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+
+#define BLOCK_PIECE (sizeof(struct block) << BLOCK_SHIFT)
+
+static size_t size_of_table(unsigned table)
+{
+    return sizeof(struct mm_record) << (GROUP_SHIFT - LEAST_SHIFT - table);
+}
+
+static size_t size_of_places(void)
+{
+    return (1 + TABLES) * tables.groups * sizeof *tables.words;
+}
+
+bool mm_records_start(void)
+{
+    tables.groups = (mm_arena_size() >> GROUP_SHIFT) + 1;
+    tables.words = mm_piece_map(size_of_places());
+    for (unsigned i = 0; i < TABLES && tables.words != NULL; i++)
+        tables.slots[i] = tables.words + (1 + i) * tables.groups;
+    return tables.words != NULL;
+}
+
+void mm_records_stop(void)
+{
+    mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
+    if (tables.words == NULL)
+        return;
+    mm_piece_release_all(tables.words, tables.groups, sizeof(struct words));
+    for (unsigned i = 0; i < TABLES; i++)
+        mm_piece_release_all(tables.slots[i], tables.groups, size_of_table(i));
+    mm_os_release(tables.words, size_of_places());
+    tables.words = NULL;
+}
+
+/* --- slots --- */
+
+static size_t group_of(uintptr_t base)
+{
+    return (base - mm_arena.base) >> GROUP_SHIFT;
+}
+
+static size_t offset_of(uintptr_t base)
+{
+    return (base - mm_arena.base) % ((size_t)1 << GROUP_SHIFT);
+}
+
+static struct mm_record_words *words_in(struct words *words, uintptr_t base)
+{
+    return words != NULL ? &words->of_unit[offset_of(base) >> MM_UNIT_SHIFT] : NULL;
+}
+
+struct mm_record_words *mm_records_words(uintptr_t base)
+{
+    return words_in(mm_piece_at(&tables.words[group_of(base)]), base);
+}
+
+struct mm_record_words *mm_records_need_words(uintptr_t base)
+{
+    return words_in(mm_piece_need(&tables.words[group_of(base)], sizeof(struct words)), base);
+}
+
+static unsigned table_of(size_t size)
+{
+    unsigned shift = mm_log2_floor(size);
+    return (shift < MOST_SHIFT ? shift : MOST_SHIFT) - LEAST_SHIFT;
+}
+
+static struct mm_record *record_in(struct mm_record *records, unsigned table, uintptr_t base,
+                                   unsigned index)
+{
+    size_t number = (offset_of(base) >> (LEAST_SHIFT + table)) + index;
+    MM_ASSERT(number < size_of_table(table) / sizeof *records);
+    return records != NULL ? &records[number] : NULL;
+}
+
+struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index)
+{
+    unsigned table = table_of(size);
+    return record_in(mm_piece_at(&tables.slots[table][group_of(base)]), table, base, index);
+}
+
+struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index)
+{
+    unsigned table = table_of(size);
+    mm_piece *place = &tables.slots[table][group_of(base)];
+    return record_in(mm_piece_need(place, size_of_table(table)), table, base, index);
+}
+
+/* Whole pages of records; those of the chunks beside have a part of the first and the last. */
+static void give_back(struct mm_record *records, unsigned table, uintptr_t start, size_t size)
+{
+    uintptr_t mask = mm_os_page_size() - 1;
+    uintptr_t first = (uintptr_t)(records + (offset_of(start) >> (LEAST_SHIFT + table)));
+    uintptr_t end = (first + (size >> (LEAST_SHIFT + table)) * sizeof *records) & ~mask;
+    first = (first + mask) & ~mask;
+    if (first < end)
+        mm_os_purge((void *)first, end - first); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+void mm_records_give_back(uintptr_t start, size_t size)
+{
+    for (unsigned table = 0; table < TABLES; table++) {
+        struct mm_record *records = mm_piece_at(&tables.slots[table][group_of(start)]);
+        if (records != NULL)
+            give_back(records, table, start, size);
+    }
+}
+
+/* --- forwarded blocks --- */
+
+/* The places that a block may have, in one piece. */
+static mm_piece *places_of(uintptr_t address)
+{
+    return &blocks[mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
+}
+
+static struct block *place_of(struct block *places, uintptr_t address, unsigned number)
+{
+    return &places[(mm_bits_mixed(address >> 4) + number) % (1u << BLOCK_SHIFT)];
+}
+
+static uintptr_t address_of(const struct block *block)
+{
+    return atomic_load_explicit(&block->address, memory_order_acquire);
+}
+
+static struct block *find(uintptr_t address)
+{
+    struct block *places = mm_piece_at(places_of(address));
+    for (unsigned i = 0; i < PROBES && places != NULL; i++) {
+        struct block *block = place_of(places, address, i);
+        uintptr_t there = address_of(block);
+        if (there == address)
+            return block;
+        if (there == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+struct mm_record *mm_records_forwarded(uintptr_t address)
+{
+    struct block *block = find(address);
+    return block != NULL ? &block->record : NULL;
+}
+
+/* A record that was made and not filled yet is nobody else's: its shape is not 0. */
+static bool may_be_taken(const struct block *block)
+{
+    return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0 &&
+           !(mm_record_shape(&block->record) & MM_SHAPE_HELD);
+}
+
+struct mm_record *mm_records_need_forwarded(uintptr_t address)
+{
+    struct block *found = find(address);
+    struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
+    for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
+        struct block *block = place_of(places, address, i);
+        uintptr_t there = address_of(block);
+        if ((there == 0 || may_be_taken(block)) &&
+            atomic_compare_exchange_strong_explicit(&block->address, &there, address,
+                                                    memory_order_acq_rel, memory_order_relaxed))
+            found = block;
+    }
+    return found != NULL ? &found->record : NULL;
+}
+
+uintptr_t mm_records_address(const struct mm_record *record)
+{
+    return address_of(
+        (const struct block *)((const char *)record - offsetof(struct block, record)));
+}
+
+void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,
+                                            void *with),
+                               void *with)
+{
+    for (unsigned piece = 0; piece < sizeof blocks / sizeof blocks[0]; piece++) {
+        struct block *places = mm_piece_at(&blocks[piece]);
+        for (size_t i = 0; i < (size_t)1 << BLOCK_SHIFT && places != NULL; i++) {
+            if (address_of(&places[i]) != 0)
+                each(address_of(&places[i]), &places[i].record, with);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+/* record.h - what is kept of a block out of line, and where: five words a block.
+ *
+ * shape       what was asked: bytes, alignment, family of functions (slots/watcher.h)
+ * allocated   the event that handed it out: which stack, which thread, at which tick
+ * freed       the event of its first free, 0 while it is live
+ * and the last two of the memory's life before, for a second free that comes after the next owner's
+ * request.
+ *
+ * Those of slots lie in tables over the arena, those of forwarded blocks in one by address; tables
+ * grow as they are used. A record outlives the block, and its batch, until the memory is handed out
+ * again. By any thread at any time, nothing is locked: a record is written by whoever owns the
+ * memory at that moment, and read by who reports. */
+#ifndef MM_RECORD_H
+#define MM_RECORD_H
+
+#include "slots/batch.h"
+#include "slots/watcher.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* An event, packed; 0: nothing is known. */
+#define MM_EVENT_STACK_BITS  24u
+#define MM_EVENT_THREAD_BITS 20u
+#define MM_EVENT_TICK_BITS   20u /* of MM_PURGE_TICK_MS, modulo three days */
+typedef _Atomic uint64_t mm_event;
+
+struct mm_record {
+    _Atomic mm_shape shape;
+    mm_event allocated, freed;
+    mm_event allocated_before, freed_before;
+};
+
+/* After the arena was reserved. False when the system refuses memory. */
+bool mm_records_start(void);
+void mm_records_stop(void);
+
+/* --- slots: of each batch, by the address where it starts, two words and a record a slot --- */
+
+struct mm_record_words {
+    _Atomic uint64_t traced; /* slots whose records tell of their last handing out */
+    _Atomic uint64_t held;   /* slots that were freed and wait in quarantine, as long as they are
+                                live; of others it says nothing */
+};
+/* NULL: nothing is kept of any batch around there. */
+struct mm_record_words *mm_records_words(uintptr_t base);
+/* The same, made if need be; NULL when memory is refused. */
+struct mm_record_words *mm_records_need_words(uintptr_t base);
+/* Whether or not it is traced; NULL when nothing is kept around there. `size` is a slot's. */
+struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index);
+struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index);
+/* Whole chunks, `size` bytes, went back to the system: what is kept of them does, too. */
+void mm_records_give_back(uintptr_t start, size_t size);
+
+static inline uint64_t mm_records_traced(const struct mm_record_words *words)
+{
+    return words != NULL ? atomic_load_explicit(&words->traced, memory_order_relaxed) : 0;
+}
+
+/* NULL: it is not traced. */
+static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t size, unsigned index)
+{
+    uint64_t traced = mm_records_traced(mm_records_words(base));
+    return traced >> index & 1 ? mm_records_slot(base, size, index) : NULL;
+}
+
+/* --- forwarded blocks, by the address that the program has --- */
+
+/* NULL: none. */
+struct mm_record *mm_records_forwarded(uintptr_t address);
+/* A free place, or that of a block that was freed and is not held; NULL when there is none. */
+struct mm_record *mm_records_need_forwarded(uintptr_t address);
+/* Of a record that one of these two gave: where the block starts, as of now. */
+uintptr_t mm_records_address(const struct mm_record *record);
+/* Calls back for each that has an address. */
+void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,
+                                            void *with),
+                               void *with);
+
+static inline mm_shape mm_record_shape(const struct mm_record *record)
+{
+    return atomic_load_explicit(&record->shape, memory_order_relaxed);
+}
+
+static inline void mm_record_set_shape(struct mm_record *record, mm_shape shape)
+{
+    atomic_store_explicit(&record->shape, shape, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,326 @@
+/* checks.c - see checks.h. Settings are written at the start and only read from then on; bytes of a
+ * block are written by whoever hands it out or frees it, those of a damaged guard by whoever found
+ * that. */
+#include "checks/checks.h"
+
+#include "blocks/record.h"
+#include "checks/quarantine.h"
+#include "forwarded/next.h"
+#include <string.h>
+
+#define GUARD_BYTE  0xfdu
+#define FREED_BYTE  0xddu /* no address of any program begins with such */
+#define PURGE_LEAST ((size_t)32 << 10)
+
+struct mm_checks mm_checks;
+
+/* --- the watcher: that of the stacks, and guards --- */
+
+static struct mm_watcher watcher;
+static const struct mm_watcher *stacks_watcher;
+
+static void guard_slot(struct mm_batch *batch, unsigned index)
+{
+    struct mm_block block = mm_block_of_slot(batch, index);
+    size_t size = mm_batch_size(batch);
+    if (block.record == NULL)
+        return;
+    mm_checks_lay(&block);
+    /* A live slot below has its own; a free one has it from now on. */
+    if (!(mm_batch_live(batch) >> (index - 1) & 1))
+        memset((void *)(block.start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+    mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
+    MM_ASSERT(index > 0 && block.asked + mm_checks.guard <= size);
+    (void)size;
+}
+
+static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
+                       mm_shape shape)
+{
+    stacks_watcher->handed_out(watch, batch, index, shape);
+    if (mm_checks.guard != 0)
+        guard_slot(batch, index);
+}
+
+static bool wants_records(const struct mm_checks_settings *wanted)
+{
+    return wanted->guard != 0 || wanted->quarantine != 0 || wanted->mismatch ||
+           wanted->perturb != 0;
+}
+
+static void set(const struct mm_checks_settings *wanted)
+{
+    bool perturbs = wanted->perturb != 0;
+    mm_checks = (struct mm_checks){
+        .guard = (wanted->guard + MM_GRANULE - 1) & ~(size_t)(MM_GRANULE - 1),
+        .any = true,
+        .holds = wanted->quarantine != 0 && mm_quarantine_start(wanted->quarantine),
+        .mismatch = wanted->mismatch,
+        .perturbs = perturbs,
+        .freed = (unsigned char)(perturbs ? (unsigned)wanted->perturb : FREED_BYTE),
+        .fresh = (unsigned char)~wanted->perturb,
+    };
+    mm_checks.fills = mm_checks.holds || perturbs;
+}
+
+bool mm_checks_start(const struct mm_checks_settings *wanted,
+                     const struct mm_stacks_settings *stacks)
+{
+    struct mm_stacks_settings with = *stacks;
+    with.all = wants_records(wanted);
+    if (!mm_stacks_start(&with))
+        return false;
+    if (!with.all)
+        return true;
+    set(wanted);
+    stacks_watcher = mm_watcher;
+    watcher = *mm_watcher;
+    watcher.handed_out = handed_out;
+    watcher.guard = mm_checks.guard;
+    watcher.unused = mm_checks.guard != 0;
+    mm_watcher = &watcher;
+    return wanted->quarantine == 0 || mm_checks.holds;
+}
+
+void mm_checks_stop(void)
+{
+    mm_stacks_stop();
+    mm_quarantine_stop();
+    mm_checks = (struct mm_checks){0};
+}
+
+/* --- blocks --- */
+
+struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index)
+{
+    uintptr_t base = mm_batch_base(batch);
+    size_t size = mm_batch_size(batch);
+    struct mm_record *record = mm_records_traced_slot(base, size, index);
+    size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : size;
+    return (struct mm_block){base + index * size, asked, record, batch, index};
+}
+
+struct mm_block mm_block_forwarded(const void *ptr)
+{
+    uintptr_t address = mm_os_untagged(ptr);
+    struct mm_record *record = mm_stacks_are_kept() ? mm_records_forwarded(address) : NULL;
+    size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : 0;
+    return (struct mm_block){(uintptr_t)ptr, asked, record, NULL, 0};
+}
+
+uint64_t mm_checks_live(const struct mm_batch *batch)
+{
+    uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
+    struct mm_record_words *words = mm_checks.any ? mm_records_words(mm_batch_base(batch)) : NULL;
+    return words != NULL ? live & ~atomic_load_explicit(&words->held, memory_order_acquire) : live;
+}
+
+/* --- bytes --- */
+
+/* The first of [from, end) that is not `byte`; `end` when there is none. */
+static uintptr_t first_other(uintptr_t from, uintptr_t end, unsigned char byte)
+{
+    const unsigned char *at = (const unsigned char *)from;
+    const unsigned char *last = (const unsigned char *)end;
+    uint64_t eight = UINT64_C(0x0101010101010101) * byte, there;
+    for (; last - at >= (ptrdiff_t)sizeof there; at += sizeof there) {
+        memcpy(&there, at, sizeof there);
+        if (there != eight)
+            break;
+    }
+    while (at < last && *at == byte)
+        at++;
+    return (uintptr_t)at;
+}
+
+static void note_damage(struct mm_damage *damage, const struct mm_block *block, uintptr_t at,
+                        uintptr_t end, unsigned char byte)
+{
+    *damage = (struct mm_damage){
+        .block = block->start, .at = at, .asked = block->asked, .record = block->record};
+    uintptr_t stop = end - at < MM_DAMAGE_BYTES ? end : at + MM_DAMAGE_BYTES;
+    while (stop > at + 1 && *(const unsigned char *)(stop - 1) == byte)
+        stop--;
+    damage->found_count = (unsigned)(stop - at);
+    memcpy(damage->found, (const void *)at, stop - at);
+}
+
+/* --- guards --- */
+
+size_t mm_checks_front(size_t alignment)
+{
+    return (mm_checks.guard + alignment - 1) & ~(alignment - 1);
+}
+
+size_t mm_checks_whole(size_t alignment, size_t asked)
+{
+    size_t beside = mm_checks_front(alignment) + mm_checks.guard;
+    return asked <= PTRDIFF_MAX - beside ? asked + beside : SIZE_MAX;
+}
+
+static uintptr_t end_of_guard(const struct mm_block *block)
+{
+    return block->batch != NULL ? block->start + mm_batch_size(block->batch)
+                                : block->start + block->asked + mm_checks.guard;
+}
+
+void mm_checks_lay(const struct mm_block *block)
+{
+    uintptr_t behind = block->start + block->asked;
+    memset((void *)behind, GUARD_BYTE, end_of_guard(block) - behind);
+    if (block->batch == NULL)
+        memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+}
+
+static bool has(const struct mm_record *record, mm_shape what)
+{
+    return record != NULL && (mm_record_shape(record) & what);
+}
+
+/* The slot before or behind, if it is there and guarded. */
+static struct mm_block beside(const struct mm_block *block, int step)
+{
+    struct mm_block none = {0};
+    unsigned index = block->index + (unsigned)step;
+    if (block->batch == NULL || index == 0 || index >= mm_batch_slots(block->batch))
+        return none;
+    struct mm_block other = mm_block_of_slot(block->batch, index);
+    return has(other.record, MM_SHAPE_GUARDED) ? other : none;
+}
+
+static void name_neighbour(struct mm_damage *damage, const struct mm_block *other)
+{
+    if (other->record != NULL)
+        damage->neighbour = (struct mm_forwarded){other->start, other->asked};
+}
+
+/* Bytes between two slots belong to both: whose they are is told by what they are nearest to, and
+ * the other may have been it. */
+static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
+{
+    uintptr_t behind = block->start + block->asked, end = end_of_guard(block);
+    uintptr_t at = first_other(behind, end, GUARD_BYTE);
+    if (at == end)
+        return false;
+    struct mm_block above = beside(block, 1);
+    bool is_live = above.record != NULL && (mm_checks_live(block->batch) >> above.index & 1);
+    bool is_before = is_live && at - behind > end - at && end - at <= mm_checks.guard;
+    note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE);
+    damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
+    if (is_live && end - at <= mm_checks.guard)
+        name_neighbour(damage, is_before ? block : &above);
+    return true;
+}
+
+static bool look_before(const struct mm_block *block, struct mm_damage *damage)
+{
+    uintptr_t from = block->start - mm_checks.guard;
+    uintptr_t at = first_other(from, block->start, GUARD_BYTE);
+    if (at == block->start)
+        return false;
+    struct mm_block below = beside(block, -1);
+    uintptr_t behind = below.record != NULL ? below.start + below.asked : 0;
+    bool is_behind = below.record != NULL && first_other(behind, at + 1, GUARD_BYTE) == behind;
+    if (is_behind)
+        at = behind;
+    note_damage(damage, is_behind ? &below : block, at, block->start, GUARD_BYTE);
+    damage->kind = is_behind ? MEM_MNGR_OVERFLOW : MEM_MNGR_UNDERFLOW;
+    name_neighbour(damage, is_behind ? block : &below);
+    return true;
+}
+
+unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS])
+{
+    unsigned count = 0;
+    if (!has(block->record, MM_SHAPE_GUARDED))
+        return 0;
+    count += look_behind(block, &damages[count]);
+    count += look_before(block, &damages[count]);
+    return count;
+}
+
+bool mm_checks_tell(const struct mm_damage *damage)
+{
+    return !(atomic_fetch_or_explicit(&damage->record->shape, MM_SHAPE_TOLD, memory_order_relaxed) &
+             MM_SHAPE_TOLD);
+}
+
+/* --- held blocks --- */
+
+/* Of a large one the whole pages inside, where that is memory that reads as zero once it went back;
+ * empty else. */
+struct pages {
+    uintptr_t start, end;
+};
+
+static struct pages pages_of(const struct mm_block *block)
+{
+    uintptr_t mask = mm_os_page_size() - 1;
+    struct pages pages = {(block->start + mask) & ~mask, (block->start + block->asked) & ~mask};
+    bool may = mm_checks.holds && block->asked >= PURGE_LEAST && !mm_next_may_call_back() &&
+               mm_os_untagged((const void *)block->start) == block->start;
+    return may && pages.start < pages.end ? pages : (struct pages){block->start, block->start};
+}
+
+size_t mm_checks_resident(const struct mm_block *block)
+{
+    struct pages pages = pages_of(block);
+    size_t size = block->batch != NULL ? mm_batch_size(block->batch) : block->asked;
+    return size - (pages.end - pages.start);
+}
+
+static bool give_back(const struct mm_block *block, struct pages pages)
+{
+    void *start = (void *)pages.start;
+    size_t size = pages.end - pages.start;
+    return block->batch != NULL ? mm_arena_purge_pages(start, size) : mm_os_purge(start, size);
+}
+
+void mm_checks_fill(const struct mm_block *block)
+{
+    struct pages pages = pages_of(block);
+    uintptr_t end = block->start + block->asked;
+    if (pages.start < pages.end && !give_back(block, pages))
+        pages.end = pages.start;
+    memset((void *)block->start, mm_checks.freed, pages.start - block->start);
+    memset((void *)pages.end, mm_checks.freed, end - pages.end);
+}
+
+static bool differs(const struct mm_block *block, uintptr_t from, uintptr_t end, unsigned char byte,
+                    struct mm_damage *damage)
+{
+    uintptr_t at = first_other(from, end, byte);
+    if (at == end)
+        return false;
+    note_damage(damage, block, at, end, byte);
+    damage->kind = MEM_MNGR_USE_AFTER_FREE;
+    return true;
+}
+
+/* A page that the system did not take is filled. */
+static bool differs_in_pages(const struct mm_block *block, struct pages pages,
+                             struct mm_damage *damage)
+{
+    size_t size = mm_os_page_size();
+    for (uintptr_t at = pages.start; at < pages.end; at += size) {
+        unsigned char byte = *(const unsigned char *)at == mm_checks.freed ? mm_checks.freed : 0;
+        if (differs(block, at, at + size, byte, damage))
+            return true;
+    }
+    return false;
+}
+
+bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
+{
+    struct pages pages = pages_of(block);
+    return differs(block, block->start, pages.start, mm_checks.freed, damage) ||
+           differs_in_pages(block, pages, damage) ||
+           differs(block, pages.end, block->start + block->asked, mm_checks.freed, damage);
+}
+
+bool mm_checks_hold_slot(const struct mm_block *block)
+{
+    uint64_t bit = (uint64_t)1 << block->index;
+    struct mm_record_words *words = mm_records_words(mm_batch_base(block->batch));
+    return !(atomic_fetch_or_explicit(&words->held, bit, memory_order_acq_rel) & bit);
+}
