@@ -149,15 +149,16 @@ MM_COLD static void *hand_on(struct form *form, const void *caller, enum failure
     }
 
 #define FAMILY(family, alignment) mm_shape_of(0, mm_log2_floor(alignment), MM_FAMILY_##family)
-#define REQUEST(family)                                                                            \
-    mm_alloc_as(size, MM_FAMILY_##family), FAMILY(family, 1), !is_replaced(&plain)
+#define REQUEST(request, family)  request(size), FAMILY(family, 1), !is_replaced(&plain)
+#define ONE                       REQUEST(mm_alloc_new, NEW)
+#define ARRAY                     REQUEST(mm_alloc_new_array, NEW_ARRAY)
 
-NEW(_Znwm, THROWS, (size_t size), REQUEST(NEW), 0, NULL)
-NEW(_Znam, THROWS, (size_t size), REQUEST(NEW_ARRAY), 0, NULL)
-NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), REQUEST(NEW),
-    (size_t)nothrow, NULL)
-NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), REQUEST(NEW_ARRAY),
-    (size_t)nothrow, NULL)
+NEW(_Znwm, THROWS, (size_t size), ONE, 0, NULL)
+NEW(_Znam, THROWS, (size_t size), ARRAY, 0, NULL)
+NEW(_ZnwmRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), ONE, (size_t)nothrow,
+    NULL)
+NEW(_ZnamRKSt9nothrow_t, RETURNS_NULL, (size_t size, const void *nothrow), ARRAY, (size_t)nothrow,
+    NULL)
 
 #define ALIGNED    (size_t size, size_t alignment)
 #define ALIGNED_NT (size_t size, size_t alignment, const void *nothrow)

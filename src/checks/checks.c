@@ -38,6 +38,8 @@ static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned 
                        mm_shape shape)
 {
     stacks_watcher->handed_out(watch, batch, index, shape);
+    if (mm_checks.perturbs)
+        memset(mm_batch_slot_start(batch, index), mm_checks.fresh, mm_shape_asked(shape));
     if (mm_checks.guard != 0)
         guard_slot(batch, index);
 }

@@ -69,12 +69,11 @@ static bool is_for_next(const void *ptr)
 /* --- allocation --- */
 
 /* Of any size; MM_CLASS_NONE when it is too large for a slot. */
-static unsigned class_of(size_t size)
+static inline unsigned class_of(size_t size)
 {
-    size_t guarded = size + mm_checks.guard;
-    if (guarded - 1 < MM_SLOT_SIZE_MAX && guarded >= size)
-        return mm_class_of_size(guarded);
-    return guarded == 0 ? 0 : MM_CLASS_NONE;
+    if (size - 1 < MM_SLOT_SIZE_MAX)
+        return mm_class_of_size(size);
+    return size == 0 ? 0 : MM_CLASS_NONE;
 }
 
 static mm_shape plain_shape(size_t size)
@@ -266,11 +265,7 @@ static inline void *alloc_any(enum mm_next_name name, size_t size, mm_shape shap
 {
     unsigned class = class_of(size);
     void *slot = take_slot(class, shape);
-    if (mm_unlikely(slot == NULL))
-        slot = alloc_class_or_forward(class, name, size, shape);
-    if (mm_unlikely(mm_checks.perturbs) && slot != NULL)
-        memset(slot, mm_checks.fresh, size);
-    return slot;
+    return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, name, size, shape);
 }
 
 void *mm_alloc_by(enum mm_next_name name, size_t size)
@@ -283,15 +278,22 @@ void *mm_alloc_slow(size_t size)
     return alloc_any(MM_NEXT_MALLOC, size, plain_shape(size));
 }
 
-void *mm_alloc_family_slow(size_t size, enum mm_family family)
+void *mm_alloc_new_slow(size_t size)
 {
-    return alloc_any(MM_NEXT_MALLOC, size, mm_shape_of(size, 0, family));
+    return alloc_any(MM_NEXT_MALLOC, size, mm_shape_of(size, 0, MM_FAMILY_NEW));
 }
 
-/* Slots claimed from memory that nobody has written to are zero already. */
+void *mm_alloc_new_array_slow(size_t size)
+{
+    return alloc_any(MM_NEXT_MALLOC, size, mm_shape_of(size, 0, MM_FAMILY_NEW_ARRAY));
+}
+
+/* Slots claimed from memory that nobody has written to are zero already. A watched one may be of
+ * another class than asked for. */
 static void *clear_slot(void *slot, unsigned class, size_t size)
 {
-    return mm_tls_heap->lists[class].zero ? slot : memset(slot, 0, size);
+    const struct mm_heap *heap = mm_tls_heap;
+    return heap->lists[class].zero && heap->watch == NULL ? slot : memset(slot, 0, size);
 }
 
 MM_COLD static void *calloc_slow(enum mm_next_name name, size_t size)
@@ -320,10 +322,9 @@ void *mm_calloc(size_t count, size_t size)
 /* For small ones a multiple of the alignment is a slot size, see mm_class_of_aligned(). */
 static unsigned class_of_aligned(size_t alignment, size_t size)
 {
-    if (alignment <= MM_GRANULE || size > MM_SLOT_SIZE_MAX)
-        return class_of(size);
-    size += mm_checks.guard;
     size_t multiple = (size + alignment - 1) & ~(alignment - 1);
+    if (alignment <= MM_GRANULE)
+        return class_of(size);
     return size - 1 < MM_SMALL_MAX && multiple - 1 < MM_SMALL_MAX
                ? mm_class_of_size(multiple)
                : mm_class_of_aligned(size, alignment);
@@ -335,11 +336,7 @@ void *mm_aligned_alloc_as(enum mm_next_name name, size_t alignment, size_t size,
     unsigned class = class_of_aligned(alignment, size);
     mm_shape shape = mm_shape_of(size, mm_log2_floor(alignment), family);
     void *slot = take_slot(class, shape);
-    if (mm_unlikely(slot == NULL))
-        slot = alloc_class_or_forward(class, name, size, shape);
-    if (mm_unlikely(mm_checks.perturbs) && slot != NULL)
-        memset(slot, mm_checks.fresh, size);
-    return slot;
+    return mm_likely(slot != NULL) ? slot : alloc_class_or_forward(class, name, size, shape);
 }
 
 void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size)

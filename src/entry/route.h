@@ -18,7 +18,8 @@ MM_COLD void *mm_alloc_slow(size_t size);
 MM_COLD void mm_free_slow(void *ptr, const void *caller);
 /* The same by a function of another family than malloc()'s; `how` a block is freed has that, and
  * size and alignment where they are named. */
-MM_COLD void *mm_alloc_family_slow(size_t size, enum mm_family family);
+MM_COLD void *mm_alloc_new_slow(size_t size);
+MM_COLD void *mm_alloc_new_array_slow(size_t size);
 MM_COLD void mm_free_as_slow(void *ptr, mm_shape how, const void *caller);
 void *mm_aligned_alloc_as(enum mm_next_name name, size_t alignment, size_t size,
                           enum mm_family family);
@@ -45,29 +46,32 @@ size_t mm_check(const void *caller);
 /* 0 for anything that is not a live block, which is told where checks are on. */
 size_t mm_usable_size(const void *ptr, const void *caller);
 
-/* NULL: it takes the slow path. */
-static inline void *mm_alloc_fast(size_t size)
+/* `slow` is a constant, and its call a jump. */
+static inline void *mm_alloc_or(size_t size, void *(*slow)(size_t size))
 {
-    /* Size 0 wraps round. */
+    /* Size 0 wraps round and takes the slow path. */
     if (mm_likely(size - 1 < MM_SMALL_MAX)) {
         struct mm_bin *bin = &mm_tls_heap->bins[(size - 1) / MM_GRANULE];
         if (mm_likely(bin->claimed != 0))
             return mm_bin_pop(bin);
     }
-    return NULL;
+    return slow(size);
 }
 
 static inline void *mm_alloc(size_t size)
 {
-    void *slot = mm_alloc_fast(size);
-    return mm_likely(slot != NULL) ? slot : mm_alloc_slow(size);
+    return mm_alloc_or(size, mm_alloc_slow);
 }
 
-/* By an operator of C++. */
-static inline void *mm_alloc_as(size_t size, enum mm_family family)
+/* By operators of C++. */
+static inline void *mm_alloc_new(size_t size)
 {
-    void *slot = mm_alloc_fast(size);
-    return mm_likely(slot != NULL) ? slot : mm_alloc_family_slow(size, family);
+    return mm_alloc_or(size, mm_alloc_new_slow);
+}
+
+static inline void *mm_alloc_new_array(size_t size)
+{
+    return mm_alloc_or(size, mm_alloc_new_array_slow);
 }
 
 /* Frees a slot of the calling thread's heap. False in any other case, and in any doubt: nothing has

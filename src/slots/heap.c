@@ -18,6 +18,9 @@
 #define WIDE_WINDOW     8u
 #define SPARSE_PART     4u /* a batch is sparse when this part of its slots is live, or less */
 
+/* With `unused` known, which is nothing but for watched heaps. */
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 const struct mm_watcher *mm_watcher;
 
 /* --- batches --- */
@@ -259,10 +262,9 @@ static inline struct mm_batch *next_to_claim(struct mm_list *list)
 
 /* A batch in a queue may have no slot to hand out: all that were free may have been freed twice
  * and await collection. */
-static inline bool claim_available(struct mm_heap *heap, unsigned class, uint64_t unused)
+ALWAYS_INLINE bool claim_available(struct mm_heap *heap, struct mm_bin *bin, struct mm_list *list,
+                                   uint64_t unused)
 {
-    struct mm_bin *bin = &heap->bins[class];
-    struct mm_list *list = &heap->lists[class];
     for (struct mm_batch *batch; (batch = next_to_claim(list)) != NULL;) {
         uint64_t free = slots_to_claim(batch, unused);
         mm_dequeue(list, batch);
@@ -303,7 +305,7 @@ MM_COLD static void widen(struct mm_heap *heap, unsigned class, uint64_t unused)
 }
 
 /* Claims from a bin's batch once more, or calls it full when too few slots are free. */
-static inline bool claim_again(struct mm_heap *heap, unsigned class, uint64_t unused)
+ALWAYS_INLINE bool claim_again(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
@@ -335,29 +337,52 @@ MM_COLD static void tick_and_collect(struct mm_heap *heap)
     mm_heap_collect(heap);
 }
 
-static inline bool claim(struct mm_heap *heap, unsigned class, uint64_t unused)
+ALWAYS_INLINE bool claim(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || mm_collect_has_pending(heap)))
         tick_and_collect(heap);
+    struct mm_bin *bin = &heap->bins[class];
+    struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
-    return (heap->bins[class].batch != NULL && claim_again(heap, class, unused)) ||
-           claim_available(heap, class, unused) || claim_new(heap, class, unused);
+    return (bin->batch != NULL && claim_again(heap, class, unused)) ||
+           claim_available(heap, bin, list, unused) || claim_new(heap, class, unused);
+}
+
+static __attribute__((noinline)) bool claim_any(struct mm_heap *heap, unsigned class)
+{
+    return claim(heap, class, 0);
+}
+
+MM_COLD static bool claim_watched(struct mm_heap *heap, unsigned class)
+{
+    return claim(heap, class, mm_watcher->unused);
 }
 
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
-    return claim(heap, class, heap->watch != NULL ? mm_watcher->unused : 0);
+    return heap->watch != NULL ? claim_watched(heap, class) : claim_any(heap, class);
+}
+
+/* No bin has claimed slots then, so that every request comes here. */
+static unsigned class_with_guard(mm_shape shape)
+{
+    size_t size = mm_shape_asked(shape) + mm_watcher->guard;
+    return mm_class_of_aligned(size, mm_shape_alignment(shape));
 }
 
 /* What was claimed is held, and goes to the bin only as far as it comes before the next slot to be
  * watched. */
 MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
+    if (mm_watcher->guard != 0)
+        class = class_with_guard(shape);
+    if (class == MM_CLASS_NONE)
+        return NULL;
     struct mm_bin *bin = &heap->bins[class];
     uint64_t *held = &heap->watch->held[class];
     MM_ASSERT(bin->claimed == 0);
     if (*held == 0) {
-        if (!claim(heap, class, mm_watcher->unused))
+        if (!claim_watched(heap, class))
             return NULL;
         *held = bin->claimed;
     }
@@ -377,7 +402,7 @@ void *mm_heap_refill(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
     if (mm_unlikely(heap->watch != NULL))
         return refill_watched(heap, class, shape);
-    return claim(heap, class, 0) ? mm_bin_pop(&heap->bins[class]) : NULL;
+    return claim_any(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)

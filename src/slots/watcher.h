@@ -56,8 +56,9 @@ struct mm_watch {
 
 struct mm_watcher {
     size_t size; /* of a heap's watch, in bytes */
-    /* Bytes that a free slot keeps at its end, where what lies above it is live: pages with such
-     * ones are not given back. And slots that are never handed out, of any batch. */
+    /* Bytes that a slot has beyond what is asked, where every slot is watched: a free one keeps
+     * them at its end, as long as what lies above it is live, so that pages with such ones are not
+     * given back. And slots that are never handed out, of any batch. */
     size_t guard;
     uint64_t unused;
     /* All zero but for `held`, and stays where it is. */
