@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -246,6 +247,23 @@ static void in_a_child(void)
     check_in_threads(THREADS, hold_drafts, NULL);
 }
 
+/* Both wait for long, so they do it at the same time, each in a process of its own. */
+static void readers(void)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    check_pipe_open(&caught, STDERR_FILENO);
+    if (child == 0) {
+        that_are_gone();
+        check_pipe_close(&caught);
+        exit(0);
+    }
+    that_sleep();
+    check_pipe_close(&caught);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 int main(void)
 {
     check_pipe_open(&caught, STDERR_FILENO);
@@ -254,8 +272,7 @@ int main(void)
     that_leave();
     that_end_the_thread();
     in_a_child();
-    that_sleep();
-    that_are_gone();
     check_pipe_close(&caught);
+    readers();
     return 0;
 }
