@@ -28,9 +28,10 @@ done
 
 CC=gcc CXX=g++ configured_build "$work" -DMM_COVERAGE=ON -- all || die "the build failed"
 find "$work" -name '*.gcda' -delete
-# Left out: what runs other people's programs or none of ours, and what only repeats.
+# Left out: what runs other people's programs or none of ours, and what only repeats. Of twice as many at a
+# time as there are processors, half may sleep.
 repeats='pages_of|\.stacks_1000|\.interposer_|report\.identical|fork\.handler|fork\.stacks_|threads\.stacks_'
-(cd -- "$work" && ctest -j "$(nproc)" -LE 'programs|stress|bench|instructions|model' \
+(cd -- "$work" && ctest -j $((2 * $(nproc))) -LE 'programs|stress|bench|instructions|model' \
     -E "package|launcher\.(readme|installed)|$repeats" \
     </dev/null) >"$work/test.log" 2>&1 || true
 
