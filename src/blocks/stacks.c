@@ -303,6 +303,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
     begin_record(record, shape, due ? event_now(tracer) : 0);
+    __builtin_prefetch(record + 1, 1); /* most likely the next one's */
     atomic_store_explicit(&words->traced, mm_records_traced(words) | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }

@@ -11,6 +11,9 @@
 #define GUARD_BYTE  0xfdu
 #define FREED_BYTE  0xddu /* no address of any program begins with such */
 #define PURGE_LEAST ((size_t)32 << 10)
+/* What is kept of a block beside it: a program of small ones would take far more than it asked for.
+ */
+#define KEPT_BESIDE (sizeof(struct mm_record) + sizeof(uint64_t))
 
 struct mm_checks mm_checks;
 
@@ -268,7 +271,7 @@ size_t mm_checks_resident(const struct mm_block *block)
 {
     struct pages pages = pages_of(block);
     size_t size = block->batch != NULL ? mm_batch_size(block->batch) : block->asked;
-    return size - (pages.end - pages.start);
+    return size + KEPT_BESIDE - (pages.end - pages.start);
 }
 
 static bool give_back(const struct mm_block *block, struct pages pages)

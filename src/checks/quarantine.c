@@ -109,6 +109,11 @@ void mm_quarantine_took(size_t bytes)
     atomic_fetch_sub_explicit(&ring.bytes, (int64_t)bytes, memory_order_relaxed);
 }
 
+uintptr_t mm_quarantine_ahead(unsigned further)
+{
+    return mm_quarantine_at(atomic_load_explicit(&ring.head, memory_order_relaxed) + further);
+}
+
 void mm_quarantine_span(uint64_t *from, uint64_t *end)
 {
     *from = atomic_load_explicit(&ring.head, memory_order_relaxed);

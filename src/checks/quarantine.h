@@ -22,6 +22,9 @@ bool mm_quarantine_push(uintptr_t address, size_t bytes);
 uintptr_t mm_quarantine_pop(bool all);
 void mm_quarantine_took(size_t bytes);
 
+/* The block that is `further` places behind the oldest, to be fetched into the cache; 0: none. */
+uintptr_t mm_quarantine_ahead(unsigned further);
+
 /* Places in the row of what is held now: from..end-1. What is there, 0 where nothing is; and
  * whether it was still there after all that the caller read before. */
 void mm_quarantine_span(uint64_t *from, uint64_t *end);
