@@ -125,14 +125,12 @@ uint64_t mm_checks_live(const struct mm_batch *batch)
 /* The first of [from, end) that is not `byte`; `end` when there is none. */
 static uintptr_t first_other(uintptr_t from, uintptr_t end, unsigned char byte)
 {
+    typedef uint64_t word __attribute__((may_alias, aligned(1)));
     const unsigned char *at = (const unsigned char *)from;
     const unsigned char *last = (const unsigned char *)end;
-    uint64_t eight = UINT64_C(0x0101010101010101) * byte, there;
-    for (; last - at >= (ptrdiff_t)sizeof there; at += sizeof there) {
-        memcpy(&there, at, sizeof there);
-        if (there != eight)
-            break;
-    }
+    uint64_t eight = UINT64_C(0x0101010101010101) * byte;
+    while (last - at >= (ptrdiff_t)sizeof(word) && *(const word *)at == eight)
+        at += sizeof(word);
     while (at < last && *at == byte)
         at++;
     return (uintptr_t)at;
