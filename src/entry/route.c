@@ -779,7 +779,8 @@ MM_COLD static void check_resized(const struct mm_block *block, const void *call
     tell_damage(block, caller);
 }
 
-/* Its guard is laid before it is said to end there, for who looks at the moment. */
+/* Its guard is laid before it is said to end there, for who looks at the moment. What was told of
+ * it was told for all its life: bytes before it stay as they are. */
 static void *keep_slot(void *ptr, struct mm_batch *batch, size_t size, const void *caller)
 {
     mm_shape shape = plain_shape(size);
@@ -792,7 +793,7 @@ static void *keep_slot(void *ptr, struct mm_batch *batch, size_t size, const voi
         block.asked = size;
         if (is_guarded(&block)) {
             mm_checks_lay(&block);
-            shape |= MM_SHAPE_GUARDED;
+            shape |= MM_SHAPE_GUARDED | (mm_record_shape(block.record) & MM_SHAPE_TOLD);
         }
     }
     mm_stacks_resized(own_watch(), batch, index, shape);
