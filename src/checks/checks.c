@@ -22,19 +22,24 @@ struct mm_checks mm_checks;
 static struct mm_watcher watcher;
 static const struct mm_watcher *stacks_watcher;
 
+static bool is_live_beside(const struct mm_block *block, int step);
+
+/* What guards a live slot above stays as it is: it may be damaged, and that is not told yet. */
 static void guard_slot(struct mm_batch *batch, unsigned index)
 {
     struct mm_block block = mm_block_of_slot(batch, index);
     size_t size = mm_batch_size(batch);
     if (block.record == NULL)
         return;
-    mm_checks_lay(&block);
+    uintptr_t behind = block.start + block.asked, end = block.start + size;
+    if (is_live_beside(&block, 1))
+        end -= mm_checks.guard;
+    memset((void *)behind, GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
     if (!(mm_batch_live(batch) >> (index - 1) & 1))
         memset((void *)(block.start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
     mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
     MM_ASSERT(index > 0 && block.asked + mm_checks.guard <= size);
-    (void)size;
 }
 
 static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
@@ -171,8 +176,7 @@ void mm_checks_lay(const struct mm_block *block)
 {
     uintptr_t behind = block->start + block->asked;
     memset((void *)behind, GUARD_BYTE, end_of_guard(block) - behind);
-    if (block->batch == NULL)
-        memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+    memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
 }
 
 static bool has(const struct mm_record *record, mm_shape what)
@@ -191,14 +195,26 @@ static struct mm_block beside(const struct mm_block *block, int step)
     return has(other.record, MM_SHAPE_GUARDED) ? other : none;
 }
 
+static bool is_live_beside(const struct mm_block *block, int step)
+{
+    unsigned index = block->index + (unsigned)step;
+    return beside(block, step).record != NULL && (mm_checks_live(block->batch) >> index & 1);
+}
+
 static void name_neighbour(struct mm_damage *damage, const struct mm_block *other)
 {
     if (other->record != NULL)
         damage->neighbour = (struct mm_forwarded){other->start, other->asked};
 }
 
-/* Bytes between two slots belong to both: whose they are is told by what they are nearest to, and
- * the other may have been it. */
+/* Bytes between two slots belong to both. Whose they are is told by what the first damaged one is
+ * nearest to, from whichever side that is looked at; and the other may have been it. */
+static bool is_of_above(const struct mm_block *below, uintptr_t at, uintptr_t above)
+{
+    uintptr_t behind = below->start + below->asked;
+    return at - behind > above - at && above - at <= mm_checks.guard;
+}
+
 static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t behind = block->start + block->asked, end = end_of_guard(block);
@@ -206,8 +222,8 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     if (at == end)
         return false;
     struct mm_block above = beside(block, 1);
-    bool is_live = above.record != NULL && (mm_checks_live(block->batch) >> above.index & 1);
-    bool is_before = is_live && at - behind > end - at && end - at <= mm_checks.guard;
+    bool is_live = is_live_beside(block, 1);
+    bool is_before = is_live && is_of_above(block, at, end);
     note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE);
     damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
     if (is_live && end - at <= mm_checks.guard)
@@ -215,20 +231,22 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     return true;
 }
 
+/* Of a slot below that is neither live nor held nothing but its end is sure to be there. */
 static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 {
-    uintptr_t from = block->start - mm_checks.guard;
-    uintptr_t at = first_other(from, block->start, GUARD_BYTE);
-    if (at == block->start)
+    uintptr_t end = block->start;
+    uintptr_t at = first_other(end - mm_checks.guard, end, GUARD_BYTE);
+    if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
-    uintptr_t behind = below.record != NULL ? below.start + below.asked : 0;
-    bool is_behind = below.record != NULL && first_other(behind, at + 1, GUARD_BYTE) == behind;
-    if (is_behind)
-        at = behind;
-    note_damage(damage, is_behind ? &below : block, at, block->start, GUARD_BYTE);
+    bool is_there = below.record != NULL && (mm_batch_live(block->batch) >> below.index & 1);
+    if (is_there)
+        at = first_other(below.start + below.asked, end, GUARD_BYTE);
+    bool is_behind = is_there && !is_of_above(&below, at, end);
+    note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE);
     damage->kind = is_behind ? MEM_MNGR_OVERFLOW : MEM_MNGR_UNDERFLOW;
-    name_neighbour(damage, is_behind ? block : &below);
+    if (is_there)
+        name_neighbour(damage, is_behind ? block : &below);
     return true;
 }
 

@@ -439,10 +439,14 @@ static unsigned tell_all(const struct mm_damage *damages, unsigned count, const 
     return told;
 }
 
+/* What was damaged is whole afterwards: it is nothing of who comes next, or lies beside. */
 static void tell_damage(const struct mm_block *block, const void *caller)
 {
     struct mm_damage damages[MM_GUARDS];
-    tell_all(damages, mm_checks_guards(block, damages), caller);
+    unsigned count = mm_checks_guards(block, damages);
+    tell_all(damages, count, caller);
+    if (count > 0)
+        mm_checks_lay(block);
 }
 
 /* Its first free, with its record as it was; nobody else has it any more. */
