@@ -187,23 +187,63 @@ struct mm_record *mm_records_forwarded(uintptr_t address)
     return block != NULL ? &block->record : NULL;
 }
 
-/* A record that was made and not filled yet is nobody else's: its shape is not 0. */
-static bool may_be_taken(const struct block *block)
+static bool tells_of_free(const struct block *block)
 {
-    return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0 &&
-           !(mm_record_shape(&block->record) & MM_SHAPE_HELD);
+    return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0;
+}
+
+/* Of those who want a dead block's record one gets it, and has it until it is filled: the shape,
+ * which is written last, then is not that of one taken any more. */
+static bool take(struct block *block)
+{
+    mm_shape shape = mm_record_shape(&block->record);
+    if (!tells_of_free(block) || (shape & (MM_SHAPE_HELD | MM_SHAPE_TAKEN)) ||
+        !atomic_compare_exchange_strong_explicit(&block->record.shape, &shape,
+                                                 shape | MM_SHAPE_TAKEN, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return false;
+    if (tells_of_free(block))
+        return true;
+    /* Another took it, and filled it alike. */
+    atomic_fetch_and_explicit(&block->record.shape, ~MM_SHAPE_TAKEN, memory_order_relaxed);
+    return false;
+}
+
+/* A place of that very address, unless it is just given to another one. */
+static bool take_again(struct block *block, uintptr_t address)
+{
+    bool was_dead = tells_of_free(block);
+    if (was_dead && !take(block))
+        return false;
+    if (address_of(block) == address)
+        return true;
+    if (was_dead)
+        atomic_fetch_and_explicit(&block->record.shape, ~MM_SHAPE_TAKEN, memory_order_relaxed);
+    return false;
+}
+
+static bool take_place(struct block *block, uintptr_t address)
+{
+    uintptr_t none = 0;
+    if (address_of(block) == 0 &&
+        atomic_compare_exchange_strong_explicit(&block->address, &none, address,
+                                                memory_order_acq_rel, memory_order_relaxed))
+        return true;
+    if (!take(block))
+        return false;
+    atomic_store_explicit(&block->address, address, memory_order_release);
+    return true;
 }
 
 struct mm_record *mm_records_need_forwarded(uintptr_t address)
 {
     struct block *found = find(address);
     struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
+    if (found != NULL && !take_again(found, address))
+        found = NULL;
     for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
         struct block *block = place_of(places, address, i);
-        uintptr_t there = address_of(block);
-        if ((there == 0 || may_be_taken(block)) &&
-            atomic_compare_exchange_strong_explicit(&block->address, &there, address,
-                                                    memory_order_acq_rel, memory_order_relaxed))
+        if (take_place(block, address))
             found = block;
     }
     return found != NULL ? &found->record : NULL;

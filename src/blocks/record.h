@@ -69,7 +69,8 @@ static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t si
 
 /* NULL: none. */
 struct mm_record *mm_records_forwarded(uintptr_t address);
-/* A free place, or that of a block that was freed and is not held; NULL when there is none. */
+/* A free place, or that of a block that was freed and is not held; NULL when there is none. Nobody
+ * else's until its shape is set. */
 struct mm_record *mm_records_need_forwarded(uintptr_t address);
 /* Of a record that one of these two gave: where the block starts, as of now. */
 uintptr_t mm_records_address(const struct mm_record *record);

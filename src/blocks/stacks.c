@@ -175,7 +175,7 @@ static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happ
     }
     store(&record->freed, 0);
     store(&record->allocated, happened);
-    mm_record_set_shape(record, shape);
+    atomic_store_explicit(&record->shape, shape, memory_order_release); /* see record.c */
 }
 
 static void end_record(struct mm_record *record, struct mm_tracer *tracer)

@@ -563,9 +563,7 @@ MM_COLD static enum verdict free_checked(const struct mm_block *block, mm_shape 
 MM_COLD static void free_checked_outside(enum mm_next_whose whose, const struct mm_block *block,
                                          mm_shape how, const void *caller)
 {
-    mm_shape shape = mm_record_shape(block->record);
     check_freed(block, how, caller);
-    mm_record_set_shape(block->record, shape | MM_SHAPE_HELD);
     if (!hold(block, caller))
         let_forwarded_go(whose, block);
 }
@@ -594,9 +592,12 @@ static enum verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shape h
     struct mm_gate *gate = mm_registry_enter();
     size_t size;
     bool known = mm_registry_remove(gate, ptr, &size);
+    bool checked = known && block.record != NULL;
+    /* First: a record that tells of a free, and is not held, is anybody's. */
+    if (mm_unlikely(checked))
+        mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_HELD);
     if (known)
         mm_stacks_forwarded_freed(watch, ptr);
-    bool checked = known && block.record != NULL;
     if ((known || nested) && !checked)
         mm_next_free(whose, ptr, size);
     leave_holding(gate, -(int64_t)size);
