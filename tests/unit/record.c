@@ -1,0 +1,209 @@
+/* record.c - records of slots, which no two share, and of forwarded blocks, whose places others
+ * take when a block is dead: never while it is live, or held, or by two at once. */
+#include "blocks/record.h"
+
+#include "check.h"
+#include "slots/arena.h"
+#include <stdatomic.h>
+
+enum { THREADS = 4, ROUNDS = 20000 / CHECK_SLOWER, NEAR = 40, MANY = 1000 };
+
+static void start(void)
+{
+    CHECK(mm_arena_reserve((size_t)256 << 20));
+    CHECK(mm_records_start());
+}
+
+static void stop(void)
+{
+    mm_records_stop();
+    mm_arena_release();
+}
+
+/* --- slots --- */
+
+static void words(void)
+{
+    start();
+    uintptr_t base = mm_arena.base + ((uintptr_t)100 << MM_UNIT_SHIFT);
+    CHECK(mm_records_words(base) == NULL && mm_records_traced_slot(base, 16, 3) == NULL);
+    struct mm_record_words *of = mm_records_need_words(base);
+    CHECK(of != NULL && mm_records_words(base) == of);
+    CHECK(of->traced == 0 && of->held == 0);
+    CHECK(mm_records_need_words(base + ((uintptr_t)1 << MM_UNIT_SHIFT)) == of + 1);
+    of->traced = 8;
+    struct mm_record *record = mm_records_need_slot(base, 16, 3);
+    CHECK(record != NULL && mm_records_traced_slot(base, 16, 3) == record);
+    CHECK(mm_records_traced_slot(base, 16, 2) == NULL);
+    stop();
+    start();
+    CHECK(mm_records_words(base) == NULL && mm_records_slot(base, 16, 3) == NULL);
+    stop();
+}
+
+/* Batches side by side, of whole units as they are, and of every size of slots in turn. */
+static void distinct(void)
+{
+    static const size_t sizes[] = {16, 32, 48, 64, 80, 1008, 1024, 1280, 2048, 20480, 65536, 16};
+    struct mm_record *before = NULL;
+    start();
+    for (unsigned i = 0; i + 1 < sizeof sizes / sizeof sizes[0]; i++) {
+        uintptr_t base = mm_arena.base;
+        for (unsigned batch = 0; batch < 3; batch++) {
+            size_t size = sizes[i + (batch == 2)];
+            unsigned slots = size > 16384 ? 16 : 64;
+            for (unsigned slot = 0; slot < slots; slot++) {
+                struct mm_record *record = mm_records_need_slot(base, size, slot);
+                CHECK(record != NULL && record != before);
+                CHECK(batch == 2 || before == NULL || record > before);
+                CHECK_EQUAL(record->allocated, 0);
+                record->allocated = base + slot * size;
+                before = record;
+            }
+            base +=
+                (size * slots + (1u << MM_UNIT_SHIFT) - 1) & ~(((size_t)1 << MM_UNIT_SHIFT) - 1);
+        }
+        CHECK_EQUAL(mm_records_slot(mm_arena.base, sizes[i], 7)->allocated,
+                    mm_arena.base + 7 * sizes[i]);
+        mm_records_give_back(mm_arena.base, (size_t)4 << 20);
+        CHECK_EQUAL(mm_records_slot(mm_arena.base, sizes[i], 7)->allocated, 0);
+        before = NULL;
+    }
+    stop();
+}
+
+/* --- forwarded blocks --- */
+
+/* Addresses that would all have the same place. */
+static uintptr_t colliding[NEAR];
+
+static uint64_t home(uintptr_t address)
+{
+    return mm_bits_mixed(address >> 4) % (1u << 20);
+}
+
+static void find_colliding(void)
+{
+    uintptr_t address = (uintptr_t)1 << 32;
+    colliding[0] = address;
+    for (unsigned i = 1; i < NEAR; i++) {
+        do
+            address += 16;
+        while (home(address) != home(colliding[0]));
+        colliding[i] = address;
+    }
+}
+
+static struct mm_record *filled(uintptr_t address, mm_shape shape, uint64_t freed)
+{
+    struct mm_record *record = mm_records_need_forwarded(address);
+    if (record != NULL) {
+        record->freed = freed;
+        mm_record_set_shape(record, shape);
+        CHECK_EQUAL(mm_records_address(record), address);
+    }
+    return record;
+}
+
+static void places(void)
+{
+    struct mm_record *of[NEAR];
+    unsigned count = 0;
+    start();
+    CHECK(mm_records_forwarded(colliding[0]) == NULL);
+    while ((of[count] = filled(colliding[count], 100, 0)) != NULL)
+        count++;
+    CHECK(count > 10 && count < NEAR);
+    for (unsigned i = 0; i < count; i++) {
+        CHECK(mm_records_forwarded(colliding[i]) == of[i]);
+        CHECK(mm_records_need_forwarded(colliding[i]) == of[i]);
+        mm_record_set_shape(of[i], 100);
+    }
+    /* Dead, but held; and then no more. */
+    uintptr_t late = colliding[count];
+    filled(colliding[5], 100 | MM_SHAPE_HELD, 1);
+    CHECK(mm_records_need_forwarded(late) == NULL);
+    mm_record_set_shape(of[5], 100);
+    CHECK(filled(late, 200, 0) == of[5]);
+    CHECK(mm_records_forwarded(colliding[5]) == NULL && mm_records_forwarded(late) == of[5]);
+    CHECK(mm_records_need_forwarded(colliding[5]) == NULL);
+    stop();
+}
+
+/* Who got a record and has not filled it yet has it, whichever way that was. */
+static void not_filled_yet(void)
+{
+    start();
+    struct mm_record *first = filled(colliding[0], 100, 1);
+    CHECK(mm_records_need_forwarded(colliding[0]) == first);
+    struct mm_record *second = mm_records_need_forwarded(colliding[1]);
+    CHECK(second != NULL && second != first);
+    CHECK_EQUAL(mm_records_address(first), colliding[0]);
+    second->freed = 1;
+    mm_record_set_shape(second, 100);
+    CHECK(mm_records_need_forwarded(colliding[2]) == second);
+    CHECK(mm_records_need_forwarded(colliding[3]) != second);
+    CHECK_EQUAL(mm_records_address(second), colliding[2]);
+    stop();
+}
+
+static unsigned seen;
+
+static void see(uintptr_t address, struct mm_record *record, void *with)
+{
+    CHECK(mm_records_address(record) == address && with == &seen);
+    seen++;
+}
+
+static void each(void)
+{
+    start();
+    for (unsigned i = 1; i <= MANY; i++)
+        CHECK(filled((uintptr_t)i << 17, 100, 0) != NULL);
+    seen = 0;
+    mm_records_each_forwarded(see, &seen);
+    CHECK_EQUAL(seen, MANY);
+    stop();
+}
+
+/* Blocks come and go at addresses that collide, each at its thread's own; what a thread wrote
+ * into its record stays there until it is dead. */
+static void come_and_go(unsigned number, void *unused)
+{
+    uint64_t random = number;
+    (void)unused;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned which = number + THREADS * (unsigned)check_below(&random, NEAR / THREADS);
+        struct mm_record *record = mm_records_need_forwarded(colliding[which]);
+        if (record == NULL)
+            continue;
+        atomic_store(&record->freed, 0);
+        atomic_store(&record->allocated, round << 8 | which);
+        atomic_store(&record->shape, which + 1);
+        if (round % 8 == 0)
+            check_yield();
+        CHECK_EQUAL(mm_records_address(record), colliding[which]);
+        CHECK(mm_records_forwarded(colliding[which]) == record);
+        CHECK_EQUAL(atomic_load(&record->allocated), round << 8 | which);
+        atomic_store(&record->freed, 1);
+    }
+}
+
+static void racing(void)
+{
+    start();
+    check_in_threads(THREADS, come_and_go, NULL);
+    stop();
+}
+
+int main(void)
+{
+    find_colliding();
+    words();
+    distinct();
+    places();
+    not_filled_yet();
+    each();
+    racing();
+    return 0;
+}
