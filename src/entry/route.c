@@ -825,7 +825,7 @@ static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const
         return NULL;
     struct mm_block checked = checked_outside(ptr);
     if (mm_unlikely(checked.record != NULL) && mm_registry_is_live(ptr))
-        return move_block(name, ptr, checked.asked, size, caller);
+        return move_block(name, ptr, usable_outside(ptr), size, caller);
     void *block = ptr;
     enum verdict verdict =
         in_arena(ptr) && !is_for_next(ptr) ? verdict_of(ptr) : realloc_outside(name, &block, size);
