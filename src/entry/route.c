@@ -866,20 +866,33 @@ void mm_free_held(const void *caller)
 
 /* Others may free it, and hand it out anew, while it is looked at: what it was before it still is
  * afterwards, or nothing is told. */
-static unsigned check_slot(struct mm_batch *batch, unsigned index, const void *caller)
+static unsigned damages_of_slot(struct mm_batch *batch, unsigned index,
+                                struct mm_damage damages[MM_GUARDS])
 {
-    struct mm_damage damages[MM_GUARDS];
     struct mm_block block = mm_block_of_slot(batch, index);
     if (block.record == NULL)
         return 0;
     mm_shape shape = mm_record_shape(block.record);
     uint64_t allocated = atomic_load_explicit(&block.record->allocated, memory_order_relaxed);
+    block.asked = mm_shape_asked(shape);
     unsigned count = mm_checks_guards(&block, damages);
     atomic_thread_fence(memory_order_seq_cst);
     bool is_same =
         mm_checks_live(batch) >> index & 1 && mm_record_shape(block.record) == shape &&
         atomic_load_explicit(&block.record->allocated, memory_order_relaxed) == allocated;
-    return is_same ? tell_all(damages, count, caller) : 0;
+    return is_same ? count : 0;
+}
+
+/* It may have been something else in between, and the same again: damage stays, so it is told when
+ * it is seen some times in a row. */
+#define LOOKS 4u
+static unsigned check_slot(struct mm_batch *batch, unsigned index, const void *caller)
+{
+    struct mm_damage damages[MM_GUARDS];
+    unsigned count = damages_of_slot(batch, index, damages);
+    for (unsigned look = 1; look < LOOKS && count != 0; look++)
+        count = damages_of_slot(batch, index, damages);
+    return tell_all(damages, count, caller);
 }
 
 static unsigned check_slots(const void *caller)
