@@ -195,7 +195,8 @@ static bool are_forwarded_checked(void)
     return mm_checks.any && !mm_next_may_call_back() && !mm_registry_is_inside();
 }
 
-/* The block lies behind its first guard; as it came, where no record is to be had that says so. */
+/* The block lies behind its first guard; as it came, where no record is to be had that says so. Its
+ * guards are laid before it is known as live, for who looks at the moment. */
 MM_COLD static void *forward_guarded(enum mm_next_name name, mm_shape shape)
 {
     size_t alignment = mm_shape_alignment(shape), size = mm_shape_asked(shape);
@@ -207,13 +208,14 @@ MM_COLD static void *forward_guarded(enum mm_next_name name, mm_shape shape)
     char *block = mm_next_allocate(usual_name(name), alignment, whole);
     if (block != NULL && !in_arena(block)) {
         size_t front = mm_checks_front(alignment);
-        if (mm_stacks_forwarded(watch, block + front, shape | MM_SHAPE_GUARDED) != NULL)
+        struct mm_record *record =
+            mm_stacks_forwarded(watch, block + front, shape | MM_SHAPE_GUARDED);
+        if (record != NULL) {
             block += front;
+            mm_checks_lay(&(struct mm_block){.start = (uintptr_t)block, .asked = size});
+        }
     }
     leave_holding(gate, block != NULL ? note_block(gate, false, block, size) : 0);
-    struct mm_block laid = mm_block_forwarded(block);
-    if (laid.record != NULL)
-        mm_checks_lay(&laid);
     return block;
 }
 
