@@ -519,12 +519,16 @@ static void fetch_what_goes_soon(void)
     }
 }
 
-/* What has been held for long enough, or all, goes. True when something went. */
+/* What has been held for long enough, or all, goes. True when something went. Nothing goes from a
+ * signal handler that interrupted the next allocator: the program's free may have been of a slot.
+ */
 static bool let_go(bool all, const void *caller)
 {
     struct mm_damage damage;
     int saved_errno = errno;
     bool any = false;
+    if (mm_registry_is_inside())
+        return false;
     for (uintptr_t address; (address = mm_quarantine_pop(all)) != 0; any = true) {
         fetch_what_goes_soon();
         struct mm_block block = held_block(address);
