@@ -574,14 +574,22 @@ MM_COLD static void free_checked_outside(enum mm_next_whose whose, const struct 
         let_forwarded_go(whose, block);
 }
 
-/* A record that tells of a free is of an earlier block there: this one has none. */
+static bool is_guarded(const struct mm_block *block)
+{
+    return block->record != NULL && (mm_record_shape(block->record) & MM_SHAPE_GUARDED);
+}
+
+/* A record that tells of a free is of an earlier block there: this one has none. A guarded block is
+ * the program's wherever it is freed, as in a signal handler that interrupted the next allocator,
+ * which does not know it by this address. */
 static struct mm_block checked_outside(void *ptr)
 {
     struct mm_block block = {0};
-    if (mm_unlikely(mm_checks.any) && !mm_registry_is_inside())
+    if (mm_unlikely(mm_checks.any))
         block = mm_block_forwarded(ptr);
     if (block.record != NULL &&
-        atomic_load_explicit(&block.record->freed, memory_order_relaxed) != 0)
+        (atomic_load_explicit(&block.record->freed, memory_order_relaxed) != 0 ||
+         (mm_registry_is_inside() && !is_guarded(&block))))
         block.record = NULL;
     return block;
 }
@@ -691,11 +699,6 @@ static size_t usable_in(struct mm_batch *batch, const void *ptr)
     if (mm_likely(mm_checks.guard == 0))
         return mm_batch_size(batch);
     return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index).asked;
-}
-
-static bool is_guarded(const struct mm_block *block)
-{
-    return block->record != NULL && (mm_record_shape(block->record) & MM_SHAPE_GUARDED);
 }
 
 static size_t usable_outside(const void *ptr)
