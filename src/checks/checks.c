@@ -6,6 +6,7 @@
 #include "blocks/record.h"
 #include "checks/quarantine.h"
 #include "forwarded/next.h"
+#include "system/peek.h"
 #include <string.h>
 
 #define GUARD_BYTE  0xfdu
@@ -107,7 +108,11 @@ struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index)
     size_t size = mm_batch_size(batch);
     struct mm_record *record = mm_records_traced_slot(base, size, index);
     size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : size;
-    return (struct mm_block){base + index * size, asked, record, batch, index};
+    return (struct mm_block){.start = base + index * size,
+                             .asked = asked,
+                             .record = record,
+                             .batch = batch,
+                             .index = index};
 }
 
 struct mm_block mm_block_forwarded(const void *ptr)
@@ -115,7 +120,7 @@ struct mm_block mm_block_forwarded(const void *ptr)
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_record *record = mm_stacks_are_kept() ? mm_records_forwarded(address) : NULL;
     size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : 0;
-    return (struct mm_block){(uintptr_t)ptr, asked, record, NULL, 0};
+    return (struct mm_block){.start = (uintptr_t)ptr, .asked = asked, .record = record};
 }
 
 uint64_t mm_checks_live(const struct mm_batch *batch)
@@ -141,16 +146,48 @@ static uintptr_t first_other(uintptr_t from, uintptr_t end, unsigned char byte)
     return (uintptr_t)at;
 }
 
-static void note_damage(struct mm_damage *damage, const struct mm_block *block, uintptr_t at,
+#define PEEKED ((size_t)512)
+
+/* False when it is gone. */
+static bool read_bytes(const struct mm_block *block, uintptr_t from, void *to, size_t size)
+{
+    if (block->may_go)
+        return mm_peek(to, from, size, size) == size;
+    memcpy(to, (const void *)from, size);
+    return true;
+}
+
+/* The same in a block; what is gone does not differ. */
+static uintptr_t first_other_in(const struct mm_block *block, uintptr_t from, uintptr_t end,
+                                unsigned char byte)
+{
+    unsigned char piece[PEEKED];
+    if (!block->may_go)
+        return first_other(from, end, byte);
+    for (size_t size; from < end; from += size) {
+        size = end - from < PEEKED ? end - from : PEEKED;
+        if (!read_bytes(block, from, piece, size))
+            return end;
+        uintptr_t first = first_other((uintptr_t)piece, (uintptr_t)piece + size, byte);
+        if (first != (uintptr_t)piece + size)
+            return from + (first - (uintptr_t)piece);
+    }
+    return end;
+}
+
+/* False when it is gone. */
+static bool note_damage(struct mm_damage *damage, const struct mm_block *block, uintptr_t at,
                         uintptr_t end, unsigned char byte)
 {
     *damage = (struct mm_damage){
         .block = block->start, .at = at, .asked = block->asked, .record = block->record};
-    uintptr_t stop = end - at < MM_DAMAGE_BYTES ? end : at + MM_DAMAGE_BYTES;
-    while (stop > at + 1 && *(const unsigned char *)(stop - 1) == byte)
-        stop--;
-    damage->found_count = (unsigned)(stop - at);
-    memcpy(damage->found, (const void *)at, stop - at);
+    size_t count = end - at < MM_DAMAGE_BYTES ? end - at : MM_DAMAGE_BYTES;
+    if (!read_bytes(block, at, damage->found, count))
+        return false;
+    while (count > 1 && damage->found[count - 1] == byte)
+        count--;
+    damage->found_count = (unsigned)count;
+    return true;
 }
 
 /* --- guards --- */
@@ -218,13 +255,14 @@ static bool is_of_above(const struct mm_block *below, uintptr_t at, uintptr_t ab
 static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t behind = block->start + block->asked, end = end_of_guard(block);
-    uintptr_t at = first_other(behind, end, GUARD_BYTE);
+    uintptr_t at = first_other_in(block, behind, end, GUARD_BYTE);
     if (at == end)
         return false;
     struct mm_block above = beside(block, 1);
     bool is_live = is_live_beside(block, 1);
     bool is_before = is_live && is_of_above(block, at, end);
-    note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE);
+    if (!note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE))
+        return false;
     damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
     if (is_live && end - at <= mm_checks.guard)
         name_neighbour(damage, is_before ? block : &above);
@@ -235,7 +273,7 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t end = block->start;
-    uintptr_t at = first_other(end - mm_checks.guard, end, GUARD_BYTE);
+    uintptr_t at = first_other_in(block, end - mm_checks.guard, end, GUARD_BYTE);
     if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
@@ -243,7 +281,8 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
     if (is_there)
         at = first_other(below.start + below.asked, end, GUARD_BYTE);
     bool is_behind = is_there && !is_of_above(&below, at, end);
-    note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE);
+    if (!note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE))
+        return false;
     damage->kind = is_behind ? MEM_MNGR_OVERFLOW : MEM_MNGR_UNDERFLOW;
     if (is_there)
         name_neighbour(damage, is_behind ? block : &below);
@@ -310,10 +349,9 @@ void mm_checks_fill(const struct mm_block *block)
 static bool differs(const struct mm_block *block, uintptr_t from, uintptr_t end, unsigned char byte,
                     struct mm_damage *damage)
 {
-    uintptr_t at = first_other(from, end, byte);
-    if (at == end)
+    uintptr_t at = first_other_in(block, from, end, byte);
+    if (at == end || !note_damage(damage, block, at, end, byte))
         return false;
-    note_damage(damage, block, at, end, byte);
     damage->kind = MEM_MNGR_USE_AFTER_FREE;
     return true;
 }
@@ -324,7 +362,11 @@ static bool differs_in_pages(const struct mm_block *block, struct pages pages,
 {
     size_t size = mm_os_page_size();
     for (uintptr_t at = pages.start; at < pages.end; at += size) {
-        unsigned char byte = *(const unsigned char *)at == mm_checks.freed ? mm_checks.freed : 0;
+        unsigned char byte;
+        if (!read_bytes(block, at, &byte, 1))
+            return false;
+        if (byte != mm_checks.freed)
+            byte = 0;
         if (differs(block, at, at + size, byte, damage))
             return true;
     }

@@ -922,19 +922,33 @@ struct check {
 };
 
 /* Another thread may give it back meanwhile. */
+static unsigned damages_of_forwarded(uintptr_t address, const struct mm_record *record,
+                                     struct mm_damage damages[MM_GUARDS])
+{
+    struct mm_block block = mm_block_forwarded((const void *)address);
+    if (block.record != record || !is_guarded(&block) ||
+        !mm_registry_is_live((const void *)address))
+        return 0;
+    mm_shape shape = mm_record_shape(record);
+    uint64_t allocated = atomic_load_explicit(&record->allocated, memory_order_relaxed);
+    block.asked = mm_shape_asked(shape);
+    block.may_go = true;
+    unsigned count = mm_checks_guards(&block, damages);
+    atomic_thread_fence(memory_order_seq_cst);
+    bool is_same = mm_registry_is_live((const void *)address) && mm_record_shape(record) == shape &&
+                   atomic_load_explicit(&record->allocated, memory_order_relaxed) == allocated &&
+                   mm_records_address(record) == address;
+    return is_same ? count : 0;
+}
+
 static void check_forwarded(uintptr_t address, struct mm_record *record, void *with)
 {
     struct check *check = with;
     struct mm_damage damages[MM_GUARDS];
-    struct mm_block block = mm_block_forwarded((const void *)address);
-    const void *end = (const void *)(address + block.asked + mm_checks.guard);
-    if (block.record != record || !is_guarded(&block) ||
-        !mm_registry_is_live((const void *)address) ||
-        !mm_os_is_readable((const void *)(address - mm_checks.guard)) || !mm_os_is_readable(end))
-        return;
-    unsigned count = mm_checks_guards(&block, damages);
-    if (mm_registry_is_live((const void *)address))
-        check->told += tell_all(damages, count, check->caller);
+    unsigned count = damages_of_forwarded(address, record, damages);
+    for (unsigned look = 1; look < LOOKS && count != 0; look++)
+        count = damages_of_forwarded(address, record, damages);
+    check->told += tell_all(damages, count, check->caller);
 }
 
 static unsigned check_held(const void *caller)
@@ -947,6 +961,7 @@ static unsigned check_held(const void *caller)
         if (address == 0 || !mm_quarantine_has(place))
             continue;
         struct mm_block block = held_block(address);
+        block.may_go = block.batch == NULL;
         unsigned count = block.record != NULL && mm_checks_filling(&block, &damage);
         if (mm_quarantine_has(place))
             told += tell_all(&damage, count, caller);
