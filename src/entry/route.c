@@ -492,11 +492,14 @@ static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *bl
     mm_registry_leave(gate);
 }
 
+/* Nothing is known of it when it went meanwhile, with its batch. */
 static struct mm_block held_block(uintptr_t address)
 {
     if (!mm_arena_has(address))
         return mm_block_forwarded((const void *)address);
     struct mm_batch *batch = mm_batch_at(address);
+    if (mm_batch_is_grave(batch))
+        return (struct mm_block){.start = address, .batch = batch};
     return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, address).index);
 }
 
