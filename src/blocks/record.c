@@ -129,6 +129,14 @@ struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned ind
     return record_in(mm_piece_need(place, size_of_table(table)), table, base, index);
 }
 
+void mm_records_fetch(uintptr_t base, size_t size, unsigned index)
+{
+    __builtin_prefetch(mm_records_words(base), 1);
+    const struct mm_record *record = mm_records_slot(base, size, index);
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch((const char *)(record + 1) - 1, 1); /* it may lie across two lines */
+}
+
 /* Whole pages of records; those of the chunks beside have a part of the first and the last. */
 static void give_back(struct mm_record *records, unsigned table, uintptr_t start, size_t size)
 {

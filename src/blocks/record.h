@@ -53,6 +53,9 @@ struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned ind
 /* Whole chunks, `size` bytes, went back to the system: what is kept of them does, too. */
 void mm_records_give_back(uintptr_t start, size_t size);
 
+/* Into the cache, to be written to. */
+void mm_records_fetch(uintptr_t base, size_t size, unsigned index);
+
 static inline uint64_t mm_records_traced(const struct mm_record_words *words)
 {
     return words != NULL ? atomic_load_explicit(&words->traced, memory_order_relaxed) : 0;
@@ -87,6 +90,7 @@ static inline mm_shape mm_record_shape(const struct mm_record *record)
 static inline void mm_record_set_shape(struct mm_record *record, mm_shape shape)
 {
     atomic_store_explicit(&record->shape, shape, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release); /* what the program writes then comes after it */
 }
 
 #endif

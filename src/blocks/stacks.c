@@ -178,12 +178,22 @@ static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happ
     atomic_store_explicit(&record->shape, shape, memory_order_release); /* see record.c */
 }
 
-static void end_record(struct mm_record *record, struct mm_tracer *tracer)
+void mm_stacks_freed_at(struct mm_record *record, uint64_t now)
 {
     uint64_t none = 0;
+    atomic_compare_exchange_strong_explicit(&record->freed, &none, now, memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
+static void end_record(struct mm_record *record, struct mm_tracer *tracer)
+{
     if (load(&record->freed) == 0)
-        atomic_compare_exchange_strong_explicit(&record->freed, &none, event_now(tracer),
-                                                memory_order_relaxed, memory_order_relaxed);
+        mm_stacks_freed_at(record, event_now(tracer));
+}
+
+uint64_t mm_stacks_now(struct mm_watch *watch)
+{
+    return event_now(tracer_of(watch));
 }
 
 static void tell_record(struct mm_stack_history *history, const struct mm_record *record)
@@ -291,9 +301,11 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
     struct mm_tracer *tracer = tracer_of(watch);
     uintptr_t base = mm_batch_base(batch);
     uint64_t bit = (uint64_t)1 << index;
-    bool due = is_due(tracer);
     struct mm_record_words *words = mm_records_need_words(base);
     struct mm_record *record = mm_records_need_slot(base, mm_batch_size(batch), index);
+    mm_records_fetch(base, mm_batch_size(batch), index);
+    __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
+    uint64_t now = is_due(tracer) ? event_now(tracer) : 0;
     if (words != NULL && (atomic_load_explicit(&words->held, memory_order_relaxed) & bit))
         atomic_fetch_and_explicit(&words->held, ~bit, memory_order_relaxed);
     if (words == NULL || record == NULL) {
@@ -302,8 +314,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
         return;
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
-    begin_record(record, shape, due ? event_now(tracer) : 0);
-    __builtin_prefetch(record + 1, 1); /* most likely the next one's */
+    begin_record(record, shape, now);
     atomic_store_explicit(&words->traced, mm_records_traced(words) | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }

@@ -60,9 +60,13 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
 /* A live slot is about to be freed, by any thread. Of several the first is kept. */
 void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
 
+/* The same in two steps: what happens now, and that this was the free of a slot. */
+struct mm_record;
+uint64_t mm_stacks_now(struct mm_watch *watch);
+void mm_stacks_freed_at(struct mm_record *record, uint64_t now);
+
 /* Blocks of the next allocator: handed out now, traced if it is the one in so many, else NULL; and
  * about to be given back, which does nothing when nothing is traced. */
-struct mm_record;
 struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *block, mm_shape shape);
 void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
 /* It was not given back after all. */

@@ -12,9 +12,11 @@
 #define GUARD_BYTE  0xfdu
 #define FREED_BYTE  0xddu /* no address of any program begins with such */
 #define PURGE_LEAST ((size_t)32 << 10)
+/* On either end of pages that went back: to look at one is to have it back, as one of zeros. */
+#define LOOKED_AT ((size_t)1 << 20)
 /* What is kept of a block beside it: a program of small ones would take far more than it asked for.
  */
-#define KEPT_BESIDE (sizeof(struct mm_record) + sizeof(uint64_t))
+#define KEPT_BESIDE (2 * sizeof(struct mm_record))
 
 struct mm_checks mm_checks;
 
@@ -26,18 +28,25 @@ static const struct mm_watcher *stacks_watcher;
 static bool is_live_beside(const struct mm_block *block, int step);
 
 /* What guards a live slot above stays as it is: it may be damaged, and that is not told yet. */
+static bool has_record(struct mm_batch *batch, unsigned index)
+{
+    return mm_block_of_slot(batch, index).record != NULL;
+}
+
+/* Where memory for a record was refused, the slot below may be used to its end. */
 static void guard_slot(struct mm_batch *batch, unsigned index)
 {
     struct mm_block block = mm_block_of_slot(batch, index);
     size_t size = mm_batch_size(batch);
-    if (block.record == NULL)
+    bool is_below_live = mm_batch_live(batch) >> (index - 1) & 1;
+    if (block.record == NULL || (is_below_live && index > 1 && !has_record(batch, index - 1)))
         return;
     uintptr_t behind = block.start + block.asked, end = block.start + size;
     if (is_live_beside(&block, 1))
         end -= mm_checks.guard;
     memset((void *)behind, GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
-    if (!(mm_batch_live(batch) >> (index - 1) & 1))
+    if (!is_below_live)
         memset((void *)(block.start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
     mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
     MM_ASSERT(index > 0 && block.asked + mm_checks.guard <= size);
@@ -113,6 +122,12 @@ struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index)
                              .record = record,
                              .batch = batch,
                              .index = index};
+}
+
+struct mm_block mm_block_of_held(struct mm_batch *batch, unsigned index)
+{
+    uintptr_t start = (uintptr_t)mm_batch_slot_start(batch, index);
+    return (struct mm_block){.start = start, .batch = batch, .index = index};
 }
 
 struct mm_block mm_block_forwarded(const void *ptr)
@@ -269,7 +284,7 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     return true;
 }
 
-/* Of a slot below that is neither live nor held nothing but its end is sure to be there. */
+/* Of a slot below that is not live nothing but its end is a guard. */
 static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t end = block->start;
@@ -277,7 +292,7 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
     if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
-    bool is_there = below.record != NULL && (mm_batch_live(block->batch) >> below.index & 1);
+    bool is_there = is_live_beside(block, -1);
     if (is_there)
         at = first_other(below.start + below.asked, end, GUARD_BYTE);
     bool is_behind = is_there && !is_of_above(&below, at, end);
@@ -307,6 +322,14 @@ bool mm_checks_tell(const struct mm_damage *damage)
 
 /* --- held blocks --- */
 
+/* What is filled of a slot goes as far as the guard of the one above, whatever was asked: what was
+ * need not be known when it goes, which is long after anything of it was last touched. */
+static uintptr_t end_of_filling(const struct mm_block *block)
+{
+    return block->start +
+           (block->batch != NULL ? mm_batch_size(block->batch) - mm_checks.guard : block->asked);
+}
+
 /* Of a large one the whole pages inside, where that is memory that reads as zero once it went back;
  * empty else. */
 struct pages {
@@ -316,8 +339,9 @@ struct pages {
 static struct pages pages_of(const struct mm_block *block)
 {
     uintptr_t mask = mm_os_page_size() - 1;
-    struct pages pages = {(block->start + mask) & ~mask, (block->start + block->asked) & ~mask};
-    bool may = mm_checks.holds && block->asked >= PURGE_LEAST && !mm_next_may_call_back() &&
+    uintptr_t end = end_of_filling(block);
+    struct pages pages = {(block->start + mask) & ~mask, end & ~mask};
+    bool may = mm_checks.holds && end - block->start >= PURGE_LEAST && !mm_next_may_call_back() &&
                mm_os_untagged((const void *)block->start) == block->start;
     return may && pages.start < pages.end ? pages : (struct pages){block->start, block->start};
 }
@@ -339,7 +363,7 @@ static bool give_back(const struct mm_block *block, struct pages pages)
 void mm_checks_fill(const struct mm_block *block)
 {
     struct pages pages = pages_of(block);
-    uintptr_t end = block->start + block->asked;
+    uintptr_t end = end_of_filling(block);
     if (pages.start < pages.end && !give_back(block, pages))
         pages.end = pages.start;
     memset((void *)block->start, mm_checks.freed, pages.start - block->start);
@@ -353,7 +377,12 @@ static bool differs(const struct mm_block *block, uintptr_t from, uintptr_t end,
     if (at == end || !note_damage(damage, block, at, end, byte))
         return false;
     damage->kind = MEM_MNGR_USE_AFTER_FREE;
-    return true;
+    if (block->batch != NULL) {
+        struct mm_block whole = mm_block_of_slot(block->batch, block->index);
+        damage->record = whole.record;
+        damage->asked = whole.asked;
+    }
+    return damage->record != NULL;
 }
 
 /* A page that the system did not take is filled. */
@@ -362,6 +391,8 @@ static bool differs_in_pages(const struct mm_block *block, struct pages pages,
 {
     size_t size = mm_os_page_size();
     for (uintptr_t at = pages.start; at < pages.end; at += size) {
+        if (at - pages.start == LOOKED_AT && pages.end - at > LOOKED_AT)
+            at = pages.end - LOOKED_AT;
         unsigned char byte;
         if (!read_bytes(block, at, &byte, 1))
             return false;
@@ -378,7 +409,7 @@ bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
     struct pages pages = pages_of(block);
     return differs(block, block->start, pages.start, mm_checks.freed, damage) ||
            differs_in_pages(block, pages, damage) ||
-           differs(block, pages.end, block->start + block->asked, mm_checks.freed, damage);
+           differs(block, pages.end, end_of_filling(block), mm_checks.freed, damage);
 }
 
 bool mm_checks_hold_slot(const struct mm_block *block)

@@ -60,9 +60,12 @@ struct mm_block {
     struct mm_record *record; /* NULL: nothing is known, nothing is checked */
     struct mm_batch *batch;   /* NULL: it is forwarded */
     unsigned index;
-    bool may_go; /* another thread may give its memory back: it is read by calls that survive that */
+    bool
+        may_go; /* another thread may give its memory back: it is read by calls that survive that */
 };
 struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index);
+/* Of one that is held: `asked` and record are not looked up. */
+struct mm_block mm_block_of_held(struct mm_batch *batch, unsigned index);
 struct mm_block mm_block_forwarded(const void *ptr);
 
 /* Up to two damages of its guards: how many. Bytes between two slots belong to both, so that they

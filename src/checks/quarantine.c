@@ -60,10 +60,16 @@ static bool is_full(void)
     return tail - head >= cells() - SLACK && tail > head;
 }
 
+/* Where the oldest is not let go, as who noted it never came back. */
+static bool is_beyond_all(void)
+{
+    return atomic_load_explicit(&ring.bytes, memory_order_relaxed) / 2 > (int64_t)ring.limit;
+}
+
 /* Release pairs with the acquire of mm_quarantine_at(): what was noted of the block is there. */
 bool mm_quarantine_push(uintptr_t address, size_t bytes)
 {
-    if (is_full() || address >> (64 - LAP_BITS) != 0)
+    if (is_full() || is_beyond_all() || address >> (64 - LAP_BITS) != 0)
         return false;
     uint64_t place = atomic_fetch_add_explicit(&ring.tail, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&ring.bytes, (int64_t)bytes, memory_order_relaxed);

@@ -458,7 +458,7 @@ static void check_freed(const struct mm_block *block, mm_shape how, const void *
     if (mm_checks_mismatch(block, how, caller, &misuse.kind))
         mm_report(&misuse);
     tell_damage(block, caller);
-    if (mm_checks.fills)
+    if (mm_checks.holds || (mm_checks.fills && block->batch != NULL)) /* libc fills its own */
         mm_checks_fill(block);
 }
 
@@ -498,27 +498,17 @@ static struct mm_block held_block(uintptr_t address)
     if (!mm_arena_has(address))
         return mm_block_forwarded((const void *)address);
     struct mm_batch *batch = mm_batch_at(address);
-    if (mm_batch_is_grave(batch))
-        return (struct mm_block){.start = address, .batch = batch};
-    return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, address).index);
+    return mm_block_of_held(batch, (unsigned)mm_batch_slot(batch, address).index);
 }
 
-/* What goes soon was touched long ago. Its batch's line comes first: where the rest lies, that
- * says. */
-#define SOON   16u
-#define SOONER 8u
+/* What goes soon was touched long ago. */
+#define SOON 8u
 static void fetch_what_goes_soon(void)
 {
-    uintptr_t soon = mm_quarantine_ahead(SOON), sooner = mm_quarantine_ahead(SOONER);
+    uintptr_t soon = mm_quarantine_ahead(SOON);
     if (mm_arena_has(soon)) {
         __builtin_prefetch((const void *)soon);
         __builtin_prefetch(mm_batch_at(soon));
-    }
-    if (mm_arena_has(sooner)) {
-        const struct mm_batch *batch = mm_batch_at(sooner);
-        unsigned index = (unsigned)mm_batch_slot(batch, sooner).index;
-        __builtin_prefetch(mm_records_words(mm_batch_base(batch)));
-        __builtin_prefetch(mm_records_slot(mm_batch_base(batch), mm_batch_size(batch), index));
     }
 }
 
@@ -556,16 +546,30 @@ static bool hold(const struct mm_block *block, const void *caller)
 
 /* A live slot with a record; two frees of it may come here at once. It stays live until it goes, so
  * its batch stays, too. */
-MM_COLD static enum verdict free_checked(const struct mm_block *block, mm_shape how,
-                                         const void *caller)
+static enum verdict free_checked(const struct mm_block *block, uint64_t now, mm_shape how,
+                                 const void *caller)
 {
-    if (!mm_checks_hold_slot(block))
-        return DOUBLE;
-    mm_stacks_freed(own_watch(), block->batch, block->index);
+    mm_stacks_freed_at(block->record, now);
     check_freed(block, how, caller);
     if (!hold(block, caller))
         let_slot_go(block->start);
     return OK;
+}
+
+/* While the stack is walked, what is kept of the slot comes into the cache. */
+MM_COLD static enum verdict free_traced(struct mm_batch *batch, unsigned index, struct mm_pin *pin,
+                                        mm_shape how, const void *caller)
+{
+    __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
+    mm_records_fetch(mm_batch_base(batch), mm_batch_size(batch), index);
+    uint64_t now = mm_stacks_now(own_watch());
+    struct mm_block block = mm_block_of_slot(batch, index);
+    bool is_own = mm_batch_owner(batch) == mm_tls_heap;
+    if (block.record == NULL)
+        return is_own ? free_own(batch, index) : free_remote(batch, index, pin);
+    bool is_first = mm_checks_hold_slot(&block);
+    mm_pin_drop(pin);
+    return is_first ? free_checked(&block, now, how, caller) : DOUBLE;
 }
 
 /* What was struck out of the registry just now. */
@@ -658,11 +662,8 @@ static enum verdict free_slot(enum mm_next_whose whose, void *ptr, mm_shape how,
     if (mm_unlikely(batch == NULL || !is_live_in(batch, address, &index)))
         return free_dead(whose, ptr, pin, how, caller);
     if (mm_batch_is_traced(batch)) {
-        struct mm_block block = mm_block_of_slot(batch, index);
-        if (mm_checks.any && block.record != NULL) {
-            mm_pin_drop(pin);
-            return free_checked(&block, how, caller);
-        }
+        if (mm_checks.any)
+            return free_traced(batch, index, pin, how, caller);
         mm_stacks_freed(own_watch(), batch, index);
     }
     return is_own ? free_own(batch, index) : free_remote(batch, index, pin);
@@ -965,7 +966,8 @@ static unsigned check_held(const void *caller)
             continue;
         struct mm_block block = held_block(address);
         block.may_go = block.batch == NULL;
-        unsigned count = block.record != NULL && mm_checks_filling(&block, &damage);
+        unsigned count =
+            (block.batch != NULL || block.record != NULL) && mm_checks_filling(&block, &damage);
         if (mm_quarantine_has(place))
             told += tell_all(&damage, count, caller);
     }

@@ -128,16 +128,19 @@ static uint32_t stamp_of(uintptr_t address, struct passed *passed)
     return stamp;
 }
 
-/* `entry` is where it is kept if its module stays. What was read while the module changed is not
- * kept. */
+/* `entry` is where it is kept if its module stays; where another's is already, both of which may be
+ * in every stack, among those with a stamp, which for it is 0. What was read while the module
+ * changed is not kept. */
 static struct mm_cfi_rule work_out(uintptr_t address, _Atomic uint64_t *entry, uint32_t tag,
                                    const struct mm_loaded *module, uint32_t stamp)
 {
     struct mm_cfi_rule rule = {.kind = MM_CFI_END};
     bool read = mm_cfi_rule_of(address, module->map != NULL ? module : NULL, stamp == 0, &rule);
     uint32_t packed = read ? pack(&rule) : 0;
-    if (packed != 0 && stamp == 0)
+    if (packed != 0 && stamp == 0 && atomic_load_explicit(entry, memory_order_relaxed) == 0)
         atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
+    else if (packed != 0 && stamp == 0)
+        keep_later(later_of(address), address, packed);
     else if (packed != 0 && mm_loaded_is_still(address, stamp))
         keep_later(later_of(address), address, (uint64_t)stamp << 32 | packed);
     return rule;
@@ -147,8 +150,11 @@ MM_COLD static struct mm_cfi_rule find_rule(uintptr_t address, _Atomic uint64_t 
                                             uint32_t tag, struct passed *passed)
 {
     const struct later_rule *later = later_of(address);
+    uint32_t packed = find_later(later, address, 0);
+    if (packed != 0)
+        return unpack(packed);
     uint32_t stamp = mm_loaded_quick_stamp();
-    uint32_t packed = stamp != 0 ? find_later(later, address, stamp) : 0;
+    packed = stamp != 0 ? find_later(later, address, stamp) : 0;
     passed->any |= packed != 0;
     if (packed == 0) {
         stamp = stamp_of(address, passed);
