@@ -181,10 +181,10 @@ static struct block *find(uintptr_t address)
     for (unsigned i = 0; i < PROBES && places != NULL; i++) {
         struct block *block = place_of(places, address, i);
         uintptr_t there = address_of(block);
-        if (there == address)
-            return block;
         if (there == 0)
             return NULL;
+        if (there == address)
+            return block;
     }
     return NULL;
 }
