@@ -142,6 +142,22 @@ static void share_with_libc(void)
     free(text);
 }
 
+/* More than there is; less, where the system promises it all the same. */
+static void ask_for_too_much(void)
+{
+    char *block = hidden(malloc(LARGE));
+
+    for (int shift = 40; shift < 47; shift++) {
+        size_t size = (size_t)1 << shift;
+
+        free(hidden(malloc(size)));
+        free(hidden(calloc(2, size)));
+        free(hidden(memalign(size, 10)));
+    }
+    CHECK(realloc(block, PTRDIFF_MAX) == NULL && errno == ENOMEM);
+    free(block);
+}
+
 int main(void)
 {
     reuse();
@@ -150,5 +166,6 @@ int main(void)
     resize();
     align();
     share_with_libc();
+    ask_for_too_much();
     return STATUS_WENT_ON;
 }
