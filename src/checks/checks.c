@@ -25,7 +25,7 @@ struct mm_checks mm_checks;
 static struct mm_watcher watcher;
 static const struct mm_watcher *stacks_watcher;
 
-static bool is_live_beside(const struct mm_block *block, int step);
+static bool is_there_beside(const struct mm_block *block, int step);
 
 /* What guards a live slot above stays as it is: it may be damaged, and that is not told yet. */
 static bool has_record(struct mm_batch *batch, unsigned index)
@@ -42,7 +42,7 @@ static void guard_slot(struct mm_batch *batch, unsigned index)
     if (block.record == NULL || (is_below_live && index > 1 && !has_record(batch, index - 1)))
         return;
     uintptr_t behind = block.start + block.asked, end = block.start + size;
-    if (is_live_beside(&block, 1))
+    if (is_there_beside(&block, 1))
         end -= mm_checks.guard;
     memset((void *)behind, GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
@@ -224,11 +224,30 @@ static uintptr_t end_of_guard(const struct mm_block *block)
                                 : block->start + block->asked + mm_checks.guard;
 }
 
-void mm_checks_lay(const struct mm_block *block)
+static void lay_behind(const struct mm_block *block)
 {
     uintptr_t behind = block->start + block->asked;
     memset((void *)behind, GUARD_BYTE, end_of_guard(block) - behind);
+}
+
+static void lay_before(const struct mm_block *block)
+{
     memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+}
+
+void mm_checks_lay(const struct mm_block *block)
+{
+    lay_behind(block);
+    if (block->batch == NULL)
+        lay_before(block);
+}
+
+void mm_checks_mend(const struct mm_block *block, const struct mm_damage *damage)
+{
+    if (damage->at < block->start)
+        lay_before(block);
+    else
+        lay_behind(block);
 }
 
 static bool has(const struct mm_record *record, mm_shape what)
@@ -247,10 +266,12 @@ static struct mm_block beside(const struct mm_block *block, int step)
     return has(other.record, MM_SHAPE_GUARDED) ? other : none;
 }
 
-static bool is_live_beside(const struct mm_block *block, int step)
+/* That is handed out, or held: of a block that is just being freed as well as of one in use what is
+ * damaged is its own. */
+static bool is_there_beside(const struct mm_block *block, int step)
 {
     unsigned index = block->index + (unsigned)step;
-    return beside(block, step).record != NULL && (mm_checks_live(block->batch) >> index & 1);
+    return beside(block, step).record != NULL && (mm_batch_live(block->batch) >> index & 1);
 }
 
 static void name_neighbour(struct mm_damage *damage, const struct mm_block *other)
@@ -274,17 +295,26 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     if (at == end)
         return false;
     struct mm_block above = beside(block, 1);
-    bool is_live = is_live_beside(block, 1);
-    bool is_before = is_live && is_of_above(block, at, end);
+    bool is_there = is_there_beside(block, 1);
+    bool is_before = is_there && is_of_above(block, at, end);
     if (!note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE))
         return false;
     damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
-    if (is_live && end - at <= mm_checks.guard)
+    if (is_there && end - at <= mm_checks.guard)
         name_neighbour(damage, is_before ? block : &above);
     return true;
 }
 
-/* Of a slot below that is not live nothing but its end is a guard. */
+/* Where what is damaged before a block begins in the slot below: that one's guard is longer, unless
+ * it is filled by now. */
+static uintptr_t first_in_below(const struct mm_block *below, uintptr_t at, uintptr_t end)
+{
+    uintptr_t from = below->start + below->asked, last = end - mm_checks.guard;
+    uintptr_t first = from < last ? first_other(from, last, GUARD_BYTE) : last;
+    return first < last && *(const unsigned char *)first != mm_checks.freed ? first : at;
+}
+
+/* Of a slot below that is free nothing but its end is a guard. */
 static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t end = block->start;
@@ -292,9 +322,9 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
     if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
-    bool is_there = is_live_beside(block, -1);
+    bool is_there = is_there_beside(block, -1);
     if (is_there)
-        at = first_other(below.start + below.asked, end, GUARD_BYTE);
+        at = first_in_below(&below, at, end);
     bool is_behind = is_there && !is_of_above(&below, at, end);
     if (!note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE))
         return false;

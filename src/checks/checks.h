@@ -74,8 +74,10 @@ struct mm_block mm_block_forwarded(const void *ptr);
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
-/* The bytes behind what is asked now become its guard, and those before it. */
+/* The bytes behind what is asked now become its guard. */
 void mm_checks_lay(const struct mm_block *block);
+/* A guard of it where that damage was found is whole again. */
+void mm_checks_mend(const struct mm_block *block, const struct mm_damage *damage);
 /* By how much a guarded forwarded block lies behind the next allocator's, and what is asked of that
  * in all for one of `asked` bytes; SIZE_MAX: too much. */
 size_t mm_checks_front(size_t alignment);

@@ -447,8 +447,8 @@ static void tell_damage(const struct mm_block *block, const void *caller)
     struct mm_damage damages[MM_GUARDS];
     unsigned count = mm_checks_guards(block, damages);
     tell_all(damages, count, caller);
-    if (count > 0)
-        mm_checks_lay(block);
+    for (unsigned i = 0; i < count; i++)
+        mm_checks_mend(block, &damages[i]);
 }
 
 /* Its first free, with its record as it was; nobody else has it any more. */
