@@ -57,7 +57,8 @@ struct mem_mngr_config {
     mem_mngr_misuse_fn *on_misuse; /* NULL means: write the report to stderr */
     void *user;                    /* passed on to on_misuse */
     /* Checks, none of which is made when these are 0. They cost time with each block. */
-    unsigned stacks;   /* frames kept of who allocated and freed each block, up to 32 */
+    unsigned stacks;   /* frames kept of who allocated and freed each block, up to 32; the
+                            manager's own, some eight, are among them */
     size_t quarantine; /* bytes of freed blocks that are held back: second frees and writes to these
                           are told */
     size_t guard;      /* bytes on both sides of each block, up to 4096: writes to them are told */

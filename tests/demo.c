@@ -38,6 +38,25 @@ static void *take_slot(size_t size, size_t slot_size, const void *batch)
     return block;
 }
 
+static int overflow(void)
+{
+    static const struct mem_mngr_config guarded = {.guard = 16, .quarantine = 1 << 20};
+    if (mem_mngr_init_with(&guarded) != 0)
+        return EXIT_FAILURE;
+
+    step("begun anew with guards: four bytes behind 40 are written to, which the free tells");
+    volatile char *block = mem_mngr_alloc(40);
+    for (int i = 40; i < 44; i++)
+        block[i] = 'x';
+    mem_mngr_free((void *)block);
+
+    step("and a byte of it after the free, which a look at all blocks tells");
+    block[8] = 'x';
+    printf("   %zu found\n", mem_mngr_check());
+    mem_mngr_leave();
+    return EXIT_SUCCESS;
+}
+
 static int walk_through(void)
 {
     static const size_t six_more[] = {16, 1, 9, 3, 14, 8};
@@ -82,7 +101,7 @@ static int walk_through(void)
 
     step("mem_mngr_leave(): everything goes back to the system");
     printf("   %zu blocks were still live\n", mem_mngr_leave());
-    return EXIT_SUCCESS;
+    return overflow();
 }
 
 /* The compiler knows free(): a volatile pointer keeps it from judging these calls itself. */

@@ -350,6 +350,12 @@ bool mm_checks_tell(const struct mm_damage *damage)
              MM_SHAPE_TOLD);
 }
 
+void mm_checks_forget_told(const struct mm_block *block)
+{
+    if (has(block->record, MM_SHAPE_TOLD))
+        atomic_fetch_and_explicit(&block->record->shape, ~MM_SHAPE_TOLD, memory_order_relaxed);
+}
+
 /* --- held blocks --- */
 
 /* What is filled of a slot goes as far as the guard of the one above, whatever was asked: what was

@@ -74,6 +74,8 @@ struct mm_block mm_block_forwarded(const void *ptr);
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
+/* What is written to it from now on, as it is freed, is another damage. */
+void mm_checks_forget_told(const struct mm_block *block);
 /* The bytes behind what is asked now become its guard. */
 void mm_checks_lay(const struct mm_block *block);
 /* A guard of it where that damage was found is whole again. */

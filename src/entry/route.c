@@ -458,6 +458,7 @@ static void check_freed(const struct mm_block *block, mm_shape how, const void *
     if (mm_checks_mismatch(block, how, caller, &misuse.kind))
         mm_report(&misuse);
     tell_damage(block, caller);
+    mm_checks_forget_told(block);
     if (mm_checks.holds || (mm_checks.fills && block->batch != NULL)) /* libc fills its own */
         mm_checks_fill(block);
 }
@@ -965,7 +966,7 @@ static unsigned check_held(const void *caller)
         if (address == 0 || !mm_quarantine_has(place))
             continue;
         struct mm_block block = held_block(address);
-        block.may_go = block.batch == NULL;
+        block.may_go = block.batch == NULL && !mm_os_single_threaded();
         unsigned count =
             (block.batch != NULL || block.record != NULL) && mm_checks_filling(&block, &damage);
         if (mm_quarantine_has(place))

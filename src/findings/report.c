@@ -209,11 +209,20 @@ static bool is_suppressed_by(const char *kind, const char *name)
     return mm_suppress_matches(suppressions, suppressions_size, kind, name);
 }
 
+/* What is found late was done by nobody knows whom: who allocated the block is what stays the same.
+ */
+static const struct mm_trace *trace_to_judge(const struct mm_finding *finding)
+{
+    bool is_late = finding->damage != NULL && finding->has_allocated;
+    return is_late ? &finding->allocated : &finding->bad;
+}
+
 static bool is_suppressed(const struct mm_finding *finding)
 {
     const char *kind = mm_kinds[finding->kind].name;
-    for (unsigned i = 0; i < finding->bad.count; i++) {
-        const struct mm_frame *frame = &finding->bad.frames[i];
+    const struct mm_trace *trace = trace_to_judge(finding);
+    for (unsigned i = 0; i < trace->count; i++) {
+        const struct mm_frame *frame = &trace->frames[i];
         if (is_suppressed_by(kind, frame->place.symbol) ||
             is_suppressed_by(kind, frame->place.module) ||
             is_suppressed_by(kind, frame->function) || is_suppressed_by(kind, frame->file))
@@ -224,7 +233,8 @@ static bool is_suppressed(const struct mm_finding *finding)
 
 static bool is_elsewhere(const struct mm_finding *finding)
 {
-    const char *module = finding->bad.count > 0 ? finding->bad.frames[0].place.module : NULL;
+    const struct mm_trace *trace = trace_to_judge(finding);
+    const char *module = trace->count > 0 ? trace->frames[0].place.module : NULL;
     return settings.only != NULL && module != NULL && !mm_suppress_is_in(settings.only, module);
 }
 
