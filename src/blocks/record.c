@@ -44,9 +44,14 @@ static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
 
 #define BLOCK_PIECE (sizeof(struct block) << BLOCK_SHIFT)
 
+static size_t records_of_table(unsigned table)
+{
+    return (size_t)1 << (GROUP_SHIFT - LEAST_SHIFT - table);
+}
+
 static size_t size_of_table(unsigned table)
 {
-    return sizeof(struct mm_record) << (GROUP_SHIFT - LEAST_SHIFT - table);
+    return sizeof(struct mm_record) * records_of_table(table);
 }
 
 static size_t size_of_places(void)
@@ -112,7 +117,7 @@ static struct mm_record *record_in(struct mm_record *records, unsigned table, ui
                                    unsigned index)
 {
     size_t number = (offset_of(base) >> (LEAST_SHIFT + table)) + index;
-    MM_ASSERT(number < size_of_table(table) / sizeof *records);
+    MM_ASSERT(number < records_of_table(table));
     return records != NULL ? &records[number] : NULL;
 }
 

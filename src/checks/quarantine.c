@@ -13,12 +13,12 @@
 #define LAP_BITS     16u  /* above an address */
 
 static struct {
-    _Atomic uint64_t *cells; /* NULL: nothing is held */
-    unsigned bits;           /* 2^bits cells */
-    size_t limit;
     _Alignas(64) _Atomic uint64_t tail; /* the next to be filled */
-    _Alignas(64) _Atomic uint64_t head; /* the next to be taken */
+    _Atomic uint64_t *cells;            /* NULL: nothing is held */
+    size_t limit;
     _Atomic uint64_t given_up;          /* cells below it that are empty stay so */
+    unsigned bits;                      /* 2^bits cells */
+    _Alignas(64) _Atomic uint64_t head; /* the next to be taken */
     _Alignas(64) _Atomic int64_t bytes;
 } ring MM_SELDOM;
 

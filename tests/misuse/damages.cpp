@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <initializer_list>
 #include <malloc.h>
 #include <new>
 #include <string>
@@ -498,7 +499,7 @@ void check_second_free(std::size_t size, int between, bool in_thread)
 
 void check_second_frees()
 {
-    for (std::size_t size : {40, 200, 2000, 90000}) {
+    for (std::size_t size : std::initializer_list<std::size_t>{40, 200, 2000, 90000}) {
         for (int between : {0, 100, 1000, 5000}) {
             check_second_free(size, between, false);
             check_second_free(size, between, true);
@@ -583,7 +584,7 @@ void damage_between(std::size_t size, int distance, int order)
 
 void check_neighbours()
 {
-    for (std::size_t size : {40, 1000}) {
+    for (std::size_t size : std::initializer_list<std::size_t>{40, 1000}) {
         for (int distance = 1; distance <= 16; distance++) {
             for (int order = 0; order < ORDERS; order++) {
                 run ran = in_own_process([&] { damage_between(size, distance, order); });
