@@ -190,12 +190,25 @@ static uintptr_t first_other_in(const struct mm_block *block, uintptr_t from, ui
     return end;
 }
 
+static uint64_t allocated_at(const struct mm_record *record)
+{
+    return atomic_load_explicit(&record->allocated, memory_order_relaxed);
+}
+
+static void note_life(struct mm_damage *damage, struct mm_record *record)
+{
+    damage->record = record;
+    damage->shape = mm_record_shape(record);
+    damage->allocated = allocated_at(record);
+}
+
 /* False when it is gone. */
 static bool note_damage(struct mm_damage *damage, const struct mm_block *block, uintptr_t at,
                         uintptr_t end, unsigned char byte)
 {
-    *damage = (struct mm_damage){
-        .block = block->start, .at = at, .asked = block->asked, .record = block->record};
+    *damage = (struct mm_damage){.block = block->start, .at = at, .asked = block->asked};
+    if (block->record != NULL)
+        note_life(damage, block->record);
     size_t count = end - at < MM_DAMAGE_BYTES ? end - at : MM_DAMAGE_BYTES;
     if (!read_bytes(block, at, damage->found, count))
         return false;
@@ -288,6 +301,13 @@ static bool is_of_above(const struct mm_block *below, uintptr_t at, uintptr_t ab
     return at - behind > above - at && above - at <= mm_checks.guard;
 }
 
+/* The block beside may have been told of it, and be gone, since it was looked at. */
+static bool was_mended(const struct mm_block *block, uintptr_t at)
+{
+    atomic_thread_fence(memory_order_acquire);
+    return first_other_in(block, at, at + 1, GUARD_BYTE) != at;
+}
+
 static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t behind = block->start + block->asked, end = end_of_guard(block);
@@ -297,6 +317,8 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     struct mm_block above = beside(block, 1);
     bool is_there = is_there_beside(block, 1);
     bool is_before = is_there && is_of_above(block, at, end);
+    if (was_mended(block, at))
+        return false;
     if (!note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE))
         return false;
     damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
@@ -323,6 +345,8 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
         return false;
     struct mm_block below = beside(block, -1);
     bool is_there = is_there_beside(block, -1);
+    if (was_mended(block, at))
+        return false;
     if (is_there)
         at = first_in_below(&below, at, end);
     bool is_behind = is_there && !is_of_above(&below, at, end);
@@ -344,16 +368,19 @@ unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages
     return count;
 }
 
+/* Another block's may be somebody else's by now. */
 bool mm_checks_tell(const struct mm_damage *damage)
 {
-    return !(atomic_fetch_or_explicit(&damage->record->shape, MM_SHAPE_TOLD, memory_order_relaxed) &
-             MM_SHAPE_TOLD);
-}
-
-void mm_checks_forget_told(const struct mm_block *block)
-{
-    if (has(block->record, MM_SHAPE_TOLD))
-        atomic_fetch_and_explicit(&block->record->shape, ~MM_SHAPE_TOLD, memory_order_relaxed);
+    mm_shape told = damage->kind == MEM_MNGR_USE_AFTER_FREE ? MM_SHAPE_TOLD_FREED : MM_SHAPE_TOLD;
+    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED;
+    mm_shape now = mm_record_shape(damage->record);
+    do {
+        if ((now & told) || ((now ^ damage->shape) & ~flags) != 0 ||
+            allocated_at(damage->record) != damage->allocated)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&damage->record->shape, &now, now | told,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
 }
 
 /* --- held blocks --- */
@@ -415,8 +442,9 @@ static bool differs(const struct mm_block *block, uintptr_t from, uintptr_t end,
     damage->kind = MEM_MNGR_USE_AFTER_FREE;
     if (block->batch != NULL) {
         struct mm_block whole = mm_block_of_slot(block->batch, block->index);
-        damage->record = whole.record;
         damage->asked = whole.asked;
+        if (whole.record != NULL)
+            note_life(damage, whole.record);
     }
     return damage->record != NULL;
 }

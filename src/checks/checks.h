@@ -50,7 +50,9 @@ struct mm_damage {
     unsigned found_count;
     unsigned char found[MM_DAMAGE_BYTES]; /* from there on, as long as bytes differ */
     struct mm_forwarded neighbour;        /* that may have been the one; start 0: none */
-    struct mm_record *record;             /* of the block */
+    struct mm_record *record;             /* of the block, */
+    mm_shape shape;                       /* as it was, */
+    uint64_t allocated;                   /* and when it was allocated */
 };
 
 /* A block as the checks need it: a slot that is traced, or a forwarded one with a record. */
@@ -74,8 +76,6 @@ struct mm_block mm_block_forwarded(const void *ptr);
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
-/* What is written to it from now on, as it is freed, is another damage. */
-void mm_checks_forget_told(const struct mm_block *block);
 /* The bytes behind what is asked now become its guard. */
 void mm_checks_lay(const struct mm_block *block);
 /* A guard of it where that damage was found is whole again. */

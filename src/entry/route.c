@@ -458,7 +458,6 @@ static void check_freed(const struct mm_block *block, mm_shape how, const void *
     if (mm_checks_mismatch(block, how, caller, &misuse.kind))
         mm_report(&misuse);
     tell_damage(block, caller);
-    mm_checks_forget_told(block);
     if (mm_checks.holds || (mm_checks.fills && block->batch != NULL)) /* libc fills its own */
         mm_checks_fill(block);
 }

@@ -25,6 +25,7 @@ enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
 #define MM_SHAPE_GUARDED        ((mm_shape)1 << (MM_SHAPE_FAMILY_SHIFT + MM_SHAPE_FAMILY_BITS))
 #define MM_SHAPE_HELD           (MM_SHAPE_GUARDED << 1)
 #define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
+#define MM_SHAPE_TOLD_FREED     ((mm_shape)1 << 63)  /* of a write after its free */
 #define MM_SHAPE_TAKEN          (MM_SHAPE_TOLD << 1) /* what it is put into is about to be filled */
 
 static inline mm_shape mm_shape_of(size_t asked, unsigned alignment_log2, enum mm_family family)
