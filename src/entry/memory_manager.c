@@ -45,11 +45,13 @@ struct mm_process_config mm_process_default_config(void)
     return config_of(&defaults);
 }
 
+/* Where blocks are watched no slot may wait in a bin. */
 static void open_predefined_list(void)
 {
     struct mm_heap *heap = mm_process_heap();
     unsigned class = mm_class_of_size(MM_GRANULE);
-    if (heap != NULL && heap != &mm_heap_ending && heap->lists[class].batches == 0)
+    if (heap != NULL && heap != &mm_heap_ending && heap->watch == NULL &&
+        heap->lists[class].batches == 0)
         mm_heap_claim(heap, class);
 }
 
