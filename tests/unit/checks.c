@@ -10,7 +10,7 @@
 
 #define KINDS 9u
 static unsigned told[KINDS];
-static char last[4096];
+static char last[65536];
 
 static void note(const struct mem_mngr_misuse *misuse, void *user)
 {
@@ -54,7 +54,7 @@ static void refused_configurations(void)
 static void beside(size_t size, bool held)
 {
     start((struct mem_mngr_config){
-        .guard = 20, .stacks = 12, .quarantine = held ? 1 << 20 : 0, .slots_per_batch = 1});
+        .guard = 20, .stacks = 24, .quarantine = held ? 1 << 20 : 0, .slots_per_batch = 1});
     volatile char *block = mem_mngr_alloc(size), *other = mem_mngr_calloc(1, size);
     CHECK_EQUAL(mem_mngr_usable_size((void *)block), size);
     block[size] = 'x';
@@ -76,7 +76,7 @@ static void beside(size_t size, bool held)
 
 static void after_free(size_t size)
 {
-    start((struct mem_mngr_config){.quarantine = 1 << 20, .stacks = 12});
+    start((struct mem_mngr_config){.quarantine = 1 << 20, .stacks = 24});
     volatile char *block = mem_mngr_alloc(size), *other = mem_mngr_alloc(size);
     mem_mngr_free((void *)block);
     block[size / 2] = 'x';
@@ -122,7 +122,7 @@ static void families(void)
         {1, 2, "allocated by new, freed by delete[]"},
         {2, 0, "allocated by new[], freed by free"},
     };
-    start((struct mem_mngr_config){.stacks = 12, .checks_mismatch = 1});
+    start((struct mem_mngr_config){.stacks = 24, .checks_mismatch = 1});
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum mm_family family = (enum mm_family)cases[i].asked;
         void *block = family == MM_FAMILY_MALLOC ? mm_alloc(40)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAMES = 16, MANY = 5000, SAMPLE = 20, LARGE = 100000, DEPTH = 20 };
+enum { FRAMES = 24, MANY = 5000, SAMPLE = 20, LARGE = 100000, DEPTH = 20 };
 enum { THREADS = 4, ROUNDS = 20000 / CHECK_SLOWER, SHARED = 16 };
 
 static struct mm_stack_history history;
