@@ -27,13 +27,13 @@ static const struct mm_watcher *stacks_watcher;
 
 static bool is_there_beside(const struct mm_block *block, int step);
 
-/* What guards a live slot above stays as it is: it may be damaged, and that is not told yet. */
 static bool has_record(struct mm_batch *batch, unsigned index)
 {
     return mm_block_of_slot(batch, index).record != NULL;
 }
 
-/* Where memory for a record was refused, the slot below may be used to its end. */
+/* What guards a slot above that is there stays as it is: it may be damaged, and that is not told
+ * yet. Where memory for a record was refused, the slot below may be used to its end. */
 static void guard_slot(struct mm_batch *batch, unsigned index)
 {
     struct mm_block block = mm_block_of_slot(batch, index);
@@ -80,7 +80,6 @@ static void set(const struct mm_checks_settings *wanted)
         .freed = (unsigned char)(perturbs ? (unsigned)wanted->perturb : FREED_BYTE),
         .fresh = (unsigned char)~wanted->perturb,
     };
-    mm_checks.fills = mm_checks.holds || perturbs;
 }
 
 bool mm_checks_start(const struct mm_checks_settings *wanted,
@@ -202,6 +201,15 @@ static void note_life(struct mm_damage *damage, struct mm_record *record)
     damage->allocated = allocated_at(record);
 }
 
+/* Handed out anew, the block is somebody else's, and its guard was not there for a moment. */
+static bool is_same_life(const struct mm_damage *life)
+{
+    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED;
+    atomic_thread_fence(memory_order_acquire);
+    return life->record != NULL && ((mm_record_shape(life->record) ^ life->shape) & ~flags) == 0 &&
+           allocated_at(life->record) == life->allocated;
+}
+
 /* False when it is gone. */
 static bool note_damage(struct mm_damage *damage, const struct mm_block *block, uintptr_t at,
                         uintptr_t end, unsigned char byte)
@@ -237,30 +245,27 @@ static uintptr_t end_of_guard(const struct mm_block *block)
                                 : block->start + block->asked + mm_checks.guard;
 }
 
-static void lay_behind(const struct mm_block *block)
+void mm_checks_lay(const struct mm_block *block)
 {
     uintptr_t behind = block->start + block->asked;
-    memset((void *)behind, GUARD_BYTE, end_of_guard(block) - behind);
-}
-
-static void lay_before(const struct mm_block *block)
-{
+    if (block->batch != NULL) {
+        memset((void *)behind, GUARD_BYTE, end_of_guard(block) - mm_checks.guard - behind);
+        return;
+    }
+    memset((void *)behind, GUARD_BYTE, mm_checks.guard);
     memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
 }
 
-void mm_checks_lay(const struct mm_block *block)
-{
-    lay_behind(block);
-    if (block->batch == NULL)
-        lay_before(block);
-}
-
+/* No more than the bytes that changed: further on there may be a damage of the block beside, which
+ * is not told yet. */
 void mm_checks_mend(const struct mm_block *block, const struct mm_damage *damage)
 {
-    if (damage->at < block->start)
-        lay_before(block);
-    else
-        lay_behind(block);
+    uintptr_t least = block->start - mm_checks.guard;
+    uintptr_t end = damage->at < block->start ? block->start : end_of_guard(block);
+    volatile unsigned char *at =
+        (volatile unsigned char *)(damage->at < least ? least : damage->at);
+    for (; (uintptr_t)at < end && *at != GUARD_BYTE; at++)
+        *at = GUARD_BYTE;
 }
 
 static bool has(const struct mm_record *record, mm_shape what)
@@ -327,13 +332,39 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     return true;
 }
 
-/* Where what is damaged before a block begins in the slot below: that one's guard is longer, unless
- * it is filled by now. */
-static uintptr_t first_in_below(const struct mm_block *below, uintptr_t at, uintptr_t end)
+static bool is_guard(uintptr_t at)
 {
-    uintptr_t from = below->start + below->asked, last = end - mm_checks.guard;
-    uintptr_t first = from < last ? first_other(from, last, GUARD_BYTE) : last;
-    return first < last && *(const unsigned char *)first != mm_checks.freed ? first : at;
+    return *(const volatile unsigned char *)at == GUARD_BYTE;
+}
+
+/* Where the damaged bytes at the slot above begin in this one, whose guard may be longer, unless it
+ * is filled by now. */
+static uintptr_t begin_in_below(const struct mm_block *below, uintptr_t at)
+{
+    while (at > below->start + below->asked && !is_guard(at - 1) &&
+           *(const volatile unsigned char *)(at - 1) != mm_checks.freed)
+        at--;
+    return at;
+}
+
+static uintptr_t next_damaged(uintptr_t at, uintptr_t end)
+{
+    while (at < end && !is_guard(at))
+        at++;
+    return first_other(at, end, GUARD_BYTE);
+}
+
+/* Of the bytes before the block, damaged from `at` on, the first that are its own, or else those of
+ * the slot below. */
+static uintptr_t begin_before(const struct mm_block *below, uintptr_t at, uintptr_t end)
+{
+    uintptr_t first = begin_in_below(below, at);
+    for (; at < end; at = next_damaged(at, end)) {
+        uintptr_t begin = begin_in_below(below, at);
+        if (is_of_above(below, begin, end))
+            return begin;
+    }
+    return first;
 }
 
 /* Of a slot below that is free nothing but its end is a guard. */
@@ -344,11 +375,15 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
     if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
-    bool is_there = is_there_beside(block, -1);
-    if (was_mended(block, at))
+    struct mm_damage life = {0};
+    if (below.record != NULL)
+        note_life(&life, below.record);
+    uintptr_t begin = is_there_beside(block, -1) ? begin_before(&below, at, end) : at;
+    bool is_there = is_there_beside(block, -1) && is_same_life(&life);
+    if (was_mended(block, is_there ? begin : at))
         return false;
     if (is_there)
-        at = first_in_below(&below, at, end);
+        at = begin;
     bool is_behind = is_there && !is_of_above(&below, at, end);
     if (!note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE))
         return false;
@@ -372,11 +407,9 @@ unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages
 bool mm_checks_tell(const struct mm_damage *damage)
 {
     mm_shape told = damage->kind == MEM_MNGR_USE_AFTER_FREE ? MM_SHAPE_TOLD_FREED : MM_SHAPE_TOLD;
-    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED;
     mm_shape now = mm_record_shape(damage->record);
     do {
-        if ((now & told) || ((now ^ damage->shape) & ~flags) != 0 ||
-            allocated_at(damage->record) != damage->allocated)
+        if ((now & told) || !is_same_life(damage))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&damage->record->shape, &now, now | told,
                                                     memory_order_relaxed, memory_order_relaxed));

@@ -32,8 +32,7 @@ struct mm_checks_settings {
 extern struct mm_checks {
     size_t guard; /* 0: none */
     bool any, holds, mismatch;
-    bool fills;                 /* what is freed, held or not */
-    bool perturbs;              /* what is handed out is filled, too */
+    bool perturbs; /* slots are filled as they are handed out, and freed, held or not */
     unsigned char freed, fresh; /* with what */
 } mm_checks;
 
@@ -62,8 +61,7 @@ struct mm_block {
     struct mm_record *record; /* NULL: nothing is known, nothing is checked */
     struct mm_batch *batch;   /* NULL: it is forwarded */
     unsigned index;
-    bool
-        may_go; /* another thread may give its memory back: it is read by calls that survive that */
+    bool may_go; /* its memory, by another thread: it is read by calls that survive that */
 };
 struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index);
 /* Of one that is held: `asked` and record are not looked up. */
@@ -76,7 +74,8 @@ struct mm_block mm_block_forwarded(const void *ptr);
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
-/* The bytes behind what is asked now become its guard. */
+/* The bytes behind what is asked now become its guard; of a slot the last ones are that already,
+ * and the guard of the one above, a damage of which may not be told yet. */
 void mm_checks_lay(const struct mm_block *block);
 /* A guard of it where that damage was found is whole again. */
 void mm_checks_mend(const struct mm_block *block, const struct mm_damage *damage);
