@@ -228,14 +228,14 @@ struct mm_leaf *mm_registry_highest_leaf(void)
 
 /* Links it in, or finds the one that another thread did, or a signal handler in this one, before.
  * Releases pair with the acquires of a search. */
-static struct mm_leaf *link_leaf(struct mm_leaf *leaf)
+static struct mm_leaf *link_leaf(struct mm_leaf *leaf, size_t index)
 {
     struct mm_leaf *_Atomic *place = &highest_leaf;
     for (;;) {
         struct mm_leaf *below = atomic_load_explicit(place, memory_order_acquire);
-        if (below != NULL && below->index == leaf->index)
+        if (below != NULL && mm_leaf_number(below) == index)
             return below;
-        if (below != NULL && below->index > leaf->index) {
+        if (below != NULL && mm_leaf_number(below) > index) {
             place = &below->below;
             continue;
         }
@@ -257,12 +257,13 @@ static struct mm_leaf *make_leaf(uintptr_t address)
         made = take_spare();
     if (made == NULL)
         return leaf_of(address);
-    atomic_store_explicit(&made->index, address >> MM_LEAF_BITS, memory_order_relaxed);
-    struct mm_leaf *leaf = link_leaf(made);
+    size_t index = address >> MM_LEAF_BITS;
+    atomic_store_explicit(&made->number, index, memory_order_relaxed);
+    struct mm_leaf *leaf = link_leaf(made, index);
     if (leaf != made && !is_spare(made))
         mm_os_release(made, sizeof *made);
     /* Release pairs with the acquire of leaf_of(). */
-    atomic_store_explicit(&leaves[leaf->index], leaf, memory_order_release);
+    atomic_store_explicit(&leaves[index], leaf, memory_order_release);
     return leaf;
 }
 

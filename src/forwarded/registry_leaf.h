@@ -45,9 +45,15 @@ struct mm_leaf {
     mm_piece ends[MM_LEAF_PARTS];     /* MM_LEAF_ENDS_SIZE */
     _Atomic uint64_t sizes[MM_LEAF_GROUPS];
     _Atomic uint64_t groups[MM_LEAF_GROUPS / MM_WORD_BITS];
-    _Atomic size_t index;
+    _Atomic size_t number;
     struct mm_leaf *_Atomic below; /* the next lower one that there is */
 };
+
+/* Which of the address space's leaves it is. Relaxed: written before the leaf can be found. */
+static inline size_t mm_leaf_number(struct mm_leaf *leaf)
+{
+    return atomic_load_explicit(&leaf->number, memory_order_relaxed);
+}
 
 static inline size_t mm_leaf_index(uintptr_t address)
 {

@@ -94,10 +94,10 @@ static uintptr_t find_below(uintptr_t address)
     size_t index = address >> MM_LEAF_BITS;
     struct mm_leaf *leaf = mm_registry_highest_leaf();
     for (; leaf != NULL; leaf = atomic_load_explicit(&leaf->below, memory_order_acquire)) {
-        uintptr_t offset;
-        if (leaf->index <= index &&
-            highest_in_leaf(leaf, leaf->index == index ? place_of(address) : end_of_leaf, &offset))
-            return ((uintptr_t)leaf->index << MM_LEAF_BITS) + offset;
+        uintptr_t number = mm_leaf_number(leaf), offset;
+        if (number <= index &&
+            highest_in_leaf(leaf, number == index ? place_of(address) : end_of_leaf, &offset))
+            return (number << MM_LEAF_BITS) + offset;
     }
     return 0;
 }
