@@ -1,7 +1,8 @@
 /* record.c - see record.h. The tables, in pieces (pieces.h), so that address space, and what is
  * locked of a process that calls mlockall(), grows with what is traced:
  *
- *   words     by 4 MiB of the arena: for each unit those of the batch that starts there
+ *   traced    by 4 MiB of the arena: for each unit the word of the batch that starts there
+ *   held      by line: a word for the batch that it describes
  *   slots     by size of slots, up to a factor of two, and 4 MiB of the arena: slot i of a batch
  * has the i-th record from the batch's place on, so that batches side by side fill pages blocks by
  * hash of the address: forwarded blocks
@@ -26,9 +27,9 @@ _Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies i
 #define BLOCK_SHIFT 14u /* of a piece */
 #define PROBES      32u /* places that a forwarded block may have */
 
-struct words {
-    struct mm_record_words of_unit[GROUP_UNITS];
-};
+#define HELD_SHIFT 13u /* of the words in a piece */
+#define LINES_BITS (32u - 6)
+_Static_assert(MM_LINE_SIZE == 1u << 6, "LINES_BITS: lines go by their offset in 32 bits");
 
 struct block {
     _Atomic uintptr_t address; /* 0: a free place */
@@ -36,13 +37,16 @@ struct block {
 };
 
 static struct {
-    mm_piece *words;         /* by group; NULL: nothing is kept */
+    mm_piece *traced;        /* by group; NULL: nothing is kept */
     mm_piece *slots[TABLES]; /* the same; behind them in memory */
     size_t groups;
 } tables;
+static mm_piece held[1u << (LINES_BITS - HELD_SHIFT)] MM_SELDOM;
 static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
 
-#define BLOCK_PIECE (sizeof(struct block) << BLOCK_SHIFT)
+#define TRACED_PIECE (sizeof(_Atomic uint64_t) * GROUP_UNITS)
+#define HELD_PIECE   (sizeof(_Atomic uint64_t) << HELD_SHIFT)
+#define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
 
 static size_t records_of_table(unsigned table)
 {
@@ -56,28 +60,29 @@ static size_t size_of_table(unsigned table)
 
 static size_t size_of_places(void)
 {
-    return (1 + TABLES) * tables.groups * sizeof *tables.words;
+    return (1 + TABLES) * tables.groups * sizeof *tables.traced;
 }
 
 bool mm_records_start(void)
 {
     tables.groups = (mm_arena_size() >> GROUP_SHIFT) + 1;
-    tables.words = mm_piece_map(size_of_places());
-    for (unsigned i = 0; i < TABLES && tables.words != NULL; i++)
-        tables.slots[i] = tables.words + (1 + i) * tables.groups;
-    return tables.words != NULL;
+    tables.traced = mm_piece_map(size_of_places());
+    for (unsigned i = 0; i < TABLES && tables.traced != NULL; i++)
+        tables.slots[i] = tables.traced + (1 + i) * tables.groups;
+    return tables.traced != NULL;
 }
 
 void mm_records_stop(void)
 {
     mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
-    if (tables.words == NULL)
+    mm_piece_release_all(held, sizeof held / sizeof held[0], HELD_PIECE);
+    if (tables.traced == NULL)
         return;
-    mm_piece_release_all(tables.words, tables.groups, sizeof(struct words));
+    mm_piece_release_all(tables.traced, tables.groups, TRACED_PIECE);
     for (unsigned i = 0; i < TABLES; i++)
         mm_piece_release_all(tables.slots[i], tables.groups, size_of_table(i));
-    mm_os_release(tables.words, size_of_places());
-    tables.words = NULL;
+    mm_os_release(tables.traced, size_of_places());
+    tables.traced = NULL;
 }
 
 /* --- slots --- */
@@ -92,19 +97,39 @@ static size_t offset_of(uintptr_t base)
     return (base - mm_arena.base) % ((size_t)1 << GROUP_SHIFT);
 }
 
-static struct mm_record_words *words_in(struct words *words, uintptr_t base)
+static _Atomic uint64_t *traced_in(_Atomic uint64_t *words, uintptr_t base)
 {
-    return words != NULL ? &words->of_unit[offset_of(base) >> MM_UNIT_SHIFT] : NULL;
+    return words != NULL ? &words[offset_of(base) >> MM_UNIT_SHIFT] : NULL;
 }
 
-struct mm_record_words *mm_records_words(uintptr_t base)
+_Atomic uint64_t *mm_records_traced_word(uintptr_t base)
 {
-    return words_in(mm_piece_at(&tables.words[group_of(base)]), base);
+    return traced_in(mm_piece_at(&tables.traced[group_of(base)]), base);
 }
 
-struct mm_record_words *mm_records_need_words(uintptr_t base)
+_Atomic uint64_t *mm_records_need_traced_word(uintptr_t base)
 {
-    return words_in(mm_piece_need(&tables.words[group_of(base)], sizeof(struct words)), base);
+    return traced_in(mm_piece_need(&tables.traced[group_of(base)], TRACED_PIECE), base);
+}
+
+static mm_piece *held_piece(uint32_t line)
+{
+    return &held[line / MM_LINE_SIZE >> HELD_SHIFT];
+}
+
+static _Atomic uint64_t *held_in(_Atomic uint64_t *words, uint32_t line)
+{
+    return words != NULL ? &words[line / MM_LINE_SIZE % (1u << HELD_SHIFT)] : NULL;
+}
+
+_Atomic uint64_t *mm_records_held_word(uint32_t line)
+{
+    return held_in(mm_piece_at(held_piece(line)), line);
+}
+
+_Atomic uint64_t *mm_records_need_held_word(uint32_t line)
+{
+    return held_in(mm_piece_need(held_piece(line), HELD_PIECE), line);
 }
 
 static unsigned table_of(size_t size)
@@ -136,7 +161,7 @@ struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned ind
 
 void mm_records_fetch(uintptr_t base, size_t size, unsigned index)
 {
-    __builtin_prefetch(mm_records_words(base), 1);
+    __builtin_prefetch(mm_records_traced_word(base), 1);
     const struct mm_record *record = mm_records_slot(base, size, index);
     __builtin_prefetch(record, 1);
     __builtin_prefetch((const char *)(record + 1) - 1, 1); /* it may lie across two lines */

@@ -36,17 +36,18 @@ struct mm_record {
 bool mm_records_start(void);
 void mm_records_stop(void);
 
-/* --- slots: of each batch, by the address where it starts, two words and a record a slot --- */
+/* --- slots --- */
 
-struct mm_record_words {
-    _Atomic uint64_t traced; /* slots whose records tell of their last handing out */
-    _Atomic uint64_t held;   /* slots that were freed and wait in quarantine, as long as they are
-                                live; of others it says nothing */
-};
-/* NULL: nothing is kept of any batch around there. */
-struct mm_record_words *mm_records_words(uintptr_t base);
+/* Slots whose records tell of their last handing out, of the batch that starts at `base`; NULL:
+ * nothing is kept of any batch around there. */
+_Atomic uint64_t *mm_records_traced_word(uintptr_t base);
 /* The same, made if need be; NULL when memory is refused. */
-struct mm_record_words *mm_records_need_words(uintptr_t base);
+_Atomic uint64_t *mm_records_need_traced_word(uintptr_t base);
+/* Slots that were freed and wait in quarantine, as long as they are live; of others it says
+ * nothing. By line: a thread that has pinned one, and is stopped, meets the slots it read of, not
+ * those of whatever batch spans the memory since. NULL: none was ever held around there. */
+_Atomic uint64_t *mm_records_held_word(uint32_t line);
+_Atomic uint64_t *mm_records_need_held_word(uint32_t line);
 /* Whether or not it is traced; NULL when nothing is kept around there. `size` is a slot's. */
 struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index);
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index);
@@ -56,15 +57,16 @@ void mm_records_give_back(uintptr_t start, size_t size);
 /* Into the cache, to be written to. */
 void mm_records_fetch(uintptr_t base, size_t size, unsigned index);
 
-static inline uint64_t mm_records_traced(const struct mm_record_words *words)
+static inline uint64_t mm_records_traced(uintptr_t base)
 {
-    return words != NULL ? atomic_load_explicit(&words->traced, memory_order_relaxed) : 0;
+    _Atomic uint64_t *word = mm_records_traced_word(base);
+    return word != NULL ? atomic_load_explicit(word, memory_order_relaxed) : 0;
 }
 
 /* NULL: it is not traced. */
 static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t size, unsigned index)
 {
-    uint64_t traced = mm_records_traced(mm_records_words(base));
+    uint64_t traced = mm_records_traced(base);
     return traced >> index & 1 ? mm_records_slot(base, size, index) : NULL;
 }
 

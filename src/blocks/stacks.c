@@ -271,7 +271,7 @@ static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
 
 uint64_t mm_stacks_traced(const struct mm_batch *batch)
 {
-    return mm_records_traced(mm_records_words(mm_batch_base(batch)));
+    return mm_records_traced(mm_batch_base(batch));
 }
 
 /* NULL: it is not traced. */
@@ -283,10 +283,10 @@ static struct mm_record *traced_record(const struct mm_batch *batch, unsigned in
 /* The owner alone writes the word: a load and a store will do. */
 static void skip(const struct mm_batch *batch, uint64_t slots)
 {
-    struct mm_record_words *words = mm_records_words(mm_batch_base(batch));
-    uint64_t traced = mm_records_traced(words);
+    uint64_t traced = mm_records_traced(mm_batch_base(batch));
     if (traced & slots)
-        atomic_store_explicit(&words->traced, traced & ~slots, memory_order_relaxed);
+        atomic_store_explicit(mm_records_traced_word(mm_batch_base(batch)), traced & ~slots,
+                              memory_order_relaxed);
 }
 
 static void begin_batch(const struct mm_batch *batch)
@@ -301,21 +301,23 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
     struct mm_tracer *tracer = tracer_of(watch);
     uintptr_t base = mm_batch_base(batch);
     uint64_t bit = (uint64_t)1 << index;
-    struct mm_record_words *words = mm_records_need_words(base);
+    _Atomic uint64_t *traced = mm_records_need_traced_word(base);
+    _Atomic uint64_t *held = mm_records_held_word(mm_batch_line(batch));
     struct mm_record *record = mm_records_need_slot(base, mm_batch_size(batch), index);
     mm_records_fetch(base, mm_batch_size(batch), index);
     __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
     uint64_t now = is_due(tracer) ? event_now(tracer) : 0;
-    if (words != NULL && (atomic_load_explicit(&words->held, memory_order_relaxed) & bit))
-        atomic_fetch_and_explicit(&words->held, ~bit, memory_order_relaxed);
-    if (words == NULL || record == NULL) {
+    if (held != NULL && (atomic_load_explicit(held, memory_order_relaxed) & bit))
+        atomic_fetch_and_explicit(held, ~bit, memory_order_relaxed);
+    if (traced == NULL || record == NULL) {
         skip(batch, bit);
         lose();
         return;
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
     begin_record(record, shape, now);
-    atomic_store_explicit(&words->traced, mm_records_traced(words) | bit, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(traced, memory_order_relaxed);
+    atomic_store_explicit(traced, before | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
 }
 

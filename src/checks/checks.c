@@ -140,8 +140,8 @@ struct mm_block mm_block_forwarded(const void *ptr)
 uint64_t mm_checks_live(const struct mm_batch *batch)
 {
     uint64_t live = atomic_load_explicit(&batch->live, memory_order_acquire);
-    struct mm_record_words *words = mm_checks.any ? mm_records_words(mm_batch_base(batch)) : NULL;
-    return words != NULL ? live & ~atomic_load_explicit(&words->held, memory_order_acquire) : live;
+    _Atomic uint64_t *held = mm_checks.any ? mm_records_held_word(mm_batch_line(batch)) : NULL;
+    return held != NULL ? live & ~atomic_load_explicit(held, memory_order_acquire) : live;
 }
 
 /* --- bytes --- */
@@ -509,9 +509,12 @@ bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
            differs(block, pages.end, end_of_filling(block), mm_checks.freed, damage);
 }
 
-bool mm_checks_hold_slot(const struct mm_block *block)
+bool mm_checks_hold_slot(const struct mm_block *block, bool *is_first)
 {
     uint64_t bit = (uint64_t)1 << block->index;
-    struct mm_record_words *words = mm_records_words(mm_batch_base(block->batch));
-    return !(atomic_fetch_or_explicit(&words->held, bit, memory_order_acq_rel) & bit);
+    _Atomic uint64_t *held = mm_records_need_held_word(mm_batch_line(block->batch));
+    if (held == NULL)
+        return false;
+    *is_first = !(atomic_fetch_or_explicit(held, bit, memory_order_acq_rel) & bit);
+    return true;
 }

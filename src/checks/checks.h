@@ -89,8 +89,9 @@ void mm_checks_fill(const struct mm_block *block);
 bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage);
 /* What a held block counts for, in bytes. */
 size_t mm_checks_resident(const struct mm_block *block);
-/* True for the first of several frees; the slot is live. */
-bool mm_checks_hold_slot(const struct mm_block *block);
+/* Of a live slot, whose batch is the caller's or pinned: whether this is the first of several
+ * frees. False when memory to know it by is refused. */
+bool mm_checks_hold_slot(const struct mm_block *block, bool *is_first);
 
 /* Live slots of a batch without those that are held. */
 uint64_t mm_checks_live(const struct mm_batch *batch);

@@ -141,12 +141,13 @@ MM_COLD static enum mm_verdict free_traced(struct mm_batch *batch, unsigned inde
 {
     __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
     mm_records_fetch(mm_batch_base(batch), mm_batch_size(batch), index);
+    __builtin_prefetch(mm_records_held_word(mm_batch_line(batch)), 1);
     uint64_t now = mm_stacks_now(mm_own_watch());
     struct mm_block block = mm_block_of_slot(batch, index);
     bool is_own = mm_batch_owner(batch) == mm_tls_heap;
-    if (block.record == NULL)
+    bool is_first;
+    if (block.record == NULL || !mm_checks_hold_slot(&block, &is_first))
         return is_own ? free_own(batch, index) : free_remote(batch, index, pin);
-    bool is_first = mm_checks_hold_slot(&block);
     mm_pin_drop(pin);
     if (!is_first)
         return MM_VERDICT_DOUBLE;

@@ -26,19 +26,35 @@ static void words(void)
 {
     start();
     uintptr_t base = mm_arena.base + ((uintptr_t)100 << MM_UNIT_SHIFT);
-    CHECK(mm_records_words(base) == NULL && mm_records_traced_slot(base, 16, 3) == NULL);
-    struct mm_record_words *of = mm_records_need_words(base);
-    CHECK(of != NULL && mm_records_words(base) == of);
-    CHECK(of->traced == 0 && of->held == 0);
-    CHECK(mm_records_need_words(base + ((uintptr_t)1 << MM_UNIT_SHIFT)) == of + 1);
-    of->traced = 8;
+    CHECK(mm_records_traced_word(base) == NULL && mm_records_traced_slot(base, 16, 3) == NULL);
+    _Atomic uint64_t *traced = mm_records_need_traced_word(base);
+    CHECK(traced != NULL && mm_records_traced_word(base) == traced && *traced == 0);
+    CHECK(mm_records_need_traced_word(base + ((uintptr_t)1 << MM_UNIT_SHIFT)) == traced + 1);
+    *traced = 8;
     struct mm_record *record = mm_records_need_slot(base, 16, 3);
     CHECK(record != NULL && mm_records_traced_slot(base, 16, 3) == record);
     CHECK(mm_records_traced_slot(base, 16, 2) == NULL);
     stop();
     start();
     base = mm_arena.base + ((uintptr_t)100 << MM_UNIT_SHIFT); /* the arena may lie elsewhere */
-    CHECK(mm_records_words(base) == NULL && mm_records_slot(base, 16, 3) == NULL);
+    CHECK(mm_records_traced_word(base) == NULL && mm_records_slot(base, 16, 3) == NULL);
+    stop();
+}
+
+/* Each line has its own, the last one too. */
+static void held(void)
+{
+    start();
+    CHECK(mm_records_held_word(MM_LINE_SIZE) == NULL);
+    _Atomic uint64_t *word = mm_records_need_held_word(MM_LINE_SIZE);
+    CHECK(word != NULL && mm_records_held_word(MM_LINE_SIZE) == word && *word == 0);
+    CHECK(mm_records_need_held_word(2 * MM_LINE_SIZE) == word + 1);
+    *word = 1;
+    _Atomic uint64_t *last = mm_records_need_held_word(UINT32_MAX - MM_LINE_SIZE + 1);
+    CHECK(last != NULL && last != word && *last == 0);
+    stop();
+    start();
+    CHECK(mm_records_held_word(MM_LINE_SIZE) == NULL);
     stop();
 }
 
@@ -201,6 +217,7 @@ int main(void)
 {
     find_colliding();
     words();
+    held();
     distinct();
     places();
     not_filled_yet();
