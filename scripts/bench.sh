@@ -11,6 +11,8 @@
 #   --clock wall|cpu    which time counts: cpu is steadier on a machine that is not idle (wall)
 #   --csv FILE          where the runs are written to
 #   --table FILE        no runs: the tables and the picture of such a file
+#   --checks            real programs alone, and instead of the other allocators the shim with each of
+#                       its checks, with all of them, and valgrind's memcheck, where it is installed
 #   --instructions      no runs: instructions of a malloc and its free, counted by callgrind
 #
 # The allocators take turns in each row. A figure is the median of its runs, peak memory the kernel's
@@ -67,6 +69,21 @@ add_peers() {
     done
 }
 
+# The shim with an option is named by it: what has a "=" in its name is an option.
+add_checks() {
+    local option
+    for option in MM_STACKS=16 MM_QUARANTINE=64M MM_GUARD=16 MM_MISMATCH=1 MM_DEBUG=1; do
+        allocators+=("$option")
+        libraries+=("${libraries[1]}")
+    done
+    if found valgrind; then
+        allocators+=(memcheck)
+        libraries+=("")
+    else
+        say "skipped: memcheck (needs valgrind)"
+    fi
+}
+
 install_peers() {
     local peer soname package
     for peer in $peers; do
@@ -93,7 +110,7 @@ scaled() {
 
 # row GROUP NAME ARGUMENTS... - the arguments are bench_runner's.
 row() {
-    [[ $2 =~ $wanted ]] || return 0
+    [[ $2 =~ $wanted ]] && [[ -z $checks || $1 = real ]] || return 0
     row_groups+=("$1")
     row_names+=("$2")
     shift 2
@@ -217,12 +234,22 @@ fix_environment() {
 
 # run_once ROW ALLOCATOR LIBRARY - prints the line of bench_runner, and what the program measured.
 run_once() {
-    local arguments line
+    local arguments line option=() i
     eval "arguments=(${row_commands[$1]})"
+    case $2 in
+    *=*) option=("$2") ;;
+    memcheck)
+        for ((i = 0; i < ${#arguments[@]}; i++)); do
+            [ "${arguments[i]}" = "${row_programs[$1]}" ] || continue
+            arguments=(-t 1200 "${arguments[@]:0:i}" valgrind -q --log-file=/dev/null "${arguments[@]:i}")
+            break
+        done
+        ;;
+    esac
     if [ "$2" = glibc ]; then
         set -- "$1" "$2" "${row_glibcs[$1]}"
     fi
-    line=$("$bin/bench_runner" ${3:+-l "$3"} -o "$scratch/stdout" "${arguments[@]}" \
+    line=$(env "${option[@]}" "$bin/bench_runner" ${3:+-l "$3"} -o "$scratch/stdout" "${arguments[@]}" \
         </dev/null 2>>"$log") || die "can't run ${arguments[*]}; see $log"
     printf '%s,%s\n' "$line" "$(sed -n 's/^metric //p' "$scratch/stdout")"
 }
@@ -366,12 +393,14 @@ wanted=.
 clock=wall
 mode=run
 install=
+checks=
 extra=()
 
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) divisor=8 ;;
     --install-peers) install=yes ;;
+    --checks) checks=yes ;;
     --instructions) mode=instructions ;;
     --runs | --rows | --peer | --clock | --csv | --table)
         [ $# -gt 1 ] || die "$1 needs a value (see --help)"
@@ -406,7 +435,11 @@ fi
 
 need_build_tools
 [ -z "$install" ] || install_peers
-add_peers
+if [ -n "$checks" ]; then
+    add_checks
+else
+    add_peers
+fi
 for peer in "${extra[@]}"; do
     add_allocator "${peer%%=*}" "${peer#*=}"
 done

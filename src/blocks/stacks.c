@@ -104,7 +104,7 @@ static uint32_t current_stack(struct mm_tracer *tracer)
     uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
     if (id == 0 && frames.count > 0)
         lose();
-    if (note != NULL)
+    if (note != NULL && *note == 0) /* else a signal handler has the place now */
         *note = id;
     return id;
 }

@@ -1,10 +1,8 @@
-/* unwinder.c - see unwinder.h. Rules lie in two tables for all threads, read and written without a
- * lock. Those of modules that stay hold for good; an entry is one word that says both which address
- * it is about and what the rule is. Those of modules that came later hold for one stamp. */
+/* unwinder.c - see unwinder.h. Rules are shared by all threads (rules.h); what a thread remembers
+ * is its own, and a signal handler that interrupts a walk leaves it alone. */
 #include "stacks/unwinder.h"
 
-#include "stacks/cfi.h"
-#include "stacks/loaded.h"
+#include "stacks/rules.h"
 #include "system/bitmap.h"
 #include "system/os.h"
 #include "system/peek.h"
@@ -12,26 +10,20 @@
 #include <string.h>
 #include <ucontext.h>
 
-#define RULE_BITS    16u /* the table has 2^16 entries */
-#define FEW_BITS     9u  /* that of the rules for bad calls */
-#define LATER_BITS   12u /* that for modules that came later */
-#define ADDRESS_BITS 48u
 #define FRAME_MOST   ((uintptr_t)1 << 20) /* longer than any frame that is followed */
 #define KNOWN_BITS   6u                   /* stacks that a thread remembers */
 #define WORDS_MOST   40u                  /* words of memory that lead through one of them */
+#define WORDS_A_LOOK 4u                   /* of them that are compared in one go */
+#define WAY_SETS     8u                   /* of ways out of the manager that a thread remembers */
+#define WAYS         4u                   /* in a set, by where the innermost call was made */
+#define CALLS_MOST   8u                   /* in one of them */
 #define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
+#define STACK_MOST   ((uintptr_t)1 << 31)
 #define STEPS_MOST   1024u /* to where a report's stack begins; what lies there may be a circle */
 
 /* Of functions that read other functions' frames, which address sanitizers guard. */
 #define READS_STACK __attribute__((no_sanitize_address))
 
-/* Of two writers at the same time neither may be believed: the name is of both words. */
-struct later_rule {
-    _Atomic uint64_t name, content;
-};
-
-static _Atomic uint64_t *rules, few_rules[1u << FEW_BITS] MM_SELDOM;
-static struct later_rule later_rules[1u << LATER_BITS] MM_SELDOM;
 static bool use_frame_pointers;
 static struct mm_loaded own, linker;
 
@@ -42,138 +34,12 @@ bool mm_unwinder_start(const struct mm_unwinder_settings *settings)
         own = (struct mm_loaded){0};
     if (!mm_loaded_linker(&linker))
         linker = (struct mm_loaded){0};
-    rules = mm_os_map(sizeof *rules << RULE_BITS);
-    return rules != NULL;
+    return mm_rules_start();
 }
 
 void mm_unwinder_stop(void)
 {
-    if (rules != NULL)
-        mm_os_release(rules, sizeof *rules << RULE_BITS);
-    rules = NULL;
-}
-
-/* --- rules, packed in 32 bits; 0 is none ---
- *
- *   bit   0-2   kind
- *         3-9   where the frame pointer was saved, in words below the frame's end; 0: unchanged
- *        10-15  the return address, likewise
- *        16-31  the frame's end, in words from the register that the kind names; signed */
-
-static uint32_t pack(const struct mm_cfi_rule *rule)
-{
-    uint32_t packed = rule->kind | (uint32_t)(-rule->fp / 8) << 3 |
-                      (uint32_t)(-rule->ra / 8) << 10 | (uint32_t)(rule->cfa / 8) << 16;
-    bool fits = rule->fp % 8 == 0 && rule->fp <= 0 && rule->fp > -8 * 128 && rule->ra % 8 == 0 &&
-                rule->ra <= 0 && rule->ra > -8 * 64 && rule->cfa % 8 == 0 &&
-                rule->cfa / 8 == (int16_t)(rule->cfa / 8);
-    return fits ? packed : 0;
-}
-
-static inline struct mm_cfi_rule unpack(uint32_t packed)
-{
-    return (struct mm_cfi_rule){(enum mm_cfi_kind)(packed & 7), ((int32_t)packed >> 16) * 8,
-                                -(int32_t)(packed >> 3 & 127) * 8,
-                                -(int32_t)(packed >> 10 & 63) * 8};
-}
-
-static struct mm_cfi_rule by_tables(uintptr_t address)
-{
-    struct mm_loaded module;
-    struct mm_cfi_rule rule = {.kind = MM_CFI_END};
-    bool is_there = mm_loaded_find(address, &module);
-    mm_cfi_rule_of(address, is_there ? &module : NULL, is_there && mm_loaded_stays(&module), &rule);
-    return rule;
-}
-
-static struct later_rule *later_of(uintptr_t address)
-{
-    return &later_rules[mm_bits_mixed(address) >> (64 - LATER_BITS)];
-}
-
-/* The rule of an address as long as its module, or the lack of one, has this stamp; 0: none. */
-static uint32_t find_later(const struct later_rule *entry, uintptr_t address, uint32_t stamp)
-{
-    uint64_t content = atomic_load_explicit(&entry->content, memory_order_relaxed);
-    uint64_t name = atomic_load_explicit(&entry->name, memory_order_relaxed);
-    return content >> 32 == stamp && (name ^ mm_bits_mixed(content)) == address ? (uint32_t)content
-                                                                                : 0;
-}
-
-static void keep_later(struct later_rule *entry, uintptr_t address, uint64_t content)
-{
-    atomic_store_explicit(&entry->content, content, memory_order_relaxed);
-    atomic_store_explicit(&entry->name, address ^ mm_bits_mixed(content), memory_order_relaxed);
-}
-
-/* What a walk came through that may be unloaded, but is not while its functions run. */
-struct passed {
-    bool any;
-    uint32_t stamp;
-    struct mm_loaded last; /* with this stamp */
-};
-
-static bool is_in(const struct mm_loaded *module, uintptr_t address)
-{
-    return address - module->start < module->end - module->start;
-}
-
-static uint32_t stamp_of(uintptr_t address, struct passed *passed)
-{
-    uint32_t stamp = passed->stamp;
-    if (stamp == 0 || !is_in(&passed->last, address))
-        stamp = mm_loaded_stamp(address, &passed->last);
-    passed->stamp = passed->last.map != NULL ? stamp : 0;
-    passed->any |= stamp != 0;
-    return stamp;
-}
-
-/* `entry` is where it is kept if its module stays; where another's is already, both of which may be
- * in every stack, among those with a stamp, which for it is 0. What was read while the module
- * changed is not kept. */
-static struct mm_cfi_rule work_out(uintptr_t address, _Atomic uint64_t *entry, uint32_t tag,
-                                   const struct mm_loaded *module, uint32_t stamp)
-{
-    struct mm_cfi_rule rule = {.kind = MM_CFI_END};
-    bool read = mm_cfi_rule_of(address, module->map != NULL ? module : NULL, stamp == 0, &rule);
-    uint32_t packed = read ? pack(&rule) : 0;
-    if (packed != 0 && stamp == 0 && atomic_load_explicit(entry, memory_order_relaxed) == 0)
-        atomic_store_explicit(entry, (uint64_t)tag << 32 | packed, memory_order_relaxed);
-    else if (packed != 0 && stamp == 0)
-        keep_later(later_of(address), address, packed);
-    else if (packed != 0 && mm_loaded_is_still(address, stamp))
-        keep_later(later_of(address), address, (uint64_t)stamp << 32 | packed);
-    return rule;
-}
-
-MM_COLD static struct mm_cfi_rule find_rule(uintptr_t address, _Atomic uint64_t *entry,
-                                            uint32_t tag, struct passed *passed)
-{
-    const struct later_rule *later = later_of(address);
-    uint32_t packed = find_later(later, address, 0);
-    if (packed != 0)
-        return unpack(packed);
-    uint32_t stamp = mm_loaded_quick_stamp();
-    packed = stamp != 0 ? find_later(later, address, stamp) : 0;
-    passed->any |= packed != 0;
-    if (packed == 0) {
-        stamp = stamp_of(address, passed);
-        packed = stamp != 0 ? find_later(later, address, stamp) : 0;
-    }
-    return packed != 0 ? unpack(packed) : work_out(address, entry, tag, &passed->last, stamp);
-}
-
-/* Multiplying by an odd number only shuffles the addresses, so that place and tag together name one
- * exactly; in the small table all but exactly. */
-static inline struct mm_cfi_rule look_up(_Atomic uint64_t *table, unsigned bits, uintptr_t address,
-                                         struct passed *passed)
-{
-    uint64_t mixed = (address * 0x9e3779b97f4a7c15u) & (((uint64_t)1 << ADDRESS_BITS) - 1);
-    _Atomic uint64_t *entry = &table[mixed >> (ADDRESS_BITS - bits)];
-    uint64_t there = atomic_load_explicit(entry, memory_order_relaxed);
-    if (mm_likely((uint32_t)(there >> 32) == (uint32_t)mixed && (uint32_t)there != 0))
-        return unpack((uint32_t)there);
-    return find_rule(address, entry, (uint32_t)mixed, passed);
+    mm_rules_stop();
 }
 
 /* --- what may be read ---
@@ -197,7 +63,7 @@ struct cursor {
     struct home_stack *home;   /* that the thread remembers; or NULL */
     struct mm_peeker *strange; /* for all other; NULL: pages are asked for */
     bool interrupted;          /* by a signal: pc is not where a call returns to */
-    struct passed passed;
+    struct mm_passed passed;
 };
 
 static inline uintptr_t page_of(uintptr_t address)
@@ -352,23 +218,35 @@ static inline struct mm_cfi_rule rule_of(struct cursor *at)
     /* Pushed one after the other: the caller's frame pointer and, above it, the return address. */
     static const struct mm_cfi_rule by_frame_pointer = {MM_CFI_FP, 16, -16, -8};
     uintptr_t address = address_of(at);
-    if (use_frame_pointers && !is_in(&own, address))
+    if (use_frame_pointers && !mm_loaded_has(&own, address))
         return by_frame_pointer;
-    return look_up(rules, RULE_BITS, address, &at->passed);
+    return mm_rule_of(mm_rules, MM_RULES_BITS, address, &at->passed);
 }
 
 /* The same for a bad call's stack. */
 static bool step_back(struct cursor *at, bool exactly)
 {
     uintptr_t address = address_of(at);
-    return follow(at, exactly ? by_tables(address)
-                              : look_up(few_rules, FEW_BITS, address, &at->passed));
+    return follow(at, exactly ? mm_rule_exact(address)
+                              : mm_rule_of(mm_few_rules, MM_RULES_FEW_BITS, address, &at->passed));
 }
 
-/* --- stacks that a thread remembers --- */
+/* --- what a thread remembers --- */
 
-struct word {
-    uintptr_t at, value;
+/* From a walk's place to who called the manager. Where no frame in between ends by the frame
+ * pointer, all is so many bytes above the walk's stack pointer as long as it comes through the same
+ * calls. */
+struct way {
+    uintptr_t pc; /* of the walk; 0: none */
+    unsigned calls;
+    uint32_t sp, pc_at, fp_at;    /* the caller's; fp_at 0: still in its register */
+    uint32_t at[CALLS_MOST];      /* innermost last: what is furthest out differs most */
+    uintptr_t values[CALLS_MOST]; /* return addresses there, inside of the manager */
+};
+
+struct ways {
+    struct way ways[WAYS];
+    unsigned next; /* to be replaced */
 };
 
 /* All that the walk from `pc`, `sp` and perhaps `fp` on depended on besides the rules of modules
@@ -380,13 +258,16 @@ struct known {
     uint32_t note;
     bool uses_fp, may_change;
     uint8_t count;
-    struct word words[WORDS_MOST];
+    uint32_t end;            /* of all words, above `sp` */
+    uint32_t at[WORDS_MOST]; /* above `sp` */
+    uintptr_t values[WORDS_MOST];
 };
 
 struct mm_unwinder_memory {
+    struct ways ways[WAY_SETS];
     struct known stacks[1u << KNOWN_BITS];
     struct home_stack home;
-    volatile bool is_walking; /* a signal handler that comes in between has no use of the window */
+    volatile bool is_walking; /* a signal handler that comes in between has no use of it */
     unsigned char window[PAGE];
 };
 const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
@@ -398,25 +279,111 @@ void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
     home->top = mm_os_home_stack(&home->low);
 }
 
-static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)
+READS_STACK static inline uintptr_t word_at(uintptr_t address)
 {
-    uint64_t mixed = (at->pc ^ at->sp << 16) * 0x9e3779b97f4a7c15u;
-    return &memory->stacks[mixed >> (64 - KNOWN_BITS)];
+    return *(const uintptr_t *)address;
 }
 
-/* In order: while the words are the same, the next one is where a walk would look, too. */
-static bool is_same(const struct known *known, struct cursor *at)
+/* Whether `size` bytes from the stack pointer on may be read as they are. */
+static inline bool may_read(const struct cursor *at, uint32_t size)
+{
+    return at->sp - at->low + size <= at->readable;
+}
+
+static inline bool goes(const struct way *way, const struct cursor *at)
+{
+    if (way->pc != at->pc || !may_read(at, way->sp))
+        return false;
+    for (unsigned i = way->calls; i-- > 0;) {
+        if (word_at(at->sp + way->at[i]) != way->values[i])
+            return false;
+    }
+    /* The outermost of the functions may have been called by another one. */
+    return !mm_loaded_has(&own, mm_cfi_plain_address(word_at(at->sp + way->pc_at)));
+}
+
+static inline void take_way(const struct way *way, struct cursor *at)
+{
+    at->pc = mm_cfi_plain_address(word_at(at->sp + way->pc_at));
+    if (way->fp_at != 0)
+        at->fp = word_at(at->sp + way->fp_at);
+    at->sp += way->sp;
+    at->interrupted = false;
+    at->link = 0;
+}
+
+/* Steps out of the manager's functions, and fills `way`; its pc is 0 where none can be. */
+MM_COLD static bool find_way(struct cursor *at, struct way *way)
+{
+    uintptr_t from = at->sp, pc = at->pc;
+    *way = (struct way){0};
+    bool fits = true;
+    while (mm_loaded_has(&own, at->pc)) {
+        struct mm_cfi_rule rule = rule_of(at);
+        if (!follow(at, rule))
+            return false;
+        fits = fits && rule.kind == MM_CFI_SP && way->calls < CALLS_MOST;
+        if (fits && mm_loaded_has(&own, at->pc)) {
+            way->at[way->calls] = (uint32_t)(at->pc_at - from);
+            way->values[way->calls++] = at->pc_there;
+        }
+    }
+    way->sp = (uint32_t)(at->sp - from);
+    way->pc_at = (uint32_t)(at->pc_at - from);
+    way->fp_at = at->fp_at != 0 ? (uint32_t)(at->fp_at - from) : 0;
+    way->pc = fits && at->pc != pc ? pc : 0;
+    return true;
+}
+
+/* Out of the manager's functions, the innermost of which was called from `call`. */
+static inline __attribute__((always_inline)) bool leave_own(struct mm_unwinder_memory *memory,
+                                                            uintptr_t call, struct cursor *at)
+{
+    struct way none;
+    if (memory == NULL)
+        return find_way(at, &none);
+    struct ways *set = &memory->ways[mm_bits_mixed(call) % WAY_SETS];
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (goes(&set->ways[i], at)) {
+            take_way(&set->ways[i], at);
+            return true;
+        }
+    }
+    set->next = (set->next + 1) % WAYS;
+    return find_way(at, &set->ways[set->next]);
+}
+
+static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)
+{
+    return &memory->stacks[mm_bits_mixed(at->pc ^ at->sp << 16) >> (64 - KNOWN_BITS)];
+}
+
+/* In order where they have to be looked at one by one: while the words are the same, the next one
+ * is where a walk would look, too. */
+static bool is_same_elsewhere(const struct known *known, struct cursor *at)
+{
+    for (unsigned i = 0; i < known->count; i++) {
+        uintptr_t value;
+        if (!load(at, at->sp + known->at[i], &value) || value != known->values[i])
+            return false;
+    }
+    return true;
+}
+
+static inline bool is_same(const struct known *known, struct cursor *at)
 {
     if (known->pc != at->pc || known->sp != at->sp || known->note == 0 ||
         (known->uses_fp && known->fp != at->fp) ||
         (known->may_change && known->changes != mm_loaded_changes()))
         return false;
-    for (unsigned i = 0; i < known->count; i++) {
-        uintptr_t value;
-        if (!load(at, known->words[i].at, &value) || value != known->words[i].value)
-            return false;
+    if (mm_unlikely(!may_read(at, known->end)))
+        return is_same_elsewhere(known, at);
+    uintptr_t different = 0;
+    for (unsigned i = 0; i < known->count && different == 0; i += WORDS_A_LOOK) {
+        for (unsigned j = i; j < i + WORDS_A_LOOK; j++)
+            different |= word_at(at->sp + known->at[j]) ^ known->values[j];
     }
-    return true;
+    return different == 0;
 }
 
 static void forget(struct known *known, const struct cursor *at)
@@ -428,33 +395,143 @@ static void forget(struct known *known, const struct cursor *at)
     known->note = 0;
     known->uses_fp = known->may_change = false;
     known->count = 0;
+    known->end = 0;
+}
+
+static inline void add_word(struct known *known, uintptr_t address, uintptr_t value)
+{
+    known->at[known->count] = (uint32_t)(address - known->sp);
+    known->values[known->count++] = value;
 }
 
 /* A step by a rule, from where the frame pointer was this. False when it depends on more than is
  * remembered. */
-static bool remember(struct known *known, struct word fp, const struct cursor *at,
+static bool remember(struct known *known, uintptr_t fp_at, uintptr_t fp, const struct cursor *at,
                      const struct mm_cfi_rule *rule)
 {
     bool by_fp = rule->kind != MM_CFI_SP;
-    if (at->interrupted || known->count + 3u > WORDS_MOST)
+    if (at->interrupted || known->count + 3u > WORDS_MOST || at->sp - known->sp >= STACK_MOST)
         return false;
-    if (by_fp && fp.at == 0)
+    if (by_fp && fp_at == 0)
         known->uses_fp = true;
     else if (by_fp)
-        known->words[known->count++] = fp;
-    if (rule->kind == MM_CFI_AT_FP) {
-        uintptr_t cfa_at = fp.value + (uintptr_t)(intptr_t)rule->cfa;
-        known->words[known->count++] = (struct word){cfa_at, at->sp};
+        add_word(known, fp_at, fp);
+    if (rule->kind == MM_CFI_AT_FP)
+        add_word(known, fp + (uintptr_t)(intptr_t)rule->cfa, at->sp);
+    add_word(known, at->pc_at, at->pc_there);
+    known->end = (uint32_t)(at->sp - known->sp);
+    return true;
+}
+
+/* Up to a whole number of looks. */
+static void fill_up(struct known *known)
+{
+    for (unsigned i = known->count; i % WORDS_A_LOOK != 0; i++) {
+        known->at[i] = known->at[i - 1];
+        known->values[i] = known->values[i - 1];
     }
-    known->words[known->count++] = (struct word){at->pc_at, at->pc_there};
+}
+
+/* --- what nearly all frames are, quickly --- */
+
+/* A cursor that fits into registers. */
+struct quick {
+    uintptr_t pc, sp, fp, fp_at;
+    uintptr_t limit; /* up to here may be read as it is, from `sp` on */
+    bool interrupted;
+};
+
+static inline struct quick quick_of(const struct cursor *at)
+{
+    return (struct quick){at->pc,         at->sp, at->fp, at->fp_at, at->low + at->readable,
+                          at->interrupted};
+}
+
+static inline void put_back(struct cursor *at, const struct quick *quick)
+{
+    at->pc = quick->pc;
+    at->sp = quick->sp;
+    at->fp = quick->fp;
+    at->fp_at = quick->fp_at;
+    at->interrupted = quick->interrupted;
+    at->link = 0;
+}
+
+/* What follow() and remember() do, where the rule is one of a module that stays, all words are
+ * below `limit` and `known`, unless it is NULL, has room. False where that is not so: nothing is
+ * done. */
+READS_STACK static inline __attribute__((always_inline)) bool quick_step(struct quick *at,
+                                                                         struct known *known)
+{
+    uint32_t rule = mm_rule_quick(at->pc - !at->interrupted);
+    unsigned kind = rule & 7;
+    if (rule == 0 || kind > MM_CFI_FP)
+        return false;
+    uintptr_t cfa =
+        (kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)((int32_t)rule >> 16) * 8;
+    uintptr_t fp_below = (rule >> 3 & 127) * 8, pc_below = (rule >> 10 & 63) * 8;
+    uintptr_t size = cfa - at->sp;
+    if (size - 1 >= FRAME_MOST || cfa > at->limit || size % sizeof(uintptr_t) != 0 ||
+        fp_below > size || pc_below > size || pc_below == 0)
+        return false;
+    uintptr_t there = word_at(cfa - pc_below), pc = mm_cfi_plain_address(there);
+    if (pc == 0 ||
+        (known != NULL && (known->count + 2u > WORDS_MOST || cfa - known->sp >= STACK_MOST)))
+        return false;
+    if (known != NULL) {
+        if (kind == MM_CFI_FP && at->fp_at == 0)
+            known->uses_fp = true;
+        else if (kind == MM_CFI_FP)
+            add_word(known, at->fp_at, at->fp);
+        add_word(known, cfa - pc_below, there);
+        known->end = (uint32_t)(cfa - known->sp);
+    }
+    if (fp_below != 0) {
+        at->fp_at = cfa - fp_below;
+        at->fp = word_at(at->fp_at);
+    }
+    at->pc = pc;
+    at->sp = cfa;
+    at->interrupted = false;
     return true;
 }
 
 /* The dynamic linker asks for memory when it loads a module, before that is there. */
 static inline void look_at_caller(uintptr_t pc)
 {
-    if (mm_unlikely(is_in(&linker, pc)))
+    if (mm_unlikely(mm_loaded_has(&linker, pc)))
         mm_loaded_changed();
+}
+
+/* From the first of the program's frames on. */
+static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
+                         struct mm_frames *frames)
+{
+    struct known *known = place;
+    if (known != NULL)
+        forget(known, at);
+    struct quick quick = quick_of(at);
+    bool may_be_quick = known != NULL && !use_frame_pointers;
+    for (;;) {
+        frames->frames[frames->count++] = (const void *)(quick.pc - !quick.interrupted);
+        if (frames->count == most)
+            break;
+        if (mm_likely(may_be_quick && quick_step(&quick, known)))
+            continue;
+        put_back(at, &quick);
+        struct mm_cfi_rule rule = rule_of(at);
+        if (!follow(at, rule))
+            break;
+        if (known != NULL && !remember(known, quick.fp_at, quick.fp, at, &rule))
+            known = NULL;
+        may_be_quick = may_be_quick && known != NULL;
+        quick = quick_of(at);
+    }
+    if (place != NULL)
+        place->may_change = at->passed.any;
+    if (known != NULL)
+        fill_up(known);
+    return known != NULL ? &known->note : NULL;
 }
 
 static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_memory *memory,
@@ -464,31 +541,15 @@ static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_m
     struct cursor at;
     begin_here(&at, memory != NULL ? &memory->home : NULL, strange);
     frames->count = 0;
-    while (is_in(&own, at.pc)) {
-        if (!follow(&at, rule_of(&at)))
-            return NULL;
-    }
+    if (mm_loaded_has(&own, at.pc) &&
+        !leave_own(memory, (uintptr_t)__builtin_return_address(0), &at))
+        return NULL;
     at.fp_at = 0;
     look_at_caller(at.pc);
-    struct known *place = memory != NULL ? place_of(memory, &at) : NULL, *known = place;
-    if (known != NULL && is_same(known, &at))
-        return &known->note;
-    if (known != NULL)
-        forget(known, &at);
-    for (;;) {
-        frames->frames[frames->count++] = (const void *)address_of(&at);
-        struct word fp = {at.fp_at, at.fp};
-        if (frames->count == most)
-            break;
-        struct mm_cfi_rule rule = rule_of(&at);
-        if (!follow(&at, rule))
-            break;
-        if (known != NULL && !remember(known, fp, &at, &rule))
-            known = NULL;
-    }
-    if (place != NULL)
-        place->may_change = at.passed.any;
-    return known != NULL ? &known->note : NULL;
+    struct known *place = memory != NULL ? place_of(memory, &at) : NULL;
+    if (place != NULL && is_same(place, &at))
+        return &place->note;
+    return walk_on(&at, place, most, frames);
 }
 
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
@@ -496,13 +557,14 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
 {
     unsigned char small[MM_PEEK_WINDOW];
     struct mm_peeker strange;
-    bool has_page = memory != NULL && !memory->is_walking;
-    if (has_page)
+    if (memory != NULL && memory->is_walking)
+        memory = NULL;
+    if (memory != NULL)
         memory->is_walking = true;
-    mm_peeker_start(&strange, false, has_page ? memory->window : small,
-                    has_page ? sizeof memory->window : sizeof small);
+    mm_peeker_start(&strange, false, memory != NULL ? memory->window : small,
+                    memory != NULL ? sizeof memory->window : sizeof small);
     uint32_t *note = walk(memory, most, frames, &strange);
-    if (has_page)
+    if (memory != NULL)
         memory->is_walking = false;
     return note;
 }
