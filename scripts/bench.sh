@@ -309,6 +309,7 @@ describe_environment() {
         "$(cat /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null || echo none)"
     printf 'mmshim: %s\n' "$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
     for ((i = 2; i < ${#allocators[@]}; i++)); do
+        [ "${libraries[i]}" != "${libraries[1]}" ] && [ -n "${libraries[i]}" ] || continue
         printf '%s: %s%s\n' "${allocators[i]}" "$(basename -- "${libraries[i]}")" \
             "$(package_version "${libraries[i]}")"
     done
@@ -316,6 +317,7 @@ describe_environment() {
         [ "${row_groups[i]}" = real ] || continue
         printf '%s: %s\n' "${row_names[i]}" "$(version_of "${row_programs[i]}")"
     done
+    [ -z "$checks" ] || ! found valgrind || printf 'memcheck: %s\n' "$(version_of valgrind)"
     printf '%d runs of %s of the work; load before: %s\n' "$runs" "1/$divisor" \
         "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
@@ -344,9 +346,12 @@ run_all() {
 
 show() {
     local caption
+    rm -f -- "$work/bench.dat"
     awk -v clock="$clock" -v plot="$work/bench.dat" -f "$here/report.awk" -- "$csv" |
         tee -- "$work/bench.md"
-    if ! found gnuplot; then
+    if [ ! -s "$work/bench.dat" ]; then
+        say "no picture of these runs"
+    elif ! found gnuplot; then
         say "no picture: needs gnuplot"
     elif [ "$(wc -l <"$work/bench.dat")" -gt 1 ]; then
         caption=$(sed -n '1s/^# //p' "$csv")

@@ -50,6 +50,7 @@ $1 == "row" { next }
             has_empty = 1
         else
             allocators[++allocator_count] = allocator
+        has_checks = has_checks || allocator ~ /=/
     }
     if ($9 != "ok") {
         failures = failures "- " row " under " allocator ", run " $4 ": " $9 "\n"
@@ -182,6 +183,33 @@ function print_header(title, last,    i, rule) {
     }
     print last == "" ? "" : " " last " |"
     print rule (last == "" ? "" : "--:|")
+}
+
+# Of the shim's checks, and of another tool's, each for itself.
+function print_checks(    w, what, i, j) {
+    split("time memory", what, " ")
+    for (w = 1; w <= 2; w++) {
+        print_header((w == 1 ? "time" : "peak memory") ", of glibc's")
+        for (i = 1; i <= row_count; i++) {
+            printf "| %-34s |", rows[i]
+            for (j = 1; j <= allocator_count; j++)
+                printf " %8s |", show("%.2f", ratio(what[w], rows[i], allocators[j], base))
+            print ""
+        }
+        printf "| %-34s |", "geometric mean"
+        for (j = 1; j <= allocator_count; j++)
+            printf " %8s |", show("%.2f", mean(what[w], "all", allocators[j]))
+        print ""
+    }
+}
+
+function print_comparison() {
+    print_rows("synthetic")
+    print_rows("real")
+    if (mean("time", "all", base) != "")
+        print_means()
+    print_further()
+    print_missed()
 }
 
 function print_means(    i, w, g, what, name) {
@@ -339,14 +367,12 @@ function write_plot(    i, a, row, place, last) {
 END {
     take_medians()
     printf "%s", environment
-    print_rows("synthetic")
-    print_rows("real")
-    if (mean("time", "all", base) != "")
-        print_means()
-    print_further()
-    print_missed()
+    if (has_checks)
+        print_checks()
+    else
+        print_comparison()
     if (failures != "")
         printf "\n### Failed\n\n%s", failures
-    if (plot != "")
+    if (plot != "" && !has_checks)
         write_plot()
 }
