@@ -155,6 +155,18 @@ MM_COLD static enum mm_verdict free_traced(struct mm_batch *batch, unsigned inde
     return MM_VERDICT_OK;
 }
 
+/* Now that nobody else frees it. That it is held comes first: a record that tells of a free, and is
+ * not held, is anybody's. False when it goes as it is. */
+MM_COLD static bool note_outside(struct mm_watch *watch, void *ptr, bool inside,
+                                 struct mm_block *block)
+{
+    *block = mm_checked_outside(ptr, inside);
+    if (block->record != NULL)
+        mm_record_set_shape(block->record, mm_record_shape(block->record) | MM_SHAPE_HELD);
+    mm_stacks_forwarded_freed(watch, ptr);
+    return block->record != NULL;
+}
+
 static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shape how,
                                     const void *caller)
 {
@@ -167,16 +179,9 @@ static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shap
     struct mm_gate *gate = mm_registry_enter();
     size_t size;
     bool known = mm_registry_remove(gate, ptr, &size);
-    /* Now that nobody else frees it. That it is held comes first: a record that tells of a free,
-     * and is not held, is anybody's. */
-    struct mm_block block = {0};
-    if (known)
-        block = mm_checked_outside(ptr, inside);
-    bool checked = block.record != NULL;
-    if (mm_unlikely(checked))
-        mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_HELD);
-    if (known)
-        mm_stacks_forwarded_freed(watch, ptr);
+    struct mm_block block;
+    bool checked =
+        mm_unlikely(mm_watcher != NULL) && known && note_outside(watch, ptr, inside, &block);
     if ((known || nested) && !checked)
         mm_next_free(whose, ptr, size);
     mm_leave_holding(gate, -(int64_t)size);
