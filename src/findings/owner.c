@@ -23,6 +23,19 @@ static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
                   (uint64_t)info->size, (uint64_t)info->base);
 }
 
+/* "a block of 40 bytes" */
+static void write_block(struct mm_out *out, const char *article, size_t size)
+{
+    mm_out_format(out, "%s block of ", article);
+    mm_out_bytes(out, size);
+}
+
+static void write_into(struct mm_out *out, uintptr_t offset)
+{
+    mm_out_bytes(out, offset);
+    mm_out_format(out, " into ");
+}
+
 static uint64_t live_of(const struct mm_batch *batch)
 {
     return mm_checks_live(batch);
@@ -70,16 +83,19 @@ static void describe_beside_slots(struct mm_out *out, uintptr_t address)
         mm_out_format(out, "with no block near");
         return;
     }
-    mm_out_format(out, "%u bytes %s ", (uint64_t)(is_behind ? behind : before),
-                  is_behind ? "behind" : "before");
+    mm_out_bytes(out, is_behind ? behind : before);
+    mm_out_format(out, " %s ", is_behind ? "behind" : "before");
     write_slot(out, is_behind ? &below : &above);
 }
 
 static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const char *where,
                                    const struct mm_forwarded *block)
 {
-    mm_out_format(out, ", %u bytes %s a block of %u bytes at %x", (uint64_t)distance, where,
-                  (uint64_t)block->size, (uint64_t)block->start);
+    mm_out_format(out, ", ");
+    mm_out_bytes(out, distance);
+    mm_out_format(out, " %s ", where);
+    write_block(out, "a", block->size);
+    mm_out_format(out, " at %x", (uint64_t)block->start);
 }
 
 static void describe_beside_forwarded(struct mm_out *out, uintptr_t address)
@@ -107,7 +123,7 @@ static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, ui
         return;
     }
     if (info.offset != 0)
-        mm_out_format(out, "%u bytes into ", (uint64_t)info.offset);
+        write_into(out, info.offset);
     write_slot(out, &info);
     if (is_odd && !live)
         mm_out_format(out, ", which is free");
@@ -116,12 +132,13 @@ static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, ui
 static void describe_forwarded(struct mm_out *out, uintptr_t address)
 {
     struct mm_forwarded block;
-    if (!mm_registry_around((const void *)address, &block))
+    if (!mm_registry_around((const void *)address, &block)) {
         mm_out_format(out, "in a block that another thread freed meanwhile");
-    else
-        mm_out_format(out, "%u bytes into a block of %u bytes at %x",
-                      (uint64_t)(address - block.start), (uint64_t)block.size,
-                      (uint64_t)block.start);
+        return;
+    }
+    write_into(out, address - block.start);
+    write_block(out, "a", block.size);
+    mm_out_format(out, " at %x", (uint64_t)block.start);
 }
 
 /* --- foreign pointers: the mapping that they lie in --- */
@@ -260,30 +277,44 @@ static const char *deallocator_of(mm_shape how)
     }
 }
 
+/* " of 40 bytes and alignment 64"; 0 and 1: not to be said. */
+static void write_size(struct mm_out *out, size_t size, size_t alignment)
+{
+    if (size != 0) {
+        mm_out_format(out, " of ");
+        mm_out_bytes(out, size);
+    }
+    if (alignment > 1)
+        mm_out_format(out, "%s alignment %u", size != 0 ? " and" : " of", (uint64_t)alignment);
+}
+
+/* What differs is said of both. */
 static void begin_mismatch(struct mm_out *out, const struct mm_misuse *misuse, mm_shape asked)
 {
-    size_t size = mm_shape_asked(misuse->how);
-    mm_out_format(out, "allocated by %s, freed by %s", allocator_of(asked),
-                  deallocator_of(misuse->how));
-    if (misuse->kind == MEM_MNGR_MISMATCHED_SIZE && size != 0)
-        mm_out_format(out, " of %u bytes", (uint64_t)size);
+    mm_shape how = misuse->how;
+    bool is_size = misuse->kind == MEM_MNGR_MISMATCHED_SIZE;
+    bool is_other_size = is_size && mm_shape_asked(how) != mm_shape_asked(asked);
+    bool is_aligned_otherwise = is_size && mm_shape_alignment(how) != mm_shape_alignment(asked);
+    mm_out_format(out, "allocated by %s", allocator_of(asked));
+    write_size(out, 0, is_aligned_otherwise ? mm_shape_alignment(asked) : 1);
+    mm_out_format(out, ", freed by %s", deallocator_of(how));
+    write_size(out, is_other_size ? mm_shape_asked(how) : 0,
+               is_aligned_otherwise ? mm_shape_alignment(how) : 1);
     mm_out_format(out, ": ");
 }
 
 static void write_distance(struct mm_out *out, uintptr_t at, uintptr_t block, size_t asked)
 {
-    if (at < block)
-        mm_out_format(out, "%u bytes before", (uint64_t)(block - at));
-    else if (at >= block + asked)
-        mm_out_format(out, "%u bytes after", (uint64_t)(at - block - asked));
-    else
-        mm_out_format(out, "%u bytes into", (uint64_t)(at - block));
+    bool is_before = at < block, is_after = at >= block + asked;
+    mm_out_bytes(out, is_before ? block - at : is_after ? at - block - asked : at - block);
+    mm_out_format(out, is_before ? " before " : is_after ? " after " : " into ");
 }
 
 static void begin_damage(struct mm_out *out, const struct mm_damage *damage)
 {
     write_distance(out, damage->at, damage->block, damage->asked);
-    mm_out_format(out, " a block of %u bytes: ", (uint64_t)damage->asked);
+    write_block(out, "a", damage->asked);
+    mm_out_format(out, ": ");
 }
 
 void mm_owner_begin(struct mm_out *out, const struct mm_misuse *misuse,
@@ -293,8 +324,10 @@ void mm_owner_begin(struct mm_out *out, const struct mm_misuse *misuse,
         begin_damage(out, misuse->damage);
     else if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
         begin_mismatch(out, misuse, history != NULL ? history->shape : 0);
-    if (misuse->damage == NULL && history != NULL && history->has_allocated)
-        mm_out_format(out, "%u bytes asked, ", (uint64_t)history->asked);
+    if (misuse->damage == NULL && history != NULL && history->has_allocated) {
+        mm_out_bytes(out, history->asked);
+        mm_out_format(out, " asked, ");
+    }
 }
 
 static void write_found(struct mm_out *out, const struct mm_damage *damage)
@@ -313,8 +346,8 @@ static void write_neighbour(struct mm_out *out, const struct mm_damage *damage)
         return;
     mm_out_format(out, "; or it is ");
     write_distance(out, damage->at, neighbour->start, neighbour->size);
-    mm_out_format(out, " the block of %u bytes at %x", (uint64_t)neighbour->size,
-                  (uint64_t)neighbour->start);
+    write_block(out, "the", neighbour->size);
+    mm_out_format(out, " at %x", (uint64_t)neighbour->start);
 }
 
 void mm_owner_end(struct mm_out *out, const struct mm_misuse *misuse)

@@ -192,6 +192,11 @@ void mm_out_format(struct mm_out *out, const char *format, ...)
     va_end(arguments);
 }
 
+void mm_out_bytes(struct mm_out *out, size_t count)
+{
+    mm_out_format(out, "%u byte%s", (uint64_t)count, count == 1 ? "" : "s");
+}
+
 void mm_out_thread(struct mm_out *out, pid_t thread, const char *name)
 {
     mm_out_format(out, "thread %u (", (uint64_t)thread);

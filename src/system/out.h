@@ -32,6 +32,9 @@ void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 /* "thread N (name)". */
 void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
 
+/* "1 byte", "2 bytes". */
+void mm_out_bytes(struct mm_out *out, size_t count);
+
 /* Bytes, two hexadecimal digits each. */
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);
 

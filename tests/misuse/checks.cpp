@@ -51,6 +51,8 @@ PAIR(sized_delete, ::operator new(SIZE), ::operator delete(block, SIZE + 8))
 PAIR(sized_delete_array, ::operator new[](SIZE), ::operator delete[](block, SIZE - 8))
 PAIR(sized_delete_forwarded, ::operator new(LARGE),
      ::operator delete (block, std::size_t{LARGE - 1}))
+PAIR(sized_delete_of_another_alignment, ::operator new(SIZE, ALIGNMENT),
+     ::operator delete (block, SIZE + 1, std::align_val_t{32}))
 
 void new_realloc()
 {
@@ -151,6 +153,7 @@ static const misuse_case checks[] = {
     MISUSE_CASE(sized_delete),
     MISUSE_CASE(sized_delete_array),
     MISUSE_CASE(sized_delete_forwarded),
+    MISUSE_CASE(sized_delete_of_another_alignment),
     MISUSE_CASE(new_realloc),
     MISUSE_CASE(delete_of_array),
     MISUSE_CASE(right_pairs),

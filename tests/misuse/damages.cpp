@@ -120,22 +120,23 @@ void do_to(void *block, std::size_t size, const deed &done)
     std::memset(hidden(at), 'x', done.bytes);
 }
 
+std::string in_bytes(std::size_t count)
+{
+    return std::to_string(count) + (count == 1 ? " byte" : " bytes");
+}
+
 // As the report begins.
 std::string finding_of(std::string_view block, std::size_t size, const deed &done)
 {
     static const char *const kinds[] = {nullptr,          "overflow",       "underflow",
                                         "use-after-free", "use-after-free", "use-after-free"};
     static const char *const where[] = {nullptr, "after", "before", "into", "into", "into"};
-    char text[200];
     std::size_t distance = done.where == BEFORE   ? done.bytes
                            : done.where == BEHIND ? 0
                                                   : offset_of(done, size);
 
-    std::snprintf(
-        text, sizeof(text),
-        "ERROR: mmshim: %s of %.*s (%zu bytes %s a block of %zu bytes: ", kinds[done.where],
-        static_cast<int>(block.size()), block.data(), distance, where[done.where], size);
-    return text;
+    return std::string("ERROR: mmshim: ") + kinds[done.where] + " of " + std::string(block) + " (" +
+           in_bytes(distance) + " " + where[done.where] + " a block of " + in_bytes(size) + ": ";
 }
 
 // ---- how it is found: whatever was done is told once this is over ----

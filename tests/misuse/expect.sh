@@ -77,7 +77,7 @@ sed -i 's/ (BuildId: [0-9a-f]*)$//' "$work/stderr"
 case_address=$(sed -n 's/^CASE=//p' "$work/stdout" | tail -n 1)
 
 # What a report says of one thing in several ways must come to the same.
-in_slot='of (0x[0-9a-f]+) \((([0-9]+) bytes into )?slot ([0-9]+) of ([0-9]+) bytes, batch (0x[0-9a-f]+)'
+in_slot='of (0x[0-9a-f]+) \((([0-9]+) bytes? into )?slot ([0-9]+) of ([0-9]+) bytes, batch (0x[0-9a-f]+)'
 frame='^    #[0-9]+ (0x[0-9a-f]+) (in ([^ ]+)\+(0x[0-9a-f]+) )?\(.*\+(0x[0-9a-f]+)\)$'
 while IFS= read -r line; do
     if [[ $line =~ $in_slot ]]; then

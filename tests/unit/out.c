@@ -35,6 +35,18 @@ static void conversions(void)
     CHECK_FORMAT("0xffffffffffffffff", "%x", UINT64_MAX);
 }
 
+static void bytes(void)
+{
+    char text[CAPACITY];
+    struct mm_out out;
+    mm_out_start(&out, text, sizeof text);
+    for (size_t count = 0; count < 3; count++) {
+        mm_out_bytes(&out, count);
+        mm_out_format(&out, ", ");
+    }
+    CHECK_TEXT(text, "0 bytes, 1 byte, 2 bytes, ");
+}
+
 static void appending(void)
 {
     char text[CAPACITY];
@@ -153,6 +165,7 @@ static void to_a_closed_file(void)
 int main(void)
 {
     conversions();
+    bytes();
     appending();
     cut_to_fit();
     cut_short();
