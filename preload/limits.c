@@ -1,5 +1,7 @@
-/* limits.c - the address space that the arena reserves but does not use counts against RLIMIT_AS
- * and RLIMIT_MEMLOCK. A process that limits itself, or locks its memory, gets it back. */
+/* limits.c - what a process does to its address space. What the arena reserves but does not use
+ * counts against RLIMIT_AS and RLIMIT_MEMLOCK: who limits itself, or locks its memory, gets it
+ * back. And the checks leave alone what may not be touched any more. */
+#include "checks/shut.h"
 #include "entry/process.h"
 #include "lookup.h"
 #include "system/os.h"
@@ -69,4 +71,14 @@ EXPORT int mlockall(int flags)
         return result;
     mm_process_keep_to(mm_os_lock_limit());
     return next(flags);
+}
+
+/* Told before it happens, as another thread may look at its blocks at that moment. */
+EXPORT int mprotect(void *start, size_t size, int access)
+{
+    int (*next)(void *, size_t, int) = shim_libc(SHIM_MPROTECT);
+    int both = PROT_READ | PROT_WRITE;
+    if (mm_unlikely(mm_checks.any) && (access & both) != both)
+        mm_shut_note(start, size);
+    return next != NULL ? next(start, size, access) : not_there();
 }

@@ -39,6 +39,7 @@ enum shim_function {
     SHIM_REALLOCARRAY,
     SHIM_SETNAME,
     SHIM_PRCTL,
+    SHIM_MPROTECT,
     SHIM_FUNCTIONS
 };
 

@@ -47,6 +47,7 @@ static const char *const names[SHIM_FUNCTIONS] = {
     "reallocarray",
     "pthread_setname_np",
     "prctl",
+    "mprotect",
 };
 void *_Atomic shim_found[SHIM_FUNCTIONS];
 static _Atomic bool has_looked, knows_sizes, may_call_back;

@@ -5,6 +5,7 @@
 
 #include "blocks/record.h"
 #include "checks/quarantine.h"
+#include "checks/shut.h"
 #include "forwarded/next.h"
 #include "system/peek.h"
 #include <string.h>
@@ -106,6 +107,7 @@ void mm_checks_stop(void)
 {
     mm_stacks_stop();
     mm_quarantine_stop();
+    mm_shut_forget();
     mm_checks = (struct mm_checks){0};
 }
 
@@ -397,10 +399,13 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS])
 {
     unsigned count = 0;
+    struct mm_block seen = *block;
     if (!has(block->record, MM_SHAPE_GUARDED))
         return 0;
-    count += look_behind(block, &damages[count]);
-    count += look_before(block, &damages[count]);
+    if (mm_shut_has(block->start - mm_checks.guard, end_of_guard(block)))
+        seen.may_go = true;
+    count += look_behind(&seen, &damages[count]);
+    count += look_before(&seen, &damages[count]);
     return count;
 }
 
@@ -505,9 +510,13 @@ static bool differs_in_pages(const struct mm_block *block, struct pages pages,
 bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
 {
     struct pages pages = pages_of(block);
-    return differs(block, block->start, pages.start, mm_checks.freed, damage) ||
-           differs_in_pages(block, pages, damage) ||
-           differs(block, pages.end, end_of_filling(block), mm_checks.freed, damage);
+    uintptr_t end = end_of_filling(block);
+    struct mm_block seen = *block;
+    if (mm_shut_has(block->start, end))
+        seen.may_go = true;
+    return differs(&seen, block->start, pages.start, mm_checks.freed, damage) ||
+           differs_in_pages(&seen, pages, damage) ||
+           differs(&seen, pages.end, end, mm_checks.freed, damage);
 }
 
 bool mm_checks_hold_slot(const struct mm_block *block, bool *is_first)

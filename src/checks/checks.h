@@ -61,7 +61,8 @@ struct mm_block {
     struct mm_record *record; /* NULL: nothing is known, nothing is checked */
     struct mm_batch *batch;   /* NULL: it is forwarded */
     unsigned index;
-    bool may_go; /* its memory, by another thread: it is read by calls that survive that */
+    bool may_go; /* its memory, by another thread, or it may be shut: it is read by calls that
+                    survive that */
 };
 struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index);
 /* Of one that is held: `asked` and record are not looked up. */

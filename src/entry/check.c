@@ -7,6 +7,7 @@
 
 #include "checks/mismatch.h"
 #include "checks/quarantine.h"
+#include "checks/shut.h"
 #include "entry/route.h"
 #include "findings/report.h"
 #include <errno.h>
@@ -44,6 +45,7 @@ static void tell_damage(const struct mm_block *block, const void *caller)
 static void check_freed(const struct mm_block *block, mm_shape how, const void *caller)
 {
     struct mm_misuse misuse = {.ptr = (const void *)block->start, .caller = caller, .how = how};
+    mm_shut_open(block);
     if (mm_checks_mismatch(block, how, caller, &misuse.kind))
         mm_report(&misuse);
     tell_damage(block, caller);
