@@ -29,29 +29,23 @@ static const struct mm_watcher *stacks_watcher;
 
 static bool is_there_beside(const struct mm_block *block, int step);
 
-static bool has_record(struct mm_batch *batch, unsigned index)
-{
-    return mm_block_of_slot(batch, index).record != NULL;
-}
-
 /* What guards a slot above that is there stays as it is: it may be damaged, and that is not told
- * yet. Where memory for a record was refused, the slot below may be used to its end. */
-static void guard_slot(struct mm_batch *batch, unsigned index)
+ * yet. Where memory for a record was refused, a slot is not looked at, and guards the one above all
+ * the same. */
+static void guard_slot(struct mm_batch *batch, unsigned index, size_t asked)
 {
     struct mm_block block = mm_block_of_slot(batch, index);
-    size_t size = mm_batch_size(batch);
+    uintptr_t behind = block.start + asked, end = block.start + mm_batch_size(batch);
     bool is_below_live = mm_batch_live(batch) >> (index - 1) & 1;
-    if (block.record == NULL || (is_below_live && index > 1 && !has_record(batch, index - 1)))
-        return;
-    uintptr_t behind = block.start + block.asked, end = block.start + size;
+    MM_ASSERT(index > 0 && asked + mm_checks.guard <= mm_batch_size(batch));
     if (is_there_beside(&block, 1))
         end -= mm_checks.guard;
     memset((void *)behind, GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
     if (!is_below_live)
         memset((void *)(block.start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
-    mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
-    MM_ASSERT(index > 0 && block.asked + mm_checks.guard <= size);
+    if (block.record != NULL)
+        mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
 }
 
 static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
@@ -61,7 +55,7 @@ static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned 
     if (mm_checks.perturbs)
         memset(mm_batch_slot_start(batch, index), mm_checks.fresh, mm_shape_asked(shape));
     if (mm_checks.guard != 0)
-        guard_slot(batch, index);
+        guard_slot(batch, index, mm_shape_asked(shape));
 }
 
 static bool wants_records(const struct mm_checks_settings *wanted)

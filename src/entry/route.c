@@ -278,7 +278,9 @@ static size_t usable_in(struct mm_batch *batch, const void *ptr)
 {
     if (mm_likely(mm_checks.guard == 0))
         return mm_batch_size(batch);
-    return mm_block_of_slot(batch, (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index).asked;
+    unsigned index = (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index;
+    struct mm_block block = mm_block_of_slot(batch, index);
+    return block.record != NULL ? block.asked : mm_batch_size(batch) - mm_checks.guard;
 }
 
 static size_t usable_outside(const void *ptr)
@@ -396,7 +398,7 @@ static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const
     if (too_large(size) && mm_is_for_next(ptr))
         return NULL;
     struct mm_block checked = mm_checked_outside(ptr, mm_registry_is_inside());
-    if (mm_unlikely(checked.record != NULL) && mm_registry_is_live(ptr))
+    if (mm_unlikely(checked.record != NULL) && mm_is_for_next(ptr))
         return move_block(name, ptr, usable_outside(ptr), size, caller);
     void *block = ptr;
     enum mm_verdict verdict = mm_in_arena(ptr) && !mm_is_for_next(ptr)
