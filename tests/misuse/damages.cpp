@@ -1,7 +1,7 @@
 // damages.cpp - writes beside blocks, writes to freed ones and second frees, in every combination
 // of who made the block, how large it is, what was done to it and how that is found. Each runs in a
 // child of its own, whose stderr must hold this one finding and no other; and nothing at all when
-// nothing was done.
+// nothing was done. `damages second_frees 20` does these with so many seeds.
 #include "misuse.h"
 
 #include <cstdio>
@@ -443,27 +443,58 @@ void second_free(void *block)
 namespace
 {
 
+struct replacing {
+    const char *name;
+    std::size_t least, most; // bytes of a block
+};
+
+const replacing replacings[] = {{"40 bytes", 40, 40},
+                                {"200 bytes", 200, 200},
+                                {"2000 bytes", 2000, 2000},
+                                {"90000 bytes", 90000, 90000},
+                                {"mixed sizes", 16, 90000}};
+
+unsigned next_random(unsigned &state)
+{
+    state = state * 1664525 + 1013904223;
+    return state >> 8;
+}
+
+// Each doubling of sizes comes as often.
+std::size_t random_size(const replacing &blocks, unsigned &state)
+{
+    std::size_t size = blocks.most;
+
+    while (size / 2 >= blocks.least && next_random(state) % 2 != 0) {
+        size /= 2;
+    }
+    return size > blocks.least ? size - next_random(state) % (size / 2) : size;
+}
+
 // In between others come and go, and 200 stay.
-void free_twice(std::size_t size, int between, bool in_thread)
+void free_twice(const replacing &blocks, int between, unsigned seed)
 {
     static void *live[200];
+    unsigned state = seed;
+    bool in_thread = seed % 4 == 3;
     worker other;
-    void *block;
 
     for (void *&one : live) {
-        one = hidden(std::malloc(size));
+        one = first_allocation(random_size(blocks, state));
     }
-    block = first_allocation(size);
+    void *&first = live[next_random(state) % 200];
+    void *block = first;
     publish_block(block);
     if (in_thread) {
         worker_start(&other, "other", second_free, block);
     }
     first_free(block);
+    first = nullptr;
     for (int i = 0; i < between; i++) {
-        void *&one = live[i * 7 % 200];
+        void *&one = live[next_random(state) % 200];
 
         std::free(one);
-        one = hidden(std::malloc(size));
+        one = hidden(std::malloc(random_size(blocks, state)));
     }
     in_thread ? worker_finish(&other) : second_free(block);
     mark("found");
@@ -482,9 +513,9 @@ bool names(std::string_view text, const char *heading, const char *function)
            text.find(std::string(" in ") + function + "+", frame) < text.find('\n', frame);
 }
 
-void check_second_free(std::size_t size, int between, bool in_thread)
+void check_second_free(const replacing &blocks, int between, unsigned seed)
 {
-    run ran = in_own_process([&] { free_twice(size, between, in_thread); });
+    run ran = in_own_process([&] { free_twice(blocks, between, seed); });
 
     if (ran.status != STATUS_WENT_ON || count_of(ran.text, "ERROR: ") != 1 ||
         !names(ran.text, ("ERROR: mmshim: double-free of " + std::string(ran.block) + " (").c_str(),
@@ -492,18 +523,22 @@ void check_second_free(std::size_t size, int between, bool in_thread)
         !names(ran.text, "\nfirst freed by ", "first_free") ||
         !names(ran.text, "\nallocated by ", "first_allocation") ||
         count_of(ran.rest, "ERROR: ") != 0) {
-        tell_failure(std::to_string(size) + " bytes, freed again after " + std::to_string(between) +
-                         (in_thread ? " in another thread" : ""),
+        tell_failure(std::string(blocks.name) + ", freed again after " + std::to_string(between) +
+                         ", seed " + std::to_string(seed),
                      ran);
     }
 }
 
+// The first four have another thread among them.
+unsigned seeds = 4;
+
 void check_second_frees()
 {
-    for (std::size_t size : std::initializer_list<std::size_t>{40, 200, 2000, 90000}) {
+    for (const replacing &blocks : replacings) {
         for (int between : {0, 100, 1000, 5000}) {
-            check_second_free(size, between, false);
-            check_second_free(size, between, true);
+            for (unsigned seed = 0; seed < seeds; seed++) {
+                check_second_free(blocks, between, seed);
+            }
         }
     }
 }
@@ -634,6 +669,9 @@ int main(int argc, char **argv)
         return 2;
     }
     start_with_file_as_stderr(argv);
+    if (argc > 2) {
+        seeds = static_cast<unsigned>(std::atoi(argv[2]));
+    }
     for (const auto &suite : suites) {
         if (std::strcmp(suite.name, argv[1]) == 0) {
             suite.check();
