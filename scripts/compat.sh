@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# compat.sh [--install] [--only REGEX] [--list | --table] - runs programs of Debian's, each at real
-# work, without the shim and with it in the whole process tree: output, files and exit status must
-# be the same, and the shim silent. The cases are in tests/compat, which compare.sh there explains.
+# compat.sh [--install] [--debug] [--only REGEX] [--list | --table] - runs programs of Debian's,
+# each at real work, without the shim and with it in the whole process tree: output, files and exit
+# status must be the same, and the shim silent. The cases are in tests/compat, which compare.sh
+# there explains.
 #
 #   --install      first installs, with apt, what the cases need
+#   --debug        all checks are on, MM_DEBUG=1
 #   --only REGEX   only cases whose folder/name matches
 #   --list         names them, and what they do; runs nothing
 #   --table        the table of the README, from the last run of each case; runs nothing
 #
-# Ends with 1 when something differed. The output of each case stays in build/compat.
+# Ends with 1 when something differed. The output of each case stays in build/compat, or
+# build/compat-debug.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
@@ -59,7 +62,7 @@ outcome() {
 run_case() {
     local log=$results/$1.log status=0
     mkdir -p -- "$(dirname -- "$log")"
-    PRELOAD_SHIM=$build/libmmshim.so PRELOAD_SOURCE=$root \
+    PRELOAD_SHIM=$build/libmmshim.so PRELOAD_SOURCE=$root PRELOAD_OPTIONS=$options \
         PRELOAD_BLOCKS=$build/tests/compat/preload_blocks PRELOAD_TIME_LIMIT=$run_limit \
         timeout -k 10 "$case_limit" bash "$cases_dir/$1.sh" >"$log" 2>&1 </dev/null || status=$?
     outcome "$log" "$status" >"$results/$1.result"
@@ -106,11 +109,16 @@ table() {
 }
 
 install=
+options=
 only=
 action=run_cases
 while [ $# -gt 0 ]; do
     case $1 in
     --install) install=yes ;;
+    --debug)
+        options=MM_DEBUG=1
+        results=$build/compat-debug
+        ;;
     --only)
         [ $# -gt 1 ] || die "--only takes a regular expression"
         only=$2

@@ -15,7 +15,8 @@
 # A bad free aborts the program here, so that it shows even where the program's stderr is lost.
 #
 # From CMakeLists.txt and scripts/compat.sh: PRELOAD_SHIM, the shim; PRELOAD_SOURCE, the top of the
-# source tree; PRELOAD_BLOCKS, the program built from blocks.c; PRELOAD_TIME_LIMIT, if it isn't 180.
+# source tree; PRELOAD_BLOCKS, the program built from blocks.c; PRELOAD_TIME_LIMIT, if it isn't 180;
+# PRELOAD_OPTIONS, NAME=VALUE for the shim.
 
 set -euo pipefail
 : "${PRELOAD_SHIM:?the path of libmmshim.so}"
@@ -54,6 +55,11 @@ cleanup() {
 skip() {
     echo "skipped: $test_name ($*)"
     exit 77
+}
+
+# need_little_memory skips the test where the checks hold more than it allows.
+need_little_memory() {
+    [ -z "${PRELOAD_OPTIONS-}" ] || skip "$PRELOAD_OPTIONS takes more memory"
 }
 
 fail() {
@@ -166,7 +172,8 @@ run_once() {
         trap stop_servers EXIT
         cd "$work/run"
         if [ "$1" = shim ]; then
-            export LD_PRELOAD=$shim MM_ON_ERROR=abort
+            # shellcheck disable=SC2086 # none or several
+            export LD_PRELOAD=$shim MM_ON_ERROR=abort ${PRELOAD_OPTIONS-}
         fi
         "$2"
     ) </dev/null >"$work/$1/stdout.raw" 2>"$work/$1/stderr.raw" &

@@ -1,6 +1,7 @@
 #!/bin/bash
 # `ulimit -v`: programs that fit into 500 MB still do, and one that doesn't fails the same way.
 . "${0%/*}/../compare.sh"
+need_little_memory
 
 run_in_little_space() {
     ulimit -v 500000

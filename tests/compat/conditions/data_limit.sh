@@ -1,6 +1,7 @@
 #!/bin/bash
 # `ulimit -d`: programs that fit into 150 MB of data still do, and one that doesn't fails the same way.
 . "${0%/*}/../compare.sh"
+need_little_memory
 . "${0%/*}/mixture.bash"
 
 work() {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # a memory cgroup: a program that fits into 64 MiB still does, whatever its blocks were before.
 . "${0%/*}/../compare.sh"
+need_little_memory
 
 # The groups' own folders, of both versions. What runs here may be in a group that has no more room.
 make_group() {

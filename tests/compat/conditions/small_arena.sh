@@ -1,6 +1,7 @@
 #!/bin/bash
 # `MM_ARENA_SIZE=1M`: once the arena is full, small requests are forwarded, and still checked.
 . "${0%/*}/../compare.sh"
+need_little_memory
 
 export MM_ARENA_SIZE=1M
 run_in_small_arena() {
