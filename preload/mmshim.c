@@ -194,7 +194,7 @@ EXPORT void *__libc_malloc(size_t size)
 
 EXPORT void __libc_free(void *ptr)
 {
-    mm_free_by(MM_NEXT_LIBCS, ptr, CALLER);
+    mm_free_by(MM_NEXT_LIBCS, ptr, mm_shape_of(0, 0, MM_FAMILY_MALLOC), CALLER);
 }
 
 EXPORT void *__libc_calloc(size_t count, size_t size)

@@ -95,6 +95,17 @@ static struct mm_checks_settings wanted_checks(void)
     };
 }
 
+/* https://no-color.org: set, and not empty. */
+static enum mm_report_colour wanted_colour(void)
+{
+    const char *no_color = shim_variable("NO_COLOR"), *terminal = shim_variable("TERM");
+    if (mm_options.color != MM_COLOR_AUTO)
+        return mm_options.color == MM_COLOR_ALWAYS ? MM_COLOUR_ALWAYS : MM_COLOUR_NEVER;
+    bool is_unwanted = (no_color != NULL && no_color[0] != '\0') ||
+                       (terminal != NULL && strcmp(terminal, "dumb") == 0);
+    return is_unwanted ? MM_COLOUR_NEVER : MM_COLOUR_AUTO;
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
@@ -103,6 +114,8 @@ static struct mm_report_settings wanted_reports(void)
         .advises_stacks = wanted_frames() == 0,
         .json = mm_options.format == MM_FORMAT_JSON,
         .symbolize = mm_options.symbolize,
+        .colour = wanted_colour(),
+        .wrappers = mm_options.wrappers,
         .log = mm_options.log,
         .suppressions = mm_options.suppressions,
         .only = mm_options.only,

@@ -178,17 +178,21 @@ static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happ
     atomic_store_explicit(&record->shape, shape, memory_order_release); /* see record.c */
 }
 
-void mm_stacks_freed_at(struct mm_record *record, uint64_t now)
+/* Whose shape it is does not change between the two: who frees has the block. */
+void mm_stacks_freed_at(struct mm_record *record, uint64_t now, enum mm_call call)
 {
     uint64_t none = 0;
-    atomic_compare_exchange_strong_explicit(&record->freed, &none, now, memory_order_relaxed,
-                                            memory_order_relaxed);
+    if (atomic_compare_exchange_strong_explicit(&record->freed, &none, now, memory_order_relaxed,
+                                                memory_order_relaxed) &&
+        call != MM_CALL_FREE)
+        atomic_fetch_or_explicit(&record->shape, (mm_shape)call << MM_SHAPE_CALL_SHIFT,
+                                 memory_order_relaxed);
 }
 
-static void end_record(struct mm_record *record, struct mm_tracer *tracer)
+static void end_record(struct mm_record *record, struct mm_tracer *tracer, enum mm_call call)
 {
     if (load(&record->freed) == 0)
-        mm_stacks_freed_at(record, event_now(tracer));
+        mm_stacks_freed_at(record, event_now(tracer), call);
 }
 
 uint64_t mm_stacks_now(struct mm_watch *watch)
@@ -331,11 +335,12 @@ void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, uns
     store(&record->allocated, event_now(tracer_of(watch)));
 }
 
-void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index)
+void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
+                     enum mm_call call)
 {
     struct mm_record *record = traced_record(batch, index);
     if (record != NULL)
-        end_record(record, tracer_of(watch));
+        end_record(record, tracer_of(watch), call);
 }
 
 /* Where each allocation is traced, the next one would only set the tag again. */
@@ -391,18 +396,20 @@ struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, m
     return record;
 }
 
-void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr)
+void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr, enum mm_call call)
 {
     struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
     if (record != NULL && (settings.all || load(&record->allocated) != 0))
-        end_record(record, tracer_of(watch));
+        end_record(record, tracer_of(watch), call);
 }
 
 void mm_stacks_forwarded_kept(const void *ptr)
 {
     struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
-    if (record != NULL)
-        store(&record->freed, 0);
+    if (record == NULL)
+        return;
+    atomic_fetch_and_explicit(&record->shape, ~MM_SHAPE_CALL, memory_order_relaxed);
+    store(&record->freed, 0);
 }
 
 /* --- what is known of a pointer --- */

@@ -57,18 +57,19 @@ void mm_stacks_thread_named(pid_t id, const char *name);
 /* A live slot that serves another request in place; by any thread. */
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        mm_shape shape);
-/* A live slot is about to be freed, by any thread. Of several the first is kept. */
-void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index);
+/* A live slot is about to be freed, by any thread. Of several the first is kept, and by what. */
+void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
+                     enum mm_call call);
 
 /* The same in two steps: what happens now, and that this was the free of a slot. */
 struct mm_record;
 uint64_t mm_stacks_now(struct mm_watch *watch);
-void mm_stacks_freed_at(struct mm_record *record, uint64_t now);
+void mm_stacks_freed_at(struct mm_record *record, uint64_t now, enum mm_call call);
 
 /* Blocks of the next allocator: handed out now, traced if it is the one in so many, else NULL; and
  * about to be given back, which does nothing when nothing is traced. */
 struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *block, mm_shape shape);
-void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block);
+void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block, enum mm_call call);
 /* It was not given back after all. */
 void mm_stacks_forwarded_kept(const void *block);
 

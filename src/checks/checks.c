@@ -201,7 +201,8 @@ static void note_life(struct mm_damage *damage, struct mm_record *record)
 /* Handed out anew, the block is somebody else's, and its guard was not there for a moment. */
 static bool is_same_life(const struct mm_damage *life)
 {
-    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED;
+    mm_shape flags =
+        MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED | MM_SHAPE_CALL;
     atomic_thread_fence(memory_order_acquire);
     return life->record != NULL && ((mm_record_shape(life->record) ^ life->shape) & ~flags) == 0 &&
            allocated_at(life->record) == life->allocated;

@@ -15,7 +15,8 @@
 /* --- blocks that are checked as they are freed --- */
 
 /* How many. */
-static unsigned tell_all(const struct mm_damage *damages, unsigned count, const void *caller)
+static unsigned tell_all(const struct mm_damage *damages, unsigned count, enum mm_call call,
+                         const void *caller)
 {
     unsigned told = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -24,6 +25,7 @@ static unsigned tell_all(const struct mm_damage *damages, unsigned count, const 
             mm_report(&(struct mm_misuse){.kind = damage->kind,
                                           .ptr = (const void *)damage->block,
                                           .caller = caller,
+                                          .call = call,
                                           .damage = damage});
             told++;
         }
@@ -32,11 +34,11 @@ static unsigned tell_all(const struct mm_damage *damages, unsigned count, const 
 }
 
 /* What was damaged is whole afterwards: it is nothing of who comes next, or lies beside. */
-static void tell_damage(const struct mm_block *block, const void *caller)
+static void tell_damage(const struct mm_block *block, enum mm_call call, const void *caller)
 {
     struct mm_damage damages[MM_GUARDS];
     unsigned count = mm_checks_guards(block, damages);
-    tell_all(damages, count, caller);
+    tell_all(damages, count, call, caller);
     for (unsigned i = 0; i < count; i++)
         mm_checks_mend(block, &damages[i]);
 }
@@ -44,11 +46,13 @@ static void tell_damage(const struct mm_block *block, const void *caller)
 /* Its first free, with its record as it was; nobody else has it any more. */
 static void check_freed(const struct mm_block *block, mm_shape how, const void *caller)
 {
-    struct mm_misuse misuse = {.ptr = (const void *)block->start, .caller = caller, .how = how};
+    enum mm_call call = mm_shape_call(how);
+    struct mm_misuse misuse = {
+        .ptr = (const void *)block->start, .caller = caller, .how = how, .call = call};
     mm_shut_open(block);
     if (mm_checks_mismatch(block, how, caller, &misuse.kind))
         mm_report(&misuse);
-    tell_damage(block, caller);
+    tell_damage(block, call, caller);
     if (mm_checks.holds || (mm_checks.perturbs && block->batch != NULL)) /* libc fills its own */
         mm_checks_fill(block);
 }
@@ -100,7 +104,7 @@ bool mm_let_go(bool all, const void *caller)
         fetch_what_goes_soon();
         struct mm_block block = held_block(address);
         mm_quarantine_took(mm_checks_resident(&block));
-        tell_all(&damage, mm_checks_filling(&block, &damage), caller);
+        tell_all(&damage, mm_checks_filling(&block, &damage), MM_CALL_NONE, caller);
         if (block.batch != NULL)
             mm_let_slot_go(address);
         else
@@ -122,7 +126,7 @@ static bool hold(const struct mm_block *block, const void *caller)
 void mm_free_checked(const struct mm_block *block, uint64_t now, mm_shape how, const void *caller)
 {
     int saved_errno = errno;
-    mm_stacks_freed_at(block->record, now);
+    mm_stacks_freed_at(block->record, now, mm_shape_call(how));
     check_freed(block, how, caller);
     if (!hold(block, caller))
         mm_let_slot_go(block->start);
@@ -160,10 +164,13 @@ struct mm_block mm_checked_outside(const void *ptr, bool inside)
 /* Its family, too, is checked as if it were freed. */
 void mm_check_resized(const struct mm_block *block, const void *caller)
 {
-    struct mm_misuse misuse = {.ptr = (const void *)block->start, .caller = caller};
-    if (mm_checks_mismatch(block, mm_plain_shape(0), caller, &misuse.kind))
+    struct mm_misuse misuse = {.ptr = (const void *)block->start,
+                               .caller = caller,
+                               .how = mm_realloc_shape(),
+                               .call = MM_CALL_REALLOC};
+    if (mm_checks_mismatch(block, misuse.how, caller, &misuse.kind))
         mm_report(&misuse);
-    tell_damage(block, caller);
+    tell_damage(block, MM_CALL_REALLOC, caller);
 }
 
 void mm_free_held(const void *caller)
@@ -212,6 +219,12 @@ static struct mm_pin *pin_batch(struct mm_batch **batch, uintptr_t address)
     return mm_pin_batch(heap->number != 0 ? &heap->pin : NULL, address, batch);
 }
 
+/* A look at all blocks that nobody called for comes at the process's end. */
+static enum mm_call call_of(const void *caller)
+{
+    return caller != NULL ? MM_CALL_CHECK : MM_CALL_EXIT;
+}
+
 /* No report is written with a pin, as one may call the program. */
 static unsigned check_batch(uintptr_t base, const void *caller)
 {
@@ -231,7 +244,7 @@ static unsigned check_batch(uintptr_t base, const void *caller)
         mm_pin_drop(pin);
         if (left == 0)
             break;
-        told += tell_all(damages, count, caller);
+        told += tell_all(damages, count, call_of(caller), caller);
     }
     return told;
 }
@@ -277,7 +290,7 @@ static void check_forwarded(uintptr_t address, struct mm_record *record, void *w
     unsigned count = damages_of_forwarded(address, record, damages);
     for (unsigned look = 1; look < LOOKS && count != 0; look++)
         count = damages_of_forwarded(address, record, damages);
-    check->told += tell_all(damages, count, check->caller);
+    check->told += tell_all(damages, count, call_of(check->caller), check->caller);
 }
 
 /* What went meanwhile, perhaps with its batch, is not looked at, or not told. */
@@ -313,7 +326,7 @@ static unsigned check_held(const void *caller)
             continue;
         unsigned count = damage_of_held(address, &damage);
         if (mm_quarantine_has(place))
-            told += tell_all(&damage, count, caller);
+            told += tell_all(&damage, count, call_of(caller), caller);
     }
     return told;
 }

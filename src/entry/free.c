@@ -47,7 +47,8 @@ bool mm_is_for_next(const void *ptr)
 
 void mm_report_verdict(enum mm_verdict verdict, const void *ptr, mm_shape how, const void *caller)
 {
-    struct mm_misuse misuse = {.ptr = ptr, .caller = caller, .how = how};
+    struct mm_misuse misuse = {
+        .ptr = ptr, .caller = caller, .how = how, .call = mm_shape_call(how)};
     misuse.kind = verdict == MM_VERDICT_DOUBLE     ? MEM_MNGR_DOUBLE_FREE
                   : verdict == MM_VERDICT_INTERIOR ? MEM_MNGR_INTERIOR_FREE
                                                    : MEM_MNGR_FOREIGN_FREE;
@@ -157,13 +158,13 @@ MM_COLD static enum mm_verdict free_traced(struct mm_batch *batch, unsigned inde
 
 /* Now that nobody else frees it. That it is held comes first: a record that tells of a free, and is
  * not held, is anybody's. False when it goes as it is. */
-MM_COLD static bool note_outside(struct mm_watch *watch, void *ptr, bool inside,
+MM_COLD static bool note_outside(struct mm_watch *watch, void *ptr, enum mm_call call, bool inside,
                                  struct mm_block *block)
 {
     *block = mm_checked_outside(ptr, inside);
     if (block->record != NULL)
         mm_record_set_shape(block->record, mm_record_shape(block->record) | MM_SHAPE_HELD);
-    mm_stacks_forwarded_freed(watch, ptr);
+    mm_stacks_forwarded_freed(watch, ptr, call);
     return block->record != NULL;
 }
 
@@ -181,7 +182,7 @@ static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shap
     bool known = mm_registry_remove(gate, ptr, &size);
     struct mm_block block;
     bool checked =
-        mm_unlikely(mm_watcher != NULL) && known && note_outside(watch, ptr, inside, &block);
+        mm_unlikely(mm_watcher != NULL) && known && note_outside(watch, ptr, mm_shape_call(how), inside, &block);
     if ((known || nested) && !checked)
         mm_next_free(whose, ptr, size);
     mm_leave_holding(gate, -(int64_t)size);
@@ -228,7 +229,7 @@ static enum mm_verdict free_slot(enum mm_next_whose whose, void *ptr, mm_shape h
     if (mm_batch_is_traced(batch)) {
         if (mm_checks.any)
             return free_traced(batch, index, pin, how, caller);
-        mm_stacks_freed(mm_own_watch(), batch, index);
+        mm_stacks_freed(mm_own_watch(), batch, index, mm_shape_call(how));
     }
     return is_own ? free_own(batch, index) : free_remote(batch, index, pin);
 }
@@ -253,8 +254,8 @@ void mm_free_as_slow(void *ptr, mm_shape how, const void *caller)
     free_any(MM_NEXT_ITS, ptr, how, caller);
 }
 
-void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller)
+void mm_free_by(enum mm_next_whose whose, void *ptr, mm_shape how, const void *caller)
 {
     if (mm_unlikely(!mm_free_fast(ptr)))
-        free_any(whose, ptr, mm_plain_shape(0), caller);
+        free_any(whose, ptr, how, caller);
 }

@@ -28,6 +28,12 @@ static inline mm_shape mm_plain_shape(size_t size)
     return mm_shape_of(size, 0, MM_FAMILY_MALLOC);
 }
 
+/* How realloc() frees what it moved. */
+static inline mm_shape mm_realloc_shape(void)
+{
+    return mm_plain_shape(0) | MM_SHAPE_BY_REALLOC;
+}
+
 /* NULL in a thread's last destructors, and when nobody watches. Makes the thread's heap if need
  * be, so no lock of ours may be held. */
 static inline struct mm_watch *mm_own_watch(void)

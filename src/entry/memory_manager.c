@@ -19,7 +19,11 @@
 static struct mm_process_config config_of(const struct mem_mngr_config *config)
 {
     return (struct mm_process_config){
-        .report = {.on_misuse = config->on_misuse, .user = config->user, .most = UINT64_MAX},
+        .report = {.on_misuse = config->on_misuse,
+                   .user = config->user,
+                   .most = UINT64_MAX,
+                   .is_library = true,
+                   .colour = MM_COLOUR_NEVER},
         .batch_slots = config->slots_per_batch != 0 ? config->slots_per_batch : DEFAULT_SLOTS,
         .slot_max = MM_SLOT_SIZE_MAX,
         .stacks = {.frames = config->stacks, .every = 1},

@@ -292,7 +292,8 @@ static size_t usable_outside(const void *ptr)
 MM_COLD static void report_query(const void *ptr, const void *caller)
 {
     if (mm_checks.mismatch && mm_verdict_of(ptr) != MM_VERDICT_UNCERTAIN)
-        mm_report(&(struct mm_misuse){.kind = MEM_MNGR_BAD_QUERY, .ptr = ptr, .caller = caller});
+        mm_report(&(struct mm_misuse){
+            .kind = MEM_MNGR_BAD_QUERY, .ptr = ptr, .caller = caller, .call = MM_CALL_USABLE_SIZE});
 }
 
 size_t mm_usable_size(const void *ptr, const void *caller)
@@ -325,7 +326,7 @@ static enum mm_verdict realloc_outside(enum mm_next_name name, void **block, siz
         return mm_verdict_of_outside(*block);
     }
     if (known)
-        mm_stacks_forwarded_freed(watch, *block);
+        mm_stacks_forwarded_freed(watch, *block, MM_CALL_REALLOC);
     void *moved = mm_next_realloc(name, *block, size != 0 ? at_least_granule(size) : 0);
     int64_t change = -(int64_t)old_size;
     if (moved != NULL) {
@@ -387,7 +388,8 @@ static void *move_block(enum mm_next_name name, void *ptr, size_t old_size, size
         return ptr; /* a block may always be larger than asked for */
     if (moved != NULL) {
         memcpy(moved, ptr, old_size < size ? old_size : size);
-        mm_free(ptr, caller);
+        if (mm_unlikely(!mm_free_fast(ptr)))
+            mm_free_as_slow(ptr, mm_realloc_shape(), caller);
     }
     return moved;
 }
@@ -406,7 +408,7 @@ static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const
                                   : realloc_outside(name, &block, size);
     if (verdict == MM_VERDICT_OK)
         return block;
-    mm_report_verdict(verdict, ptr, mm_plain_shape(0), caller);
+    mm_report_verdict(verdict, ptr, mm_realloc_shape(), caller);
     errno = EINVAL;
     return NULL;
 }
@@ -417,7 +419,7 @@ void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *
         return mm_alloc_by(name, size);
     struct mm_batch *batch = mm_in_arena(ptr) ? mm_batch_of_live(ptr) : NULL;
     if (size == 0 && (batch != NULL || !mm_came_back())) {
-        mm_free_by(whose_name(name), ptr, caller);
+        mm_free_by(whose_name(name), ptr, mm_realloc_shape(), caller);
         return NULL;
     }
     if (mm_unlikely(batch == NULL))

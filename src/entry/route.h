@@ -35,7 +35,7 @@ void *mm_alloc_by(enum mm_next_name name, size_t size);
 void *mm_calloc_by(enum mm_next_name name, size_t count, size_t size);
 void *mm_realloc_by(enum mm_next_name name, void *ptr, size_t size, const void *caller);
 void *mm_aligned_alloc_by(enum mm_next_name name, size_t alignment, size_t size);
-void mm_free_by(enum mm_next_whose whose, void *ptr, const void *caller);
+void mm_free_by(enum mm_next_whose whose, void *ptr, mm_shape how, const void *caller);
 
 /* What is held is held no more. */
 void mm_free_held(const void *caller);

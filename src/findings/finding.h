@@ -23,7 +23,11 @@ struct mm_frame {
 struct mm_trace {
     pid_t thread;
     char thread_name[MM_THREAD_NAME];
-    unsigned count; /* 0: nobody knows any more */
+    const char *call; /* what was called there; NULL: not known */
+    unsigned count;   /* 0: nobody knows any more */
+    /* See own.h: the first frame of the program's own code, `count` if there is none; and how many
+     * there are before those of the start, of process or thread. */
+    unsigned own, shown;
     struct mm_frame frames[MM_TRACE_MAX];
 };
 
@@ -32,8 +36,9 @@ struct mm_finding {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
     const char *program;
-    char description[1024]; /* of the memory that it points to */
+    char description[1024]; /* of the memory that it points to: parts, separated by "; " */
     struct mm_trace bad;    /* the bad call */
+    bool at_exit;           /* found there */
     /* The block's history, as far as it is kept. */
     bool has_freed, has_allocated, has_before;
     struct mm_trace freed, allocated;

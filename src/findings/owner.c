@@ -11,30 +11,61 @@
 #include "system/os.h"
 #include <string.h>
 
+/* --- words --- */
+
+static void write_block(struct mm_out *out, size_t size, bool exactly)
+{
+    mm_out_format(out, "a block of %s", exactly ? "" : "up to ");
+    mm_out_bytes(out, size);
+}
+
+static void write_distance(struct mm_out *out, uintptr_t at, uintptr_t block, size_t size)
+{
+    bool is_before = at < block, is_after = at >= block + size;
+    if (at == block || at == block + size) {
+        mm_out_format(out, at == block + size ? "right after " : "at the start of ");
+        return;
+    }
+    mm_out_bytes(out, is_before ? block - at : is_after ? at - block - size : at - block);
+    mm_out_format(out, is_before ? " before " : is_after ? " after " : " inside ");
+}
+
+/* Nothing for its start. */
+static void write_place_in(struct mm_out *out, uintptr_t at, uintptr_t block, size_t size)
+{
+    if (at != block)
+        write_distance(out, at, block, size);
+}
+
+static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
+{
+    mm_out_format(out, "; ");
+    if (info->offset != 0) {
+        mm_out_bytes(out, info->offset);
+        mm_out_format(out, " into ");
+    }
+    mm_out_format(out, "slot %u of %u bytes, batch %x", (uint64_t)info->index + 1,
+                  (uint64_t)info->size, (uint64_t)info->base);
+}
+
+/* What was asked for; false when that is not known. */
+static bool find_asked(const struct mm_owner_of *of, size_t *asked)
+{
+    if (of->misuse->damage != NULL) {
+        *asked = of->misuse->damage->asked;
+        return true;
+    }
+    if (of->history == NULL || !of->history->has_allocated)
+        return false;
+    *asked = of->history->asked;
+    return true;
+}
+
 /* --- blocks beside an address --- */
 
 /* How far away a slot is looked for, in units: 1 MiB; and a forwarded block, in bytes. */
 #define NEAR_UNITS     1024u
 #define NEAR_FORWARDED ((size_t)1 << 16)
-
-static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
-{
-    mm_out_format(out, "slot %u of %u bytes, batch %x", (uint64_t)info->index + 1,
-                  (uint64_t)info->size, (uint64_t)info->base);
-}
-
-/* "a block of 40 bytes" */
-static void write_block(struct mm_out *out, const char *article, size_t size)
-{
-    mm_out_format(out, "%s block of ", article);
-    mm_out_bytes(out, size);
-}
-
-static void write_into(struct mm_out *out, uintptr_t offset)
-{
-    mm_out_bytes(out, offset);
-    mm_out_format(out, " into ");
-}
 
 static uint64_t live_of(const struct mm_batch *batch)
 {
@@ -78,14 +109,17 @@ static void describe_beside_slots(struct mm_out *out, uintptr_t address)
     if (find_live(address, false, &above))
         before = above.base + above.index * above.size - address;
     bool is_behind = behind <= before;
-    mm_out_format(out, "in the manager's memory, ");
+    struct mm_slot_info *nearest = is_behind ? &below : &above;
     if (behind == UINTPTR_MAX && before == UINTPTR_MAX) {
-        mm_out_format(out, "with no block near");
+        mm_out_format(out, "in the manager's memory, with no block near");
         return;
     }
+    mm_out_format(out, "in no block, ");
     mm_out_bytes(out, is_behind ? behind : before);
-    mm_out_format(out, " %s ", is_behind ? "behind" : "before");
-    write_slot(out, is_behind ? &below : &above);
+    mm_out_format(out, is_behind ? " after " : " before ");
+    write_block(out, nearest->size, false);
+    nearest->offset = 0;
+    write_slot(out, nearest);
 }
 
 static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const char *where,
@@ -94,7 +128,7 @@ static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const
     mm_out_format(out, ", ");
     mm_out_bytes(out, distance);
     mm_out_format(out, " %s ", where);
-    write_block(out, "a", block->size);
+    write_block(out, block->size, true);
     mm_out_format(out, " at %x", (uint64_t)block->start);
 }
 
@@ -105,40 +139,9 @@ static void describe_beside_forwarded(struct mm_out *out, uintptr_t address)
         near.below.size != 0 ? address - (near.below.start + near.below.size) : UINTPTR_MAX;
     uintptr_t before = near.above.size != 0 ? near.above.start - address : UINTPTR_MAX;
     if (behind < NEAR_FORWARDED && behind <= before)
-        write_beside_forwarded(out, behind, "behind", &near.below);
+        write_beside_forwarded(out, behind, "after", &near.below);
     else if (before < NEAR_FORWARDED)
         write_beside_forwarded(out, before, "before", &near.above);
-}
-
-/* --- blocks, what was one, and what lies between --- */
-
-static void describe_slot(struct mm_out *out, enum mem_mngr_misuse_kind kind, uintptr_t address)
-{
-    struct mm_slot_info info = mm_batch_inspect(address);
-    bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
-    bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
-    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY;
-    if (is_odd && never) {
-        describe_beside_slots(out, address);
-        return;
-    }
-    if (info.offset != 0)
-        write_into(out, info.offset);
-    write_slot(out, &info);
-    if (is_odd && !live)
-        mm_out_format(out, ", which is free");
-}
-
-static void describe_forwarded(struct mm_out *out, uintptr_t address)
-{
-    struct mm_forwarded block;
-    if (!mm_registry_around((const void *)address, &block)) {
-        mm_out_format(out, "in a block that another thread freed meanwhile");
-        return;
-    }
-    write_into(out, address - block.start);
-    write_block(out, "a", block.size);
-    mm_out_format(out, " at %x", (uint64_t)block.start);
 }
 
 /* --- foreign pointers: the mapping that they lie in --- */
@@ -167,41 +170,44 @@ static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
     return true;
 }
 
-static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping, const void *ptr,
-                            const char *program, struct mm_place_text *text)
+static const char *path_of(const struct mm_owner_of *of, const char *path)
+{
+    const char *slash = of->briefly ? strrchr(path, '/') : NULL;
+    return slash != NULL ? slash + 1 : path;
+}
+
+static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping, uintptr_t address,
+                            const struct mm_owner_of *of)
 {
     struct mm_place place;
-    mm_module_place(ptr, program, &place, text);
+    mm_module_place((const void *)address, of->program, &place, of->text);
     if (place.module == NULL)
         return false;
-    mm_out_format(out, "%s of ", mapping->writable ? "global" : "read-only data");
-    mm_out_cut(out, place.module, MM_PATH_SHOWN);
-    if (place.symbol != NULL) {
-        mm_out_format(out, ", near ");
-        mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
-        mm_out_format(out, "+%x", (uint64_t)place.symbol_offset);
+    if (place.symbol != NULL && place.symbol_offset != 0) {
+        mm_out_bytes(out, place.symbol_offset);
+        mm_out_format(out, " inside ");
     }
+    mm_out_format(out, "%s", mapping->writable ? "global" : "read-only data");
+    if (place.symbol != NULL) {
+        mm_out_format(out, " ");
+        mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
+    }
+    mm_out_format(out, " of ");
+    mm_out_cut(out, path_of(of, place.module), MM_PATH_SHOWN);
     return true;
 }
 
-static void describe_file(struct mm_out *out, const char *path)
-{
-    mm_out_cut(out, path, MM_PATH_SHOWN);
-    mm_out_format(out, ", a mapped file");
-}
-
-static void describe_foreign(struct mm_out *out, uintptr_t address, const char *program,
-                             struct mm_place_text *text)
+static void describe_foreign(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
 {
     char path[256];
     struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
     enum mm_mapping_result result = mm_mapping_find(address, &mapping);
     if (result == MM_MAPPING_FOUND &&
-        (describe_stack(out, &mapping) ||
-         describe_module(out, &mapping, (void *)address, program, text)))
+        (describe_stack(out, &mapping) || describe_module(out, &mapping, address, of)))
         return;
     if (result == MM_MAPPING_FOUND && path[0] == '/') {
-        describe_file(out, path);
+        mm_out_cut(out, path_of(of, path), MM_PATH_SHOWN);
+        mm_out_format(out, ", a mapped file");
         return;
     }
     mm_out_format(out, "%s",
@@ -222,34 +228,7 @@ static enum mem_mngr_misuse_kind kind_outside(enum mem_mngr_misuse_kind kind, co
     return mm_registry_around(ptr, &block) ? MEM_MNGR_INTERIOR_FREE : MEM_MNGR_FOREIGN_FREE;
 }
 
-static void describe_outside(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                             const char *program, struct mm_place_text *text)
-{
-    switch (kind_outside(kind, ptr)) {
-    case MEM_MNGR_DOUBLE_FREE:
-        mm_out_format(out, "a block of the system allocator, freed before");
-        return;
-    case MEM_MNGR_INTERIOR_FREE:
-        describe_forwarded(out, mm_os_untagged(ptr));
-        return;
-    case MEM_MNGR_FOREIGN_FREE:
-        describe_foreign(out, mm_os_untagged(ptr), program, text);
-        return;
-    default:
-        mm_out_format(out, "a block of the system allocator");
-    }
-}
-
-void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                       const char *program, struct mm_place_text *text)
-{
-    if (mm_arena_has(mm_os_untagged(ptr)))
-        describe_slot(out, kind, mm_os_untagged(ptr));
-    else
-        describe_outside(out, kind, ptr, program, text);
-}
-
-/* --- what is wrong with it --- */
+/* --- families of functions --- */
 
 static const char *allocator_of(mm_shape shape)
 {
@@ -267,11 +246,13 @@ static const char *allocator_of(mm_shape shape)
 static const char *deallocator_of(mm_shape how)
 {
     bool is_aligned = mm_shape_alignment(how) > 1;
-    switch (mm_shape_family(how)) {
-    case MM_FAMILY_NEW:
+    switch (mm_shape_call(how)) {
+    case MM_CALL_DELETE:
         return is_aligned ? "aligned delete" : "delete";
-    case MM_FAMILY_NEW_ARRAY:
+    case MM_CALL_DELETE_ARRAY:
         return is_aligned ? "aligned delete[]" : "delete[]";
+    case MM_CALL_REALLOC:
+        return "realloc";
     default:
         return "free";
     }
@@ -289,54 +270,125 @@ static void write_size(struct mm_out *out, size_t size, size_t alignment)
 }
 
 /* What differs is said of both. */
-static void begin_mismatch(struct mm_out *out, const struct mm_misuse *misuse, mm_shape asked)
+static void write_mismatch(struct mm_out *out, const struct mm_misuse *misuse, mm_shape asked)
 {
     mm_shape how = misuse->how;
     bool is_size = misuse->kind == MEM_MNGR_MISMATCHED_SIZE;
     bool is_other_size = is_size && mm_shape_asked(how) != mm_shape_asked(asked);
     bool is_aligned_otherwise = is_size && mm_shape_alignment(how) != mm_shape_alignment(asked);
-    mm_out_format(out, "allocated by %s", allocator_of(asked));
+    mm_out_format(out, ", allocated by %s", allocator_of(asked));
     write_size(out, 0, is_aligned_otherwise ? mm_shape_alignment(asked) : 1);
     mm_out_format(out, ", freed by %s", deallocator_of(how));
     write_size(out, is_other_size ? mm_shape_asked(how) : 0,
                is_aligned_otherwise ? mm_shape_alignment(how) : 1);
-    mm_out_format(out, ": ");
 }
 
-static void write_distance(struct mm_out *out, uintptr_t at, uintptr_t block, size_t asked)
+/* What else is wrong with it. */
+static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
-    bool is_before = at < block, is_after = at >= block + asked;
-    mm_out_bytes(out, is_before ? block - at : is_after ? at - block - asked : at - block);
-    mm_out_format(out, is_before ? " before " : is_after ? " after " : " into ");
+    const struct mm_misuse *misuse = of->misuse;
+    if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
+        write_mismatch(out, misuse, of->history != NULL ? of->history->shape : 0);
+    bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
+    struct mm_slot_info info = {0};
+    if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete)
+        info = mm_batch_inspect(mm_os_untagged(misuse->ptr));
+    if (info.in_slot && info.offset == 8)
+        mm_out_format(out, "; delete of what new[] made, behind the count of its elements?");
 }
 
-static void begin_damage(struct mm_out *out, const struct mm_damage *damage)
-{
-    write_distance(out, damage->at, damage->block, damage->asked);
-    write_block(out, "a", damage->asked);
-    mm_out_format(out, ": ");
-}
+/* --- blocks, what was one, and what lies between --- */
 
-void mm_owner_begin(struct mm_out *out, const struct mm_misuse *misuse,
-                    const struct mm_stack_history *history)
+static void describe_slot(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)
 {
-    if (misuse->damage != NULL)
-        begin_damage(out, misuse->damage);
-    else if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
-        begin_mismatch(out, misuse, history != NULL ? history->shape : 0);
-    if (misuse->damage == NULL && history != NULL && history->has_allocated) {
-        mm_out_bytes(out, history->asked);
-        mm_out_format(out, " asked, ");
+    struct mm_slot_info info = mm_batch_inspect(address);
+    enum mem_mngr_misuse_kind kind = of->misuse->kind;
+    bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
+    bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
+    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY;
+    if (is_odd && never) {
+        describe_beside_slots(out, address);
+        return;
     }
+    size_t size = info.size;
+    bool exactly = find_asked(of, &size);
+    write_place_in(out, address, address - info.offset, size);
+    write_block(out, size, exactly);
+    if (kind == MEM_MNGR_DOUBLE_FREE || (is_odd && !live))
+        mm_out_format(out, ", freed before");
+    write_end(out, of);
+    write_slot(out, &info);
+}
+
+static void describe_inside_forwarded(struct mm_out *out, const struct mm_owner_of *of,
+                                      uintptr_t address)
+{
+    struct mm_forwarded block;
+    if (!mm_registry_around((const void *)address, &block)) {
+        mm_out_format(out, "in a block that another thread freed meanwhile");
+        return;
+    }
+    find_asked(of, &block.size);
+    write_place_in(out, address, block.start, block.size);
+    write_block(out, block.size, true);
+    mm_out_format(out, " at %x", (uint64_t)block.start);
+}
+
+static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)
+{
+    enum mem_mngr_misuse_kind kind = kind_outside(of->misuse->kind, of->misuse->ptr);
+    size_t size;
+    if (kind == MEM_MNGR_FOREIGN_FREE) {
+        describe_foreign(out, address, of);
+        return;
+    }
+    if (kind == MEM_MNGR_INTERIOR_FREE) {
+        describe_inside_forwarded(out, of, address);
+        return;
+    }
+    if (find_asked(of, &size))
+        write_block(out, size, true);
+    else
+        mm_out_format(out, "a block of the system allocator");
+    if (kind == MEM_MNGR_DOUBLE_FREE)
+        mm_out_format(out, ", freed before");
+    write_end(out, of);
+}
+
+/* --- damages: bytes that changed --- */
+
+/* A text, but for a zero at its end. */
+static bool is_text(const struct mm_damage *damage)
+{
+    unsigned count = damage->found_count;
+    count -= count > 1 && damage->found[count - 1] == 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (damage->found[i] < ' ' || damage->found[i] > '~')
+            return false;
+    }
+    return count > 0;
 }
 
 static void write_found(struct mm_out *out, const struct mm_damage *damage)
 {
-    mm_out_format(out, "; found ");
+    mm_out_format(out, "; found there:");
     for (unsigned i = 0; i < damage->found_count; i++) {
-        mm_out_format(out, i > 0 ? " " : "");
+        mm_out_format(out, " ");
         mm_out_hex(out, &damage->found[i], 1);
     }
+    if (!is_text(damage))
+        return;
+    mm_out_format(out, " \"");
+    for (unsigned i = 0; i < damage->found_count && damage->found[i] != 0; i++)
+        mm_out_format(out, "%c", damage->found[i]);
+    mm_out_format(out, "\"");
+}
+
+/* What a text brings that was measured without its end. */
+static bool is_end_of_text(const struct mm_damage *damage)
+{
+    return damage->kind == MEM_MNGR_OVERFLOW && damage->at == damage->block + damage->asked &&
+           damage->found_count == 1 && damage->found[0] == 0;
 }
 
 static void write_neighbour(struct mm_out *out, const struct mm_damage *damage)
@@ -346,21 +398,35 @@ static void write_neighbour(struct mm_out *out, const struct mm_damage *damage)
         return;
     mm_out_format(out, "; or it is ");
     write_distance(out, damage->at, neighbour->start, neighbour->size);
-    write_block(out, "the", neighbour->size);
+    mm_out_format(out, "the block of ");
+    mm_out_bytes(out, neighbour->size);
     mm_out_format(out, " at %x", (uint64_t)neighbour->start);
 }
 
-void mm_owner_end(struct mm_out *out, const struct mm_misuse *misuse)
+static void describe_damage(struct mm_out *out, const struct mm_damage *damage)
 {
-    bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
+    write_distance(out, damage->at, damage->block, damage->asked);
+    write_block(out, damage->asked, true);
+    if (damage->kind == MEM_MNGR_USE_AFTER_FREE)
+        mm_out_format(out, ", written to after it was freed");
+    write_found(out, damage);
+    if (is_end_of_text(damage))
+        mm_out_format(out, " (the zero at the end of a text?)");
+    write_neighbour(out, damage);
     struct mm_slot_info info = {0};
-    if (misuse->damage != NULL) {
-        write_found(out, misuse->damage);
-        write_neighbour(out, misuse->damage);
-    }
-    if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete &&
-        mm_arena_has(mm_os_untagged(misuse->ptr)))
-        info = mm_batch_inspect(mm_os_untagged(misuse->ptr));
-    if (info.in_slot && info.offset == 8)
-        mm_out_format(out, "; delete of what new[] made, behind the count of its elements?");
+    if (mm_arena_has(damage->block))
+        info = mm_batch_inspect(damage->block);
+    if (info.in_slot)
+        write_slot(out, &info);
+}
+
+void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
+{
+    uintptr_t address = mm_os_untagged(of->misuse->ptr);
+    if (of->misuse->damage != NULL)
+        describe_damage(out, of->misuse->damage);
+    else if (mm_arena_has(address))
+        describe_slot(out, of, address);
+    else
+        describe_outside(out, of, address);
 }

@@ -5,18 +5,22 @@
 #include "memory_manager.h"
 #include "system/out.h"
 
-/* For a pointer that was found to be a misuse of `kind`. Reads /proc/self/maps for a foreign one.
- * `program` is the path of the program; `text` is for what is told of a module. */
-struct mm_place_text;
-void mm_owner_describe(struct mm_out *out, enum mem_mngr_misuse_kind kind, const void *ptr,
-                       const char *program, struct mm_place_text *text);
-
-/* What stands before that and behind it: what was asked, and what is wrong with the block. No
- * history: NULL. */
 struct mm_misuse;
 struct mm_stack_history;
-void mm_owner_begin(struct mm_out *out, const struct mm_misuse *misuse,
-                    const struct mm_stack_history *history);
-void mm_owner_end(struct mm_out *out, const struct mm_misuse *misuse);
+struct mm_place_text;
+
+/* What the words are made from, besides the tables of slots and blocks, and /proc/self/maps for a
+ * foreign pointer. */
+struct mm_owner_of {
+    const struct mm_misuse *misuse;
+    const struct mm_stack_history *history; /* NULL: none is kept */
+    const char *program;                    /* its path */
+    struct mm_place_text *text;             /* for what is told of a module */
+    bool briefly;                           /* modules by the last part of their paths */
+};
+
+/* Parts, separated by "; ": the pointer in the user's terms, what is wrong with the block, and its
+ * slot. */
+void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of);
 
 #endif

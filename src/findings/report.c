@@ -8,6 +8,7 @@
 #include "blocks/stacks.h"
 #include "findings/draft.h"
 #include "findings/finding.h"
+#include "findings/own.h"
 #include "findings/owner.h"
 #include "findings/report_json.h"
 #include "findings/report_text.h"
@@ -66,6 +67,7 @@ void mm_report_start(const struct mm_report_settings *wanted)
 {
     settings = *wanted;
     mm_sink_start(settings.log, mm_report_note);
+    mm_own_start(settings.wrappers);
 }
 
 static void note_suppressions(struct mm_out *out)
@@ -120,10 +122,41 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-static void take_history(struct mm_trace *trace, const struct mm_stack *stack,
+/* NULL: nothing that has a name. */
+static const char *name_of_call(enum mm_call call, mm_shape how)
+{
+    switch (call) {
+    case MM_CALL_FREE:
+        return settings.is_library        ? "mem_mngr_free"
+               : mm_shape_asked(how) != 0 ? "free_sized"
+                                          : "free";
+    case MM_CALL_REALLOC:
+        return settings.is_library ? "mem_mngr_realloc" : "realloc";
+    case MM_CALL_DELETE:
+        return "delete";
+    case MM_CALL_DELETE_ARRAY:
+        return "delete[]";
+    case MM_CALL_USABLE_SIZE:
+        return settings.is_library ? "mem_mngr_usable_size" : "malloc_usable_size";
+    case MM_CALL_CHECK:
+        return "mem_mngr_check";
+    default:
+        return NULL;
+    }
+}
+
+/* malloc() has many names. */
+static const char *name_of_allocator(mm_shape shape)
+{
+    enum mm_family family = mm_shape_family(shape);
+    return family == MM_FAMILY_NEW ? "new" : family == MM_FAMILY_NEW_ARRAY ? "new[]" : NULL;
+}
+
+static void take_history(struct mm_trace *trace, const struct mm_stack *stack, const char *call,
                          struct mm_draft *draft)
 {
     trace->thread = stack->thread;
+    trace->call = call;
     copy_name(trace->thread_name, stack->name);
     mm_trace_take(trace, stack->frames, stack->count, draft->program, &draft->names);
 }
@@ -134,6 +167,27 @@ static bool has_history(const struct mm_finding *finding)
     return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_QUERY;
 }
 
+static void take_lives(struct mm_draft *draft, const struct mm_stack_history *history)
+{
+    struct mm_finding *finding = &draft->finding;
+    finding->asked = history->asked;
+    finding->has_freed = history->has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
+                                                finding->kind == MEM_MNGR_USE_AFTER_FREE);
+    finding->has_allocated = history->has_allocated;
+    finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
+    take_history(&finding->freed, &history->freed,
+                 name_of_call(mm_shape_freed_by(history->shape), 0), draft);
+    take_history(&finding->allocated, &history->allocated, name_of_allocator(history->shape),
+                 draft);
+    take_history(&finding->freed_before, &history->freed_before, NULL, draft);
+    take_history(&finding->allocated_before, &history->allocated_before, NULL, draft);
+}
+
+static bool is_for_terminal(void)
+{
+    return settings.on_misuse == NULL && !settings.json && mm_sink_is_terminal();
+}
+
 static void describe(struct mm_draft *draft, const struct mm_misuse *misuse)
 {
     struct mm_finding *finding = &draft->finding;
@@ -141,20 +195,15 @@ static void describe(struct mm_draft *draft, const struct mm_misuse *misuse)
     struct mm_out out;
     bool is_known = has_history(finding) && mm_stacks_history(finding->ptr, &history);
     mm_out_start(&out, finding->description, sizeof finding->description);
-    mm_owner_begin(&out, misuse, is_known ? &history : NULL);
-    mm_owner_describe(&out, finding->kind, finding->ptr, finding->program, &draft->names.place);
-    mm_owner_end(&out, misuse);
+    mm_owner_describe(&out, &(struct mm_owner_of){.misuse = misuse,
+                                                  .history = is_known ? &history : NULL,
+                                                  .program = finding->program,
+                                                  .text = &draft->names.place,
+                                                  .briefly = is_for_terminal()});
     finding->say_how = settings.advises_stacks && has_history(finding) && finding->bad.count > 0;
     finding->damage = misuse->damage;
-    finding->asked = history.asked;
-    finding->has_freed = history.has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
-                                               finding->kind == MEM_MNGR_USE_AFTER_FREE);
-    finding->has_allocated = history.has_allocated;
-    finding->has_before = history.has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
-    take_history(&finding->freed, &history.freed, draft);
-    take_history(&finding->allocated, &history.allocated, draft);
-    take_history(&finding->freed_before, &history.freed_before, draft);
-    take_history(&finding->allocated_before, &history.allocated_before, draft);
+    finding->at_exit = misuse->call == MM_CALL_EXIT;
+    take_lives(draft, &history);
 }
 
 /* A bad call as mm_report() came to know it. */
@@ -177,6 +226,7 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
+    finding->bad.call = name_of_call(call->misuse->call, call->misuse->how);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);
@@ -273,16 +323,39 @@ static enum mm_told judge(struct mm_draft *draft, struct call *call)
     return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
+static struct mm_text_style text_style(void)
+{
+    struct mm_text_style style = {.terminal = is_for_terminal()};
+    style.colours = settings.colour == MM_COLOUR_ALWAYS ||
+                    (settings.colour == MM_COLOUR_AUTO && style.terminal);
+    if (style.terminal)
+        mm_os_current_folder(style.folder, sizeof style.folder);
+    return style;
+}
+
+/* When all is known that tells whose a frame is. */
+static void judge_traces(struct mm_finding *finding)
+{
+    mm_own_judge(&finding->bad);
+    mm_own_judge(&finding->freed);
+    mm_own_judge(&finding->allocated);
+    mm_own_judge(&finding->freed_before);
+    mm_own_judge(&finding->allocated_before);
+}
+
 static size_t write_finding(struct mm_draft *draft)
 {
     struct mm_out out;
     if (!can_suppress())
         symbolize(draft);
+    judge_traces(&draft->finding);
     mm_out_start(&out, draft->text, sizeof draft->text);
-    if (settings.on_misuse == NULL && settings.json)
+    if (settings.on_misuse == NULL && settings.json) {
         mm_report_json_finding(&out, &draft->finding);
-    else
-        mm_report_text_finding(&out, &draft->finding);
+    } else {
+        struct mm_text_style style = text_style();
+        mm_report_text_finding(&out, &draft->finding, &style);
+    }
     mm_draft_leave_sources(draft);
     return out.length;
 }
@@ -436,6 +509,8 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
 {
     struct mm_out out;
     begin_finding(draft, call);
+    draft->finding.damage = NULL;
+    mm_own_judge(&draft->finding.bad);
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
         mm_report_json_again(&out, &draft->finding, times);

@@ -22,8 +22,10 @@ struct mm_report_settings {
     bool advises_stacks; /* a report says that MM_STACKS would tell more */
     bool json;           /* else text */
     bool symbolize;      /* frames get function, file and line from a tool */
+    bool is_library;     /* what the program calls has the library's names */
+    enum mm_report_colour { MM_COLOUR_AUTO, MM_COLOUR_NEVER, MM_COLOUR_ALWAYS } colour;
     /* Paths and patterns are kept for good; NULL: none. See the options of these names. */
-    const char *log, *suppressions, *only;
+    const char *log, *suppressions, *only, *wrappers;
     enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT } then;
     bool has_exit_status; /* of a process that has findings */
     int exit_status;
@@ -38,6 +40,7 @@ struct mm_misuse {
     const void *ptr;
     const void *caller;             /* where the bad call returns to; NULL: not known any more */
     mm_shape how;                   /* of frees: the family, size and alignment they are for */
+    enum mm_call call;              /* what the caller called */
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
 };
 /* No lock of ours may be held. Keeps errno. Returns only if the process is to go on. */

@@ -2,8 +2,9 @@
 #include "findings/report_json.h"
 
 #include "checks/checks.h"
-
+#include "findings/own.h"
 #include "system/mapping.h"
+
 #define VERSION    1u    /* of this format */
 #define TEXT_SHOWN 1024u /* bytes: in C++ one name may be longer than a report */
 #define TEXT_LEAST 64u   /* what is left of it, rather than that frames are left out */
@@ -195,11 +196,25 @@ static void write_thread(struct mm_out *out, const struct mm_trace *trace)
     mm_out_format(out, "}");
 }
 
+/* What was called there; and which frame, counted from 0, is the first of the program's own. */
+static void write_call(struct mm_out *out, const struct mm_trace *trace)
+{
+    char call[256];
+    struct mm_out text;
+    mm_out_start(&text, call, sizeof call);
+    mm_own_write_call(&text, trace);
+    if (text.length > 0)
+        write_text_member(out, "call", call);
+    if (trace->own < trace->count)
+        write_number(out, "own_frame", trace->own);
+}
+
 static unsigned write_history(struct mm_out *out, const char *name, const struct mm_trace *trace,
                               size_t most)
 {
     mm_out_format(out, ",\"%s\":{", name);
     write_thread(out, trace);
+    write_call(out, trace);
     mm_out_format(out, ",");
     return write_frames(out, trace, most);
 }
@@ -260,6 +275,7 @@ void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding
     begin(out, "finding");
     write_kind(out, finding);
     write_text_member(out, "description", finding->description);
+    write_call(out, &finding->bad);
     if (finding->damage != NULL)
         write_damage(out, finding->damage);
     size_t before = out->length, most = TEXT_SHOWN;

@@ -1,12 +1,34 @@
 /* report_text.c - lines for people. All is the caller's; nothing is kept. */
 #include "findings/report_text.h"
 
-#define REST_MOST 2000u /* what follows the frames, at its longest */
+#include "findings/own.h"
+#include "findings/report_terminal.h"
+#include <string.h>
+
+#define REST_MOST  2000u /* what follows the frames, at its longest */
+#define TRACES     5u
+#define HEAD_LINES 3u /* more than the frames of a report have: hint, summary, a line that broke   \
+                       */
 
 static void write_head(struct mm_out *out)
 {
     mm_out_format(out, "==%u==", (uint64_t)mm_os_process_id());
 }
+
+void mm_report_text_paint(struct mm_out *out, const struct mm_text_style *style,
+                          enum mm_paint paint)
+{
+    static const char *const codes[] = {
+        [MM_PLAIN] = "\033[0m",
+        [MM_ALARM] = "\033[1;31m",
+        [MM_STRONG] = "\033[1m",
+        [MM_PLACE] = "\033[36m",
+    };
+    if (style->colours)
+        mm_out_format(out, "%s", codes[paint]);
+}
+
+/* --- frames in a log --- */
 
 static bool has_line(const struct mm_frame *frame)
 {
@@ -17,6 +39,15 @@ static void write_function(struct mm_out *out, const struct mm_frame *frame)
 {
     mm_out_format(out, " in ");
     mm_out_cut(out, frame->function, MM_SYMBOL_SHOWN);
+}
+
+static void write_symbol(struct mm_out *out, const struct mm_frame *frame)
+{
+    if (frame->place.symbol == NULL)
+        return;
+    mm_out_format(out, " in ");
+    mm_own_write_name(out, frame, MM_SYMBOL_SHOWN);
+    mm_out_format(out, "+%x", (uint64_t)frame->place.symbol_offset);
 }
 
 static void write_line(struct mm_out *out, const struct mm_frame *frame)
@@ -41,7 +72,7 @@ static void write_frame(struct mm_out *out, unsigned number, const struct mm_fra
     if (frame->function != NULL)
         write_function(out, frame);
     else
-        mm_module_write_symbol(out, &frame->place);
+        write_symbol(out, frame);
     if (has_line(frame))
         write_line(out, frame);
     mm_module_write_offset(out, &frame->place);
@@ -61,69 +92,205 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
     }
 }
 
-static void write_history(struct mm_out *out, const char *what, const struct mm_trace *trace)
+/* --- the bad call --- */
+
+/* "by fclose â free", "found at exit" */
+static void write_how(struct mm_out *out, const struct mm_finding *finding)
 {
-    mm_out_format(out, "%s by ", what);
+    bool is_late = finding->damage != NULL;
+    mm_out_format(out, is_late ? ", found" : "");
+    if (finding->at_exit)
+        mm_out_format(out, " at exit");
+    else if (finding->bad.count == 0 && !is_late)
+        mm_out_format(out, " by two threads at the same time");
+    else if (finding->bad.call == NULL)
+        mm_out_format(out, " later");
+    else {
+        mm_out_format(out, " by ");
+        mm_own_write_call(out, &finding->bad);
+    }
+}
+
+static void write_thread(struct mm_out *out, const struct mm_trace *trace,
+                         const struct mm_text_style *style)
+{
+    size_t before = out->length;
+    mm_out_format(out, " in ");
     mm_out_thread(out, trace->thread, trace->thread_name);
-    mm_out_format(out, ":\n");
-    write_frames(out, trace);
-}
-
-/* A second free that is told at another owner's call comes after the first, of the life before. */
-static void write_lives(struct mm_out *out, const struct mm_finding *finding)
-{
-    if (finding->has_freed)
-        write_history(out, finding->kind == MEM_MNGR_USE_AFTER_FREE ? "freed" : "first freed",
-                      &finding->freed);
-    if (finding->has_allocated)
-        write_history(out, "allocated", &finding->allocated);
-    if (!finding->has_before)
+    if (!style->terminal || mm_terminal_columns(out) <= MM_TERMINAL_COLUMNS)
         return;
-    write_history(out, "the memory was freed before", &finding->freed_before);
-    write_history(out, "and had been allocated", &finding->allocated_before);
+    mm_out_back_to(out, before);
+    mm_out_format(out, "\n    in ");
+    mm_out_thread(out, trace->thread, trace->thread_name);
 }
 
-/* Kind and innermost place. */
-static void write_in_short(struct mm_out *out, const struct mm_finding *finding)
+/* Each part on a line of its own. */
+static void write_description(struct mm_out *out, const char *parts,
+                              const struct mm_text_style *style)
 {
-    const struct mm_frame *frame = &finding->bad.frames[0];
-    mm_out_format(out, "%s", mm_kinds[finding->kind].name);
-    if (finding->bad.count > 0 && has_line(frame)) {
+    size_t most = style->terminal ? MM_TERMINAL_COLUMNS - 4 : sizeof "" + MM_PATH_SHOWN * 2;
+    while (*parts != '\0') {
+        const char *end = strstr(parts, "; ");
+        size_t length = end != NULL ? (size_t)(end - parts) : strlen(parts);
+        mm_out_format(out, "    ");
+        for (size_t i = 0; i < length && i < most; i++)
+            mm_out_format(out, "%c", parts[i]);
+        mm_out_format(out, "\n");
+        parts += length + (end != NULL ? 2 : 0);
+    }
+}
+
+static void write_error(struct mm_out *out, const struct mm_finding *finding,
+                        const struct mm_text_style *style)
+{
+    write_head(out);
+    mm_report_text_paint(out, style, MM_ALARM);
+    mm_out_format(out, "ERROR: mmshim: %s", mm_kinds[finding->kind].name);
+    mm_report_text_paint(out, style, MM_PLAIN);
+    mm_out_format(out, " of %x", (uint64_t)(uintptr_t)finding->ptr);
+    write_how(out, finding);
+    if (finding->bad.count > 0)
+        write_thread(out, &finding->bad, style);
+    mm_out_format(out, "\n");
+    write_description(out, finding->description, style);
+}
+
+/* --- the block's history --- */
+
+/* What is shown of a finding besides its head: the traces, each with a heading but the first. A
+ * second free that is told at another owner's call comes after the first, of the life before. */
+struct lives {
+    unsigned count, shares[TRACES];
+    const char *heading[TRACES];
+    const struct mm_trace *trace[TRACES];
+};
+
+static void add_life(struct lives *lives, const char *heading, const struct mm_trace *trace)
+{
+    lives->heading[lives->count] = heading;
+    lives->trace[lives->count++] = trace;
+}
+
+static void list_lives(struct lives *lives, const struct mm_finding *finding)
+{
+    lives->count = 0;
+    add_life(lives, NULL, &finding->bad);
+    if (finding->has_freed)
+        add_life(lives, finding->kind == MEM_MNGR_USE_AFTER_FREE ? "freed" : "first freed",
+                 &finding->freed);
+    if (finding->has_allocated)
+        add_life(lives, "allocated", &finding->allocated);
+    if (finding->has_before) {
+        add_life(lives, "the memory was freed before", &finding->freed_before);
+        add_life(lives, "and had been allocated", &finding->allocated_before);
+    }
+}
+
+static void write_heading(struct mm_out *out, const char *what, const struct mm_trace *trace,
+                          const struct mm_text_style *style)
+{
+    mm_report_text_paint(out, style, MM_STRONG);
+    mm_out_format(out, "%s", what);
+    mm_report_text_paint(out, style, MM_PLAIN);
+    size_t before = out->length;
+    mm_out_format(out, " by ");
+    size_t call = out->length;
+    mm_own_write_call(out, trace);
+    if (out->length == call)
+        mm_out_back_to(out, before);
+    write_thread(out, trace, style);
+    mm_out_format(out, ":\n");
+}
+
+static unsigned count_lines(const struct mm_out *out)
+{
+    unsigned lines = 0;
+    for (size_t i = 0; i < out->length; i++)
+        lines += out->buffer[i] == '\n';
+    return lines;
+}
+
+static void write_lives(struct mm_out *out, struct lives *lives, const struct mm_text_style *style)
+{
+    unsigned taken = count_lines(out) + lives->count - 1 + HEAD_LINES;
+    if (style->terminal)
+        mm_terminal_share(lives->trace, lives->count,
+                          taken < MM_TERMINAL_LINES ? MM_TERMINAL_LINES - taken : 1, lives->shares);
+    for (unsigned i = 0; i < lives->count; i++) {
+        if (lives->heading[i] != NULL)
+            write_heading(out, lives->heading[i], lives->trace[i], style);
+        if (style->terminal)
+            mm_terminal_frames(out, lives->trace[i], lives->shares[i], style);
+        else
+            write_frames(out, lives->trace[i]);
+    }
+}
+
+/* --- in one line --- */
+
+/* Where to look: at the bad call, or, of what is found late, at what is known of the block. */
+static const struct mm_trace *trace_to_sum_up(const struct mm_finding *finding, const char **what)
+{
+    *what = "";
+    if (finding->damage == NULL)
+        return &finding->bad;
+    bool was_freed = finding->kind == MEM_MNGR_USE_AFTER_FREE && finding->has_freed;
+    if (was_freed || finding->has_allocated) {
+        *what = was_freed ? " of a block freed" : " of a block allocated";
+        return was_freed ? &finding->freed : &finding->allocated;
+    }
+    return &finding->bad;
+}
+
+static void write_place(struct mm_out *out, const struct mm_frame *frame,
+                        const struct mm_text_style *style)
+{
+    if (style->terminal) {
+        unsigned taken = mm_terminal_columns(out) + 1;
+        mm_terminal_place(out, frame, MM_TERMINAL_COLUMNS - taken, style);
+    } else if (has_line(frame)) {
         write_line(out, frame);
         write_function(out, frame);
-    } else if (finding->bad.count > 0) {
-        mm_module_write_symbol(out, &frame->place);
+    } else {
+        write_symbol(out, frame);
         mm_module_write_offset(out, &frame->place);
     }
+}
+
+/* Kind, and the innermost place of the program's own code. */
+static void write_in_short(struct mm_out *out, const struct mm_finding *finding,
+                           const struct mm_text_style *style)
+{
+    const char *what;
+    const struct mm_trace *trace = trace_to_sum_up(finding, &what);
+    mm_out_format(out, "%s%s", mm_kinds[finding->kind].name, what);
+    if (trace->count > 0)
+        write_place(out, &trace->frames[trace->own < trace->count ? trace->own : 0], style);
     mm_out_format(out, "\n");
 }
 
-void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding)
+void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding,
+                            const struct mm_text_style *style)
 {
-    write_head(out);
-    mm_out_format(out, "ERROR: mmshim: %s of %x (%s)", mm_kinds[finding->kind].name,
-                  (uint64_t)(uintptr_t)finding->ptr, finding->description);
-    bool is_late = finding->damage != NULL;
-    if (finding->bad.count > 0) {
-        mm_out_format(out, is_late ? ", found in " : " in ");
-        mm_out_thread(out, finding->bad.thread, finding->bad.thread_name);
-        mm_out_format(out, "\n");
-    } else {
-        mm_out_format(out, is_late ? ", found later\n" : ", by two threads at the same time\n");
-    }
-    write_frames(out, &finding->bad);
-    write_lives(out, finding);
+    struct lives lives;
+    list_lives(&lives, finding);
+    write_error(out, finding, style);
+    write_lives(out, &lives, style);
     if (finding->say_how)
         mm_out_format(out, "    (run with MM_STACKS=16 to see who allocated and first freed it)\n");
+    mm_report_text_paint(out, style, MM_STRONG);
     mm_out_format(out, "SUMMARY: mmshim: ");
-    write_in_short(out, finding);
+    mm_report_text_paint(out, style, MM_PLAIN);
+    write_in_short(out, finding, style);
 }
+
+static const struct mm_text_style in_log;
 
 void mm_report_text_again(struct mm_out *out, const struct mm_finding *finding, uint64_t times)
 {
     write_head(out);
     mm_out_format(out, " mmshim: again, %u times so far: ", times);
-    write_in_short(out, finding);
+    write_in_short(out, finding, &in_log);
 }
 
 void mm_report_text_note(struct mm_out *out, const char *line)
@@ -134,18 +301,35 @@ void mm_report_text_note(struct mm_out *out, const char *line)
     mm_out_format(out, "\n");
 }
 
+/* A word of kinds.def: for one, and behind a bar for several, where that is another. */
+static void write_word(struct mm_out *out, uint64_t count, const char *word)
+{
+    const char *bar = strchr(word, '|');
+    const char *end = bar != NULL ? bar : word + strlen(word);
+    if (bar != NULL && count != 1) {
+        mm_out_format(out, "%s", bar + 1);
+        return;
+    }
+    for (; word < end; word++)
+        mm_out_format(out, "%c", *word);
+}
+
 void mm_report_text_totals(struct mm_out *out, const struct mm_totals *totals, bool at_end)
 {
     uint64_t frees = 0, others = 0;
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
         *(kind < MM_KINDS_OF_FREES ? &frees : &others) += totals->kinds[kind];
     write_head(out);
-    mm_out_format(out, " mmshim: %s%u %s", at_end ? "" : "so far ", frees + others,
-                  others > 0 ? "findings" : "bad frees");
+    mm_out_format(out, " mmshim: %s", at_end ? "" : "so far ");
+    if (others > 0)
+        mm_out_count(out, frees + others, "finding", "findings");
+    else
+        mm_out_count(out, frees, "bad free", "bad frees");
     for (unsigned kind = 0; kind < MM_KINDS; kind++) {
-        if (kind < MM_KINDS_OF_FREES || totals->kinds[kind] > 0)
-            mm_out_format(out, "%s %u %s", kind == 0 ? ":" : ",", totals->kinds[kind],
-                          mm_kinds[kind].word);
+        if (kind >= MM_KINDS_OF_FREES && totals->kinds[kind] == 0)
+            continue;
+        mm_out_format(out, "%s %u ", kind == 0 ? ":" : ",", totals->kinds[kind]);
+        write_word(out, totals->kinds[kind], mm_kinds[kind].word);
     }
     if (totals->hidden > 0)
         mm_out_format(out, "; %u not shown", totals->hidden);
@@ -155,8 +339,8 @@ void mm_report_text_totals(struct mm_out *out, const struct mm_totals *totals, b
     if (totals->uncertain == 0 || !at_end)
         return;
     write_head(out);
-    mm_out_format(out,
-                  " mmshim: %u frees of blocks of threads that fork() left behind were free "
-                  "already; not counted as bad\n",
-                  totals->uncertain);
+    mm_out_format(out, " mmshim: ");
+    mm_out_count(out, totals->uncertain, "free of a block", "frees of blocks");
+    mm_out_format(out, " of threads that fork() left behind %s free already; not counted as bad\n",
+                  totals->uncertain == 1 ? "was" : "were");
 }

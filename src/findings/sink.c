@@ -49,6 +49,12 @@ bool mm_sink_has_stderr(void)
     return is_still(STDERR_FILENO, &stderr_at_start);
 }
 
+bool mm_sink_is_terminal(void)
+{
+    bool has_log = pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed);
+    return !has_log && stderr_at_start.is_terminal;
+}
+
 /* --- the file --- */
 
 /* The last part of the program's path. */

@@ -17,6 +17,9 @@ void mm_sink_start(const char *log, void (*complain)(const char *line));
 /* Whether stderr is still what it was at the start. */
 bool mm_sink_has_stderr(void);
 
+/* Whether reports are read on a terminal. */
+bool mm_sink_is_terminal(void);
+
 /* Writes a whole record, which no other thread's mixes with; into a file, no other process's
  * either. False when nobody took it. */
 bool mm_sink_write(const void *text, size_t size);

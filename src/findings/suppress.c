@@ -91,6 +91,11 @@ static bool matches(struct piece pattern, const char *name)
     return true;
 }
 
+bool mm_suppress_is(const char *pattern, const char *name)
+{
+    return matches((struct piece){pattern, pattern + strlen(pattern)}, name);
+}
+
 bool mm_suppress_is_in(const char *patterns, const char *name)
 {
     struct piece rest = {patterns, patterns + strlen(patterns)}, pattern;

@@ -19,6 +19,9 @@ void mm_suppress_check(const char *rules, size_t size,
 /* Whether a rule for `kind` has a pattern for this name. NULL is no name. */
 bool mm_suppress_matches(const char *rules, size_t size, const char *kind, const char *name);
 
+/* Whether a pattern is that of this name. */
+bool mm_suppress_is(const char *pattern, const char *name);
+
 /* Whether one of the patterns, separated by : or , is that of this name. */
 bool mm_suppress_is_in(const char *patterns, const char *name);
 

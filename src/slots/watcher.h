@@ -27,6 +27,22 @@ enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
 #define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
 #define MM_SHAPE_TOLD_FREED     ((mm_shape)1 << 63)  /* of a write after its free */
 #define MM_SHAPE_TAKEN          (MM_SHAPE_TOLD << 1) /* what it is put into is about to be filled */
+/* Of how a block is freed: by realloc(). In a record: by what it was first freed, an mm_call. */
+#define MM_SHAPE_BY_REALLOC (MM_SHAPE_TAKEN << 1)
+#define MM_SHAPE_CALL_SHIFT 61u
+#define MM_SHAPE_CALL       ((mm_shape)3 << MM_SHAPE_CALL_SHIFT)
+
+/* What the program called, as reports name it; the first four free, and fit into a shape. */
+enum mm_call {
+    MM_CALL_FREE,
+    MM_CALL_REALLOC,
+    MM_CALL_DELETE,
+    MM_CALL_DELETE_ARRAY,
+    MM_CALL_USABLE_SIZE,
+    MM_CALL_CHECK,
+    MM_CALL_EXIT,
+    MM_CALL_NONE /* nothing that it has to do with */
+};
 
 static inline mm_shape mm_shape_of(size_t asked, unsigned alignment_log2, enum mm_family family)
 {
@@ -48,6 +64,22 @@ static inline size_t mm_shape_alignment(mm_shape shape)
 static inline enum mm_family mm_shape_family(mm_shape shape)
 {
     return (enum mm_family)((shape >> MM_SHAPE_FAMILY_SHIFT) % (1u << MM_SHAPE_FAMILY_BITS));
+}
+
+static inline enum mm_call mm_shape_call(mm_shape how)
+{
+    if (how & MM_SHAPE_BY_REALLOC)
+        return MM_CALL_REALLOC;
+    enum mm_family family = mm_shape_family(how);
+    return family == MM_FAMILY_NEW         ? MM_CALL_DELETE
+           : family == MM_FAMILY_NEW_ARRAY ? MM_CALL_DELETE_ARRAY
+                                           : MM_CALL_FREE;
+}
+
+/* Of a record's. */
+static inline enum mm_call mm_shape_freed_by(mm_shape shape)
+{
+    return (enum mm_call)((shape & MM_SHAPE_CALL) >> MM_SHAPE_CALL_SHIFT);
 }
 
 /* What a heap has to do with it: this, and behind it the watcher's own. Touched by the heap's

@@ -14,6 +14,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -430,6 +431,21 @@ void mm_os_program_path(char *path, size_t capacity)
     path[length] = '\0';
 }
 
+void mm_os_current_folder(char *path, size_t capacity)
+{
+    ssize_t length = mm_kernel_readlink("/proc/self/cwd", path, capacity - 1);
+    path[length > 0 ? length : 0] = '\0';
+}
+
+/* By the numbers that Linux gives to the kinds of devices: to ask by ioctl() would be one more kind
+ * of system call. */
+static bool is_terminal(const struct stat *status)
+{
+    unsigned kind = major(status->st_rdev);
+    return S_ISCHR(status->st_mode) && (kind == 4 || kind == 5 || (kind >= 136 && kind <= 143) ||
+                                        kind == 188 || kind == 204 || kind == 229);
+}
+
 /* Nanoseconds since 1970; 0 where the file system or the kernel doesn't tell. */
 static uint64_t birth_of(int fd)
 {
@@ -446,7 +462,7 @@ struct mm_os_file_id mm_os_file_id(int fd)
     if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
         return (struct mm_os_file_id){.open = false};
     uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd) : 0;
-    return (struct mm_os_file_id){true, status.st_dev, status.st_ino, born};
+    return (struct mm_os_file_id){true, is_terminal(&status), status.st_dev, status.st_ino, born};
 }
 
 void mm_os_host_name(char name[static MM_HOST_NAME])

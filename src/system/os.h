@@ -177,6 +177,8 @@ const char *mm_os_error_text(int error);
 
 /* The path of what the kernel started, cut to fit; "?" when the system does not tell. */
 void mm_os_program_path(char *path, size_t capacity);
+/* The folder that relative paths count from; empty when the system does not tell. */
+void mm_os_current_folder(char *path, size_t capacity);
 /* The machine's name; "?" when the system does not tell. */
 #define MM_HOST_NAME 65u
 void mm_os_host_name(char name[static MM_HOST_NAME]);
@@ -204,7 +206,7 @@ bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
  * given to the next one: its time of birth tells them apart. To keep the first one open would be
  * surer, but who waits for the end of a pipe, or counts descriptors, would notice. */
 struct mm_os_file_id {
-    bool open;
+    bool open, is_terminal;
     dev_t device;
     ino_t inode;
     uint64_t born; /* of a regular file; 0: not known */

@@ -114,6 +114,16 @@ void mm_out_cut(struct mm_out *out, const char *text, size_t most)
         put_text(out, "...");
 }
 
+void mm_out_count(struct mm_out *out, uint64_t count, const char *one, const char *more)
+{
+    mm_out_format(out, "%u %s", count, count == 1 ? one : more);
+}
+
+void mm_out_bytes(struct mm_out *out, uint64_t count)
+{
+    mm_out_count(out, count, "byte", "bytes");
+}
+
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count)
 {
     static const char digits[] = "0123456789abcdef";
@@ -190,11 +200,6 @@ void mm_out_format(struct mm_out *out, const char *format, ...)
     va_start(arguments, format);
     format_v(out, format, arguments);
     va_end(arguments);
-}
-
-void mm_out_bytes(struct mm_out *out, size_t count)
-{
-    mm_out_format(out, "%u byte%s", (uint64_t)count, count == 1 ? "" : "s");
 }
 
 void mm_out_thread(struct mm_out *out, pid_t thread, const char *name)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Text being put together in a buffer of the caller's. What does not fit is cut off; with
@@ -32,8 +33,9 @@ void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 /* "thread N (name)". */
 void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
 
-/* "1 byte", "2 bytes". */
-void mm_out_bytes(struct mm_out *out, size_t count);
+/* "1 byte", "2 bytes": a number and what it is of. */
+void mm_out_count(struct mm_out *out, uint64_t count, const char *one, const char *more);
+void mm_out_bytes(struct mm_out *out, uint64_t count);
 
 /* Bytes, two hexadecimal digits each. */
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);

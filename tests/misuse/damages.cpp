@@ -120,23 +120,32 @@ void do_to(void *block, std::size_t size, const deed &done)
     std::memset(hidden(at), 'x', done.bytes);
 }
 
-std::string in_bytes(std::size_t count)
+std::string bytes(std::size_t count)
 {
     return std::to_string(count) + (count == 1 ? " byte" : " bytes");
 }
 
-// As the report begins.
-std::string finding_of(std::string_view block, std::size_t size, const deed &done)
+// The report's first two lines, as far as they are known.
+struct begin {
+    std::string first, second;
+};
+
+begin begin_of(std::string_view block, std::size_t size, const deed &done)
 {
     static const char *const kinds[] = {nullptr,          "overflow",       "underflow",
                                         "use-after-free", "use-after-free", "use-after-free"};
-    static const char *const where[] = {nullptr, "after", "before", "into", "into", "into"};
-    std::size_t distance = done.where == BEFORE   ? done.bytes
-                           : done.where == BEHIND ? 0
-                                                  : offset_of(done, size);
+    std::size_t offset = offset_of(done, size);
+    std::string where = done.where == BEFORE   ? bytes(done.bytes) + " before"
+                        : done.where == BEHIND ? "right after"
+                        : offset == 0          ? "at the start of"
+                                               : bytes(offset) + " inside";
 
-    return std::string("ERROR: mmshim: ") + kinds[done.where] + " of " + std::string(block) + " (" +
-           in_bytes(distance) + " " + where[done.where] + " a block of " + in_bytes(size) + ": ";
+    return {std::string("ERROR: mmshim: ") + kinds[done.where] + " of " + std::string(block) +
+                ", found ",
+            "\n    " + where + " a block of " + bytes(size) +
+                (done.where == BEHIND || done.where == BEFORE
+                     ? "\n"
+                     : ", written to after it was freed\n")};
 }
 
 // ---- how it is found: whatever was done is told once this is over ----
@@ -389,8 +398,10 @@ void check_one(const maker &made, std::size_t size, const deed &done, const find
         }
     });
     bool is_clean = done.where == NOWHERE;
-    bool is_told = ran.text.find(finding_of(ran.block, size, is_clean ? beside[1] : done)) !=
-                   std::string::npos;
+    begin told = begin_of(ran.block, size, is_clean ? beside[1] : done);
+    std::size_t first = ran.text.find(told.first);
+    bool is_told = first != std::string::npos &&
+                   ran.text.find(told.second, first) == ran.text.find('\n', first);
 
     if (ran.status != STATUS_WENT_ON || is_told == is_clean ||
         count_of(ran.text, "ERROR: ") != (is_clean ? 0 : 1) || count_of(ran.rest, "ERROR: ") != 0 ||
@@ -518,10 +529,11 @@ void check_second_free(const replacing &blocks, int between, unsigned seed)
     run ran = in_own_process([&] { free_twice(blocks, between, seed); });
 
     if (ran.status != STATUS_WENT_ON || count_of(ran.text, "ERROR: ") != 1 ||
-        !names(ran.text, ("ERROR: mmshim: double-free of " + std::string(ran.block) + " (").c_str(),
+        !names(ran.text,
+               ("ERROR: mmshim: double-free of " + std::string(ran.block) + " by ").c_str(),
                "second_free") ||
-        !names(ran.text, "\nfirst freed by ", "first_free") ||
-        !names(ran.text, "\nallocated by ", "first_allocation") ||
+        !names(ran.text, "\nfirst freed ", "first_free") ||
+        !names(ran.text, "\nallocated ", "first_allocation") ||
         count_of(ran.rest, "ERROR: ") != 0) {
         tell_failure(std::string(blocks.name) + ", freed again after " + std::to_string(between) +
                          ", seed " + std::to_string(seed),

@@ -18,6 +18,9 @@
 #
 # Build-ids are left out: not every linker makes one.
 #
+# With MISUSE_UPDATE=1 in the environment (MISUSE_UPDATE=1 ctest -R ^misuse) the files are written
+# instead of compared, when what is told has changed: for somebody to read in `git diff`.
+#
 # --join makes one line of each report, and counts lines that are equal, for output whose order
 # varies. Each --sed is a command of sed's for what else varies in a single test.
 set -eu
@@ -77,12 +80,18 @@ sed -i 's/ (BuildId: [0-9a-f]*)$//' "$work/stderr"
 case_address=$(sed -n 's/^CASE=//p' "$work/stdout" | tail -n 1)
 
 # What a report says of one thing in several ways must come to the same.
-in_slot='of (0x[0-9a-f]+) \((([0-9]+) bytes? into )?slot ([0-9]+) of ([0-9]+) bytes, batch (0x[0-9a-f]+)'
+of_ptr='ERROR: mmshim: [a-z-]+ of (0x[0-9a-f]+)'
+in_slot='^    (([0-9]+) bytes? into )?slot ([0-9]+) of ([0-9]+) bytes, batch (0x[0-9a-f]+)$'
+beside='^    in no block, '
 frame='^    #[0-9]+ (0x[0-9a-f]+) (in ([^ ]+)\+(0x[0-9a-f]+) )?\(.*\+(0x[0-9a-f]+)\)$'
 while IFS= read -r line; do
-    if [[ $line =~ $in_slot ]]; then
-        ptr=${BASH_REMATCH[1]} into=${BASH_REMATCH[3]:-0} slot=${BASH_REMATCH[4]}
-        size=${BASH_REMATCH[5]} batch=${BASH_REMATCH[6]}
+    if [[ $line =~ $of_ptr ]]; then
+        ptr=${BASH_REMATCH[1]}
+    elif [[ $line =~ $beside ]]; then
+        ptr=
+    elif [[ $line =~ $in_slot && -n $ptr ]]; then
+        into=${BASH_REMATCH[2]:-0} slot=${BASH_REMATCH[3]}
+        size=${BASH_REMATCH[4]} batch=${BASH_REMATCH[5]}
         ((ptr == batch + (slot - 1) * size + into)) || fail "no such place: $line"
     elif [[ $line =~ $frame ]]; then
         address=${BASH_REMATCH[1]} symbol=${BASH_REMATCH[3]} offset=${BASH_REMATCH[4]}
@@ -143,4 +152,8 @@ if $join; then
     mv "$work/joined" "$work/named"
 fi
 
+if [[ -n ${MISUSE_UPDATE-} ]]; then
+    cp "$work/named" "$expected.$$" && mv "$expected.$$" "$expected" # others may write it, too
+    exit
+fi
 diff -u --label expected --label actual "$expected" "$work/named" || fail "not what was expected"

@@ -1,0 +1,250 @@
+/* own.c - see own.h. Keeps what MM_WRAPPERS says, set once at the start; all else is the caller's.
+ */
+#include "findings/own.h"
+
+#include "findings/demangle.h"
+#include "findings/suppress.h"
+#include <string.h>
+
+#define CALL_SHOWN 40u /* characters of a name in a call */
+
+static const char *wrappers; /* NULL: none */
+
+static const char *const modules[] = {
+#define MODULE(pattern) pattern,
+#define FUNCTION(pattern)
+#define START(pattern)
+#include "findings/own.def"
+#undef MODULE
+#undef FUNCTION
+#undef START
+};
+static const char *const functions[] = {
+#define MODULE(pattern)
+#define FUNCTION(pattern) pattern,
+#define START(pattern)
+#include "findings/own.def"
+#undef MODULE
+#undef FUNCTION
+#undef START
+};
+static const char *const starts[] = {
+#define MODULE(pattern)
+#define FUNCTION(pattern)
+#define START(pattern) pattern,
+#include "findings/own.def"
+#undef MODULE
+#undef FUNCTION
+#undef START
+};
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+void mm_own_start(const char *wanted)
+{
+    wrappers = wanted;
+}
+
+static bool is_one_of(const char *const *patterns, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count && name != NULL; i++) {
+        if (mm_suppress_is(patterns[i], name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_wrapper(const char *name)
+{
+    return name != NULL && wrappers != NULL && mm_suppress_is_in(wrappers, name);
+}
+
+/* --- a function as tools write it --- */
+
+/* Behind "operator", where brackets are a name's. */
+static const char *behind_operator(const char *at)
+{
+    static const char word[] = "operator";
+    if (strncmp(at, word, sizeof word - 1) != 0)
+        return at;
+    at += sizeof word - 1;
+    return strncmp(at, "()", 2) == 0 ? at + 2 : at + strspn(at, "<>=-+*/%&|^!~,[]");
+}
+
+/* Behind what is bracketed there; `at` where nothing is. */
+static const char *behind_brackets(const char *at)
+{
+    unsigned depth = 0;
+    const char *start = at;
+    for (; *at != '\0'; at++) {
+        if (*at == '<' || *at == '(' || *at == '{' || *at == '[')
+            depth++;
+        else if (*at == '>' || *at == ')' || *at == '}' || *at == ']')
+            depth--;
+        if (depth == 0)
+            return at + (at > start);
+    }
+    return at;
+}
+
+/* A part of a name in brackets. */
+static bool is_named(const char *at)
+{
+    return strncmp(at, "(anonymous namespace)", 21) == 0 || *at == '{';
+}
+
+/* Behind what the function returns, which only templates tell. */
+static const char *name_of(const char *function)
+{
+    const char *name = function;
+    for (const char *at = function; *at != '\0';) {
+        const char *behind = behind_operator(at);
+        if (behind != at)
+            return name;
+        if (*at == '(' && !is_named(at))
+            return name;
+        at = *at == '<' || is_named(at) ? behind_brackets(at) : at + 1;
+        if (at[-1] == ' ')
+            name = at;
+    }
+    return name;
+}
+
+/* All of it goes through here: what is shown, and how long it is. */
+static void write_part(struct mm_out *out, const char *from, const char *to)
+{
+    for (; from < to; from++)
+        mm_out_format(out, "%c", mm_out_is_control(from) ? '?' : *from);
+}
+
+static void write_name(struct mm_out *out, const char *at)
+{
+    while (*at != '\0') {
+        const char *behind = behind_operator(at);
+        if (behind != at) { /* that of a conversion, and of new, is words up to the bracket */
+            const char *end = behind + strcspn(behind, *behind == ' ' ? "(" : "<(");
+            write_part(out, at, end);
+            at = end;
+        } else if (*at == '<') {
+            mm_out_format(out, "<...>");
+            at = behind_brackets(at);
+        } else if (*at == '(' && !is_named(at)) {
+            return;
+        } else {
+            const char *end = is_named(at) ? behind_brackets(at) : at + 1;
+            write_part(out, at, end);
+            at = end;
+        }
+    }
+}
+
+/* What is longer loses its beginning. */
+static void shorten(struct mm_out *out, size_t before, size_t most)
+{
+    size_t length = out->length - before;
+    if (length <= most || most < 4)
+        return;
+    char *start = out->buffer + before;
+    const char *kept = start + length - (most - 3);
+    while ((*kept & 0xc0) == 0x80)
+        kept++;
+    size_t left = (size_t)(start + length - kept);
+    memmove(start + 3, kept, left);
+    memcpy(start, "...", 3);
+    mm_out_back_to(out, before + 3 + left);
+}
+
+void mm_own_write_function(struct mm_out *out, const char *function, size_t most)
+{
+    size_t before = out->length;
+    write_name(out, name_of(function));
+    shorten(out, before, most);
+}
+
+bool mm_own_write_name(struct mm_out *out, const struct mm_frame *frame, size_t most)
+{
+    size_t before = out->length;
+    if (frame->function != NULL)
+        mm_own_write_function(out, frame->function, most);
+    else if (frame->place.symbol != NULL && !mm_demangle(out, frame->place.symbol))
+        mm_out_cut(out, frame->place.symbol, most);
+    shorten(out, before, most);
+    return out->length > before;
+}
+
+/* --- whose a frame is --- */
+
+static bool is_of_runtime(const struct mm_frame *frame)
+{
+    return is_one_of(modules, COUNT_OF(modules), frame->place.module);
+}
+
+static bool is_wrapping(const struct mm_frame *frame)
+{
+    const char *name = frame->function != NULL ? name_of(frame->function) : NULL;
+    return is_one_of(functions, COUNT_OF(functions), name) ||
+           is_one_of(functions, COUNT_OF(functions), frame->place.symbol) || is_wrapper(name) ||
+           is_wrapper(frame->place.symbol) || is_wrapper(frame->place.module);
+}
+
+static bool is_start(const struct mm_frame *frame)
+{
+    return is_one_of(starts, COUNT_OF(starts), frame->function) ||
+           is_one_of(starts, COUNT_OF(starts), frame->place.symbol);
+}
+
+static bool is_own(const struct mm_frame *frame)
+{
+    return !is_of_runtime(frame) && !is_wrapping(frame) && !is_start(frame);
+}
+
+/* Below the last own frame nothing is of interest, but for _start, of which a stripped program
+ * tells no name: what calls libc's start of main(). */
+static unsigned without_start(const struct mm_trace *trace)
+{
+    unsigned end = trace->count;
+    const struct mm_frame *last = end > 1 ? &trace->frames[end - 1] : NULL;
+    if (last != NULL && last->function == NULL && last->place.symbol == NULL &&
+        is_of_runtime(last - 1))
+        end--;
+    while (end > 1 && !is_own(&trace->frames[end - 1]))
+        end--;
+    return end;
+}
+
+void mm_own_judge(struct mm_trace *trace)
+{
+    trace->shown = without_start(trace);
+    trace->own = 0;
+    while (trace->own < trace->count && !is_own(&trace->frames[trace->own]))
+        trace->own++;
+    if (trace->own == trace->count)
+        trace->shown = trace->count;
+}
+
+/* --- the call --- */
+
+/* The outermost of those between. */
+static const struct mm_frame *outermost(const struct mm_trace *trace)
+{
+    unsigned i = trace->own < trace->count ? trace->own : 0;
+    while (i-- > 0) {
+        const struct mm_frame *frame = &trace->frames[i];
+        if (frame->function != NULL || frame->place.symbol != NULL)
+            return frame;
+    }
+    return NULL;
+}
+
+void mm_own_write_call(struct mm_out *out, const struct mm_trace *trace)
+{
+    const struct mm_frame *frame = outermost(trace);
+    if (trace->call == NULL)
+        return;
+    size_t before = out->length;
+    if (frame != NULL && mm_own_write_name(out, frame, CALL_SHOWN)) {
+        if (strcmp(out->buffer + before, trace->call) == 0)
+            return;
+        mm_out_format(out, " \xe2\x86\x92 ");
+    }
+    mm_out_format(out, "%s", trace->call);
+}
