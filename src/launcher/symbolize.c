@@ -181,6 +181,9 @@ static bool write_summary(const char *line)
         return false;
     const char *rest = kind + strlen(start);
     rest += strspn(rest, "abcdefghijklmnopqrstuvwxyz-");
+    const char *of_block = launcher_behind(rest, " of a block ");
+    if (of_block != NULL)
+        rest = of_block + strcspn(of_block, " ");
     if (!read_behind(rest, &behind))
         return false;
     const struct launcher_answer *answer = answer_of_frame(&behind.place);

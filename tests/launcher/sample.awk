@@ -1,8 +1,8 @@
 # sample.awk - a report in text as the JSON lines that MM_FORMAT=json gives: the finding alone, the same with the
 # history of the block, a note and a summary.
 function field(name, value) { return "\"" name "\":\"" value "\"" }
-match($0, / of 0x[0-9a-f]+ \(/) {
-    head = field("address", substr($0, RSTART + 4, RLENGTH - 6)) "," field("description", "slot 1 of 48 bytes")
+match($0, / of 0x[0-9a-f]+ by /) {
+    head = field("address", substr($0, RSTART + 4, RLENGTH - 8)) "," field("description", "slot 1 of 48 bytes")
 }
 /^    #/ {
     module = offset = build_id = ""

@@ -80,6 +80,9 @@ def of_type(lines, name):
 AGAIN = re.compile(r"==\d+== mmshim: again, (\d+) times so far: ((?:double|interior|foreign)-free.*)$")
 
 
+DESCRIPTION = re.compile(r"    [^#( ]")
+
+
 def told_again(text):
     """How often each finding came, as far as that was told: each time twice as often at least."""
     times = {}
@@ -101,10 +104,13 @@ def split_reports(text):
             if AGAIN.match(line) is None:
                 notes.append(line)
             continue
-        assert re.match(r"==\d+==ERROR: mmshim: (double|interior|foreign)-free of 0x[0-9a-f]+ \(.*\)"
+        assert re.match(r"==\d+==ERROR: mmshim: (double|interior|foreign)-free of 0x[0-9a-f]+ by [a-z\[\]]+"
                         r" in thread \d+ \(.*\)$", line), line
         report = [line]
         line = next(lines)
+        assert DESCRIPTION.match(line), line
+        while DESCRIPTION.match(line):
+            line = next(lines)
         while (match := frame.match(line)) is not None:
             assert int(match[1]) == len(report) - 1, line
             report.append(line)
@@ -442,7 +448,7 @@ def exit_status():
 def children_status():
     run = cases("children", EXITCODE=77)
     assert run.out.split()[1:] == ["3", "77"] * 4, run.out
-    assert len(re.findall(r"mmshim: 1 bad frees", run.err)) == 4
+    assert len(re.findall(r"mmshim: 1 bad free:", run.err)) == 4
     run = cases("children")
     assert run.out.split()[1:] == ["3", "3"] * 4, run.out
     run = cases("in-vfork", EXITCODE=77, status=77)

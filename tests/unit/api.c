@@ -168,7 +168,7 @@ static void free_before_init(void)
     mem_mngr_free(NULL);
     mem_mngr_free(WILD);
     check_pipe_take(&told, text, sizeof text);
-    CHECK(strstr(text, "ERROR: mmshim: foreign-free of 0xdeadbeef (") != NULL);
+    CHECK(strstr(text, "ERROR: mmshim: foreign-free of 0xdeadbeef by mem_mngr_free in ") != NULL);
     leave(0);
     void *block = mem_mngr_alloc(10);
     CHECK_EQUAL(mm_batch_slots(mm_batch_inspect((uintptr_t)block).batch), 8);

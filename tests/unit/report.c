@@ -55,13 +55,13 @@ static unsigned lines_that_start(const char *text, const char *with)
     return count;
 }
 
-/* The first line in full, then frames numbered from 0, then the summary of the first frame. */
+/* The first two lines in full, then frames numbered from 0, then the summary of the first frame. */
 static void check_shape(const char *text, const char *kind, const char *details)
 {
     char expected[CAPACITY];
     snprintf(expected, sizeof expected,
-             "==%d==ERROR: mmshim: %s of 0xbeef0 (%s) in thread %d (unit_report)\n", getpid(), kind,
-             details, gettid());
+             "==%d==ERROR: mmshim: %s of 0xbeef0 by free in thread %d (unit_report)\n    %s\n",
+             getpid(), kind, gettid(), details);
     CHECK(strncmp(text, expected, strlen(expected)) == 0);
     const char *line = text + strlen(expected), *first_frame = NULL;
     for (unsigned frame = 0; strncmp(line, "    #", 5) == 0; frame++) {
@@ -102,8 +102,8 @@ static void without_caller(void)
     tell(MEM_MNGR_DOUBLE_FREE, WILD, NULL);
     take_text(text);
     snprintf(expected, sizeof expected,
-             "==%d==ERROR: mmshim: double-free of 0xbeef0 (a block of the system allocator, "
-             "freed before), by two threads at the same time\n"
+             "==%d==ERROR: mmshim: double-free of 0xbeef0 by two threads at the same time\n"
+             "    a block of the system allocator, freed before\n"
              "SUMMARY: mmshim: double-free\n",
              getpid());
     CHECK_TEXT(text, expected);

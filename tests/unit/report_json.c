@@ -72,12 +72,16 @@ static void members(void)
     finding.bad.thread = 7;
     snprintf(finding.bad.thread_name, MM_THREAD_NAME, "main");
     finding.bad.frames[0] = (struct mm_frame){.address = (void *)0x1234};
+    finding.bad.own = 1; /* none */
     finding.allocated = finding.freed = finding.bad;
+    finding.freed.own = 0;
+    finding.freed.call = "realloc";
     finding.has_allocated = finding.has_freed = true;
     write_finding(sizeof text);
     check_member("description",
                  "\"a slot\",\"thread\":{\"id\":7,\"name\":\"main\"},\"frames\":[{\"address\":"
-                 "\"0x1234\"}],\"freed\":{\"thread\":{\"id\":7,\"name\":\"main\"},\"frames\":[{"
+                 "\"0x1234\"}],\"freed\":{\"thread\":{\"id\":7,\"name\":\"main\"},"
+                 "\"call\":\"realloc\",\"own_frame\":0,\"frames\":[{"
                  "\"address\":\"0x1234\"}]},\"allocated\":{\"thread\":{\"id\":7,\"name\":\"main\"},"
                  "\"frames\":[{\"address\":\"0x1234\"}],\"size\":40}}\n");
 }

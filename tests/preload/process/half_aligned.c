@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     CHECK(exited_with(run_self("free-badly", err, sizeof err), 3));
     CHECK(occurrences(err, "ERROR: mmshim: ") == 4);
     CHECK(occurrences(err, "interior-free of") == 1 &&
-          strstr(err, "(8 bytes into a block of ") != NULL);
+          strstr(err, "    8 bytes inside a block of ") != NULL);
     CHECK(occurrences(err, "double-free of") == 1 && occurrences(err, "foreign-free of") == 2);
     CHECK(strstr(err, "anonymous memory, 8 bytes before a block of ") != NULL);
     test_odd();

@@ -39,6 +39,6 @@ int main(int argc, char **argv)
         return SKIPPED;
     CHECK(exited_with(run_self("free-badly", err, sizeof err), 3));
     CHECK(occurrences(err, "ERROR: mmshim: ") == 2 && strstr(err, "double-free") != NULL);
-    CHECK(strstr(err, "(64 bytes into a block of ") != NULL);
+    CHECK(strstr(err, "    64 bytes inside a block of ") != NULL);
     return 0;
 }

@@ -82,8 +82,8 @@ static void run(const char *name)
 {
     static char err[1 << 14];
     CHECK(exited_with(run_self(name, err, sizeof err), DONE));
-    CHECK(strstr(err, "first freed by thread") != NULL &&
-          strstr(err, "allocated by thread") != NULL);
+    CHECK(strstr(err, "first freed by free in thread") != NULL &&
+          strstr(err, "allocated in thread") != NULL);
 }
 
 int main(int argc, char **argv)

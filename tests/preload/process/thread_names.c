@@ -66,7 +66,7 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         CHECK(exited_with(run_self(ways[i], err, sizeof err), 0));
         CHECK(occurrences(err, "double-free") == 2);
-        CHECK(occurrences(err, "first freed by thread ") == 1 &&
+        CHECK(occurrences(err, "first freed by free in thread ") == 1 &&
               occurrences(err, "(a-parent)") == 2);
     }
     return 0;
