@@ -1,14 +1,16 @@
 /* report_text.c - lines for people. All is the caller's; nothing is kept. */
 #include "findings/report_text.h"
 
+#include "findings/demangle.h"
 #include "findings/own.h"
 #include "findings/report_terminal.h"
 #include <string.h>
 
-#define REST_MOST  2000u /* what follows the frames, at its longest */
-#define TRACES     5u
-#define HEAD_LINES 3u /* more than the frames of a report have: hint, summary, a line that broke   \
-                       */
+#define REST_MOST 2000u /* what follows the frames, at its longest */
+#define TRACES    5u
+#define HEAD_LINES                                                                                 \
+    3u /* more than the frames of a report have: hint, summary, a line that broke                  \
+        */
 
 static void write_head(struct mm_out *out)
 {
@@ -43,10 +45,14 @@ static void write_function(struct mm_out *out, const struct mm_frame *frame)
 
 static void write_symbol(struct mm_out *out, const struct mm_frame *frame)
 {
-    if (frame->place.symbol == NULL)
+    char text[MM_SYMBOL_SHOWN * 8];
+    struct mm_out name;
+    const char *symbol = frame->place.symbol;
+    if (symbol == NULL)
         return;
+    mm_out_start(&name, text, sizeof text);
     mm_out_format(out, " in ");
-    mm_own_write_name(out, frame, MM_SYMBOL_SHOWN);
+    mm_out_cut(out, mm_demangle(&name, symbol) ? text : symbol, MM_SYMBOL_SHOWN);
     mm_out_format(out, "+%x", (uint64_t)frame->place.symbol_offset);
 }
 

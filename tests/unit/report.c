@@ -218,7 +218,7 @@ static void uncertain(void)
     mm_report_summary();
     take_text(text);
     CHECK_EQUAL(lines_that_start(text, "=="), 2);
-    CHECK(strstr(text, "1 frees of blocks of threads that fork() left behind") != NULL);
+    CHECK(strstr(text, "1 free of a block of threads that fork() left behind was") != NULL);
 }
 
 /* --- stderr --- */
