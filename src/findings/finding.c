@@ -59,3 +59,60 @@ void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned c
         keep_names(names, &trace->frames[i].place);
     }
 }
+
+/* --- static functions --- */
+
+static bool is_nameless(const struct mm_frame *frame)
+{
+    return frame->place.module != NULL && frame->place.symbol == NULL;
+}
+
+/* Those of one module: its name is one text. */
+static unsigned list_nameless(struct mm_trace *const *traces, unsigned count, const char *module,
+                              struct mm_names *names)
+{
+    unsigned listed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = 0; j < traces[i]->count; j++) {
+            struct mm_frame *frame = &traces[i]->frames[j];
+            if (!is_nameless(frame) || frame->place.module != module)
+                continue;
+            names->places[listed] = (struct mm_symtab_place){.offset = frame->place.module_offset};
+            names->nameless[listed++] = frame;
+        }
+    }
+    return listed;
+}
+
+static void name_module(struct mm_trace *const *traces, unsigned count,
+                        const struct mm_place *place, const char *program, struct mm_names *names)
+{
+    if (!mm_symtab_open(&names->symtab, place, program))
+        return;
+    unsigned listed = list_nameless(traces, count, place->module, names);
+    mm_symtab_search(&names->symtab, names->places, listed);
+    for (unsigned i = 0; i < listed; i++) {
+        struct mm_symtab_place *found = &names->places[i];
+        struct mm_place *named = &names->nameless[i]->place;
+        if (!mm_symtab_name(&names->symtab, found, names->place.symbol, sizeof names->place.symbol))
+            continue;
+        named->symbol = keep_symbol(names, names->place.symbol);
+        named->symbol_offset = found->offset - found->start;
+    }
+    mm_symtab_close(&names->symtab);
+}
+
+void mm_traces_name(struct mm_trace *const *traces, unsigned count, const char *program,
+                    struct mm_names *names)
+{
+    const char *last = NULL; /* modules mostly come in a row; one without a table is soon done */
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = 0; j < traces[i]->count; j++) {
+            struct mm_frame *frame = &traces[i]->frames[j];
+            if (!is_nameless(frame) || frame->place.module == last)
+                continue;
+            last = frame->place.module;
+            name_module(traces, count, &frame->place, program, names);
+        }
+    }
+}

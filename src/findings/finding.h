@@ -4,12 +4,14 @@
 
 #include "findings/kind.h"
 #include "stacks/module.h"
+#include "stacks/symtab.h"
 #include "system/os.h"
 #include <stdbool.h>
 
 /* With the frames of inlined functions, which share their address with the one they are inlined in.
  */
-#define MM_TRACE_MAX 48u
+#define MM_TRACE_MAX   48u
+#define MM_TRACES_MOST 5u /* of a finding */
 
 struct mm_frame {
     const void *address; /* inside the call */
@@ -56,11 +58,18 @@ struct mm_names {
     size_t used; /* 0 at first */
     char text[98304];
     struct mm_place_text place; /* of the last frame looked at */
+    struct mm_symtab symtab;
+    struct mm_frame *nameless[MM_TRACES_MOST * MM_TRACE_MAX];
+    struct mm_symtab_place places[MM_TRACES_MOST * MM_TRACE_MAX];
 };
 
 /* Fills a trace's frames with what the modules tell. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names);
+
+/* Adds names of static functions, of the modules' files. */
+void mm_traces_name(struct mm_trace *const *traces, unsigned count, const char *program,
+                    struct mm_names *names);
 
 /* The totals, so far or at exit. */
 struct mm_totals {

@@ -238,13 +238,9 @@ static const struct mm_frame *outermost(const struct mm_trace *trace)
 void mm_own_write_call(struct mm_out *out, const struct mm_trace *trace)
 {
     const struct mm_frame *frame = outermost(trace);
-    if (trace->call == NULL)
-        return;
     size_t before = out->length;
-    if (frame != NULL && mm_own_write_name(out, frame, CALL_SHOWN)) {
-        if (strcmp(out->buffer + before, trace->call) == 0)
-            return;
-        mm_out_format(out, " \xe2\x86\x92 ");
-    }
-    mm_out_format(out, "%s", trace->call);
+    bool has_name = frame != NULL && mm_own_write_name(out, frame, CALL_SHOWN);
+    if (trace->call == NULL || (has_name && strcmp(out->buffer + before, trace->call) == 0))
+        return;
+    mm_out_format(out, "%s%s", has_name ? " \xe2\x86\x92 " : "", trace->call);
 }

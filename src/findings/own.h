@@ -13,8 +13,8 @@ void mm_own_start(const char *wrappers);
 /* Sets `own` and `shown`. */
 void mm_own_judge(struct mm_trace *trace);
 
-/* "fclose → free": what the own code called, and what was called in the end; nothing when that is
- * not known. */
+/* "fclose → free": what the own code called, and what was called in the end, as far as they are
+ * known. */
 void mm_own_write_call(struct mm_out *out, const struct mm_trace *trace);
 
 /* A function without what it returns and takes: "ns::box<...>::set" of "void

@@ -7,8 +7,10 @@
 #include "forwarded/registry.h"
 #include "slots/heap.h"
 #include "stacks/module.h"
+#include "stacks/symtab.h"
 #include "system/mapping.h"
 #include "system/os.h"
+#include "system/peek.h"
 #include <string.h>
 
 /* --- words --- */
@@ -146,10 +148,68 @@ static void describe_beside_forwarded(struct mm_out *out, uintptr_t address)
 
 /* --- foreign pointers: the mapping that they lie in --- */
 
-static bool describe_stack(struct mm_out *out, const struct mm_mapping *mapping)
+/* The number of the text that holds the address, counted from 0, and where that starts. */
+static unsigned find_text(struct mm_peeker *peeker, uintptr_t from, uintptr_t address,
+                          uintptr_t *start)
+{
+    unsigned number = 0;
+    char letter;
+    *start = from;
+    for (; from < address && mm_peeker_read(peeker, from, &letter, 1); from++) {
+        if (letter == '\0') {
+            number++;
+            *start = from + 1;
+        }
+    }
+    return number;
+}
+
+static void write_variable(struct mm_out *out, struct mm_peeker *peeker, uintptr_t start,
+                           uintptr_t address)
+{
+    char name[128];
+    mm_peeker_text(peeker, start, name, sizeof name);
+    char *equals = strchr(name, '=');
+    uintptr_t value = start + (uintptr_t)(equals != NULL ? equals + 1 - name : 0);
+    if (equals != NULL)
+        *equals = '\0';
+    if (address > value)
+        write_distance(out, address, value, SIZE_MAX - value);
+    mm_out_format(out, address >= value ? "the value of " : "the name of ");
+    mm_out_cut(out, name, sizeof name);
+    mm_out_format(out, " in the environment");
+}
+
+/* What the kernel put at the end of the first stack. */
+static bool describe_texts(struct mm_out *out, uintptr_t address)
+{
+    struct mm_mapping_texts texts;
+    struct mm_peeker peeker;
+    unsigned char window[MM_PEEK_WINDOW];
+    uintptr_t start;
+    if (!mm_mapping_find_texts(&texts))
+        return false;
+    mm_peeker_start(&peeker, false, window, sizeof window);
+    if (address >= texts.arguments && address < texts.arguments_end) {
+        unsigned number = find_text(&peeker, texts.arguments, address, &start);
+        if (address > start)
+            write_distance(out, address, start, SIZE_MAX - start);
+        mm_out_format(out, "argv[%u] of the program", (uint64_t)number);
+        return true;
+    }
+    if (address < texts.environment || address >= texts.environment_end)
+        return false;
+    find_text(&peeker, texts.environment, address, &start);
+    write_variable(out, &peeker, start, address);
+    return true;
+}
+
+static bool describe_stack(struct mm_out *out, uintptr_t address, const struct mm_mapping *mapping)
 {
     pid_t thread = 0;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (strcmp(mapping->path, "[stack]") == 0 && describe_texts(out, address))
+        return true;
     if (here >= mapping->start && here < mapping->end) {
         mm_out_format(out, "stack of this thread");
         return true;
@@ -176,6 +236,20 @@ static const char *path_of(const struct mm_owner_of *of, const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+/* A static one, by the module's file. */
+static void find_static(struct mm_place *place, const struct mm_owner_of *of)
+{
+    struct mm_symtab_place found = {.offset = place->module_offset};
+    if (!mm_symtab_open(of->symtab, place, of->program))
+        return;
+    mm_symtab_search(of->symtab, &found, 1);
+    if (mm_symtab_name(of->symtab, &found, of->text->symbol, sizeof of->text->symbol)) {
+        place->symbol = of->text->symbol;
+        place->symbol_offset = found.offset - found.start;
+    }
+    mm_symtab_close(of->symtab);
+}
+
 static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping, uintptr_t address,
                             const struct mm_owner_of *of)
 {
@@ -183,6 +257,8 @@ static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping
     mm_module_place((const void *)address, of->program, &place, of->text);
     if (place.module == NULL)
         return false;
+    if (place.symbol == NULL)
+        find_static(&place, of);
     if (place.symbol != NULL && place.symbol_offset != 0) {
         mm_out_bytes(out, place.symbol_offset);
         mm_out_format(out, " inside ");
@@ -203,7 +279,7 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
     struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
     enum mm_mapping_result result = mm_mapping_find(address, &mapping);
     if (result == MM_MAPPING_FOUND &&
-        (describe_stack(out, &mapping) || describe_module(out, &mapping, address, of)))
+        (describe_stack(out, address, &mapping) || describe_module(out, &mapping, address, of)))
         return;
     if (result == MM_MAPPING_FOUND && path[0] == '/') {
         mm_out_cut(out, path_of(of, path), MM_PATH_SHOWN);

@@ -8,6 +8,7 @@
 struct mm_misuse;
 struct mm_stack_history;
 struct mm_place_text;
+struct mm_symtab;
 
 /* What the words are made from, besides the tables of slots and blocks, and /proc/self/maps for a
  * foreign pointer. */
@@ -16,6 +17,7 @@ struct mm_owner_of {
     const struct mm_stack_history *history; /* NULL: none is kept */
     const char *program;                    /* its path */
     struct mm_place_text *text;             /* for what is told of a module */
+    struct mm_symtab *symtab;               /* to read names through */
     bool briefly;                           /* modules by the last part of their paths */
 };
 

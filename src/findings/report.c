@@ -6,10 +6,10 @@
 #include "findings/report.h"
 
 #include "blocks/stacks.h"
+#include "findings/describe.h"
 #include "findings/draft.h"
 #include "findings/finding.h"
 #include "findings/own.h"
-#include "findings/owner.h"
 #include "findings/report_json.h"
 #include "findings/report_text.h"
 #include "findings/seen.h"
@@ -116,94 +116,9 @@ void mm_report_read_files(const char *search_path)
 
 /* --- one finding --- */
 
-static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
-{
-    for (unsigned i = 0; i < MM_THREAD_NAME; i++)
-        to[i] = from[i];
-}
-
-/* NULL: nothing that has a name. */
-static const char *name_of_call(enum mm_call call, mm_shape how)
-{
-    switch (call) {
-    case MM_CALL_FREE:
-        return settings.is_library        ? "mem_mngr_free"
-               : mm_shape_asked(how) != 0 ? "free_sized"
-                                          : "free";
-    case MM_CALL_REALLOC:
-        return settings.is_library ? "mem_mngr_realloc" : "realloc";
-    case MM_CALL_DELETE:
-        return "delete";
-    case MM_CALL_DELETE_ARRAY:
-        return "delete[]";
-    case MM_CALL_USABLE_SIZE:
-        return settings.is_library ? "mem_mngr_usable_size" : "malloc_usable_size";
-    case MM_CALL_CHECK:
-        return "mem_mngr_check";
-    default:
-        return NULL;
-    }
-}
-
-/* malloc() has many names. */
-static const char *name_of_allocator(mm_shape shape)
-{
-    enum mm_family family = mm_shape_family(shape);
-    return family == MM_FAMILY_NEW ? "new" : family == MM_FAMILY_NEW_ARRAY ? "new[]" : NULL;
-}
-
-static void take_history(struct mm_trace *trace, const struct mm_stack *stack, const char *call,
-                         struct mm_draft *draft)
-{
-    trace->thread = stack->thread;
-    trace->call = call;
-    copy_name(trace->thread_name, stack->name);
-    mm_trace_take(trace, stack->frames, stack->count, draft->program, &draft->names);
-}
-
-/* Kinds whose pointer is known not to be, or have been, a block have no history. */
-static bool has_history(const struct mm_finding *finding)
-{
-    return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_QUERY;
-}
-
-static void take_lives(struct mm_draft *draft, const struct mm_stack_history *history)
-{
-    struct mm_finding *finding = &draft->finding;
-    finding->asked = history->asked;
-    finding->has_freed = history->has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
-                                                finding->kind == MEM_MNGR_USE_AFTER_FREE);
-    finding->has_allocated = history->has_allocated;
-    finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
-    take_history(&finding->freed, &history->freed,
-                 name_of_call(mm_shape_freed_by(history->shape), 0), draft);
-    take_history(&finding->allocated, &history->allocated, name_of_allocator(history->shape),
-                 draft);
-    take_history(&finding->freed_before, &history->freed_before, NULL, draft);
-    take_history(&finding->allocated_before, &history->allocated_before, NULL, draft);
-}
-
 static bool is_for_terminal(void)
 {
     return settings.on_misuse == NULL && !settings.json && mm_sink_is_terminal();
-}
-
-static void describe(struct mm_draft *draft, const struct mm_misuse *misuse)
-{
-    struct mm_finding *finding = &draft->finding;
-    struct mm_stack_history history = {0};
-    struct mm_out out;
-    bool is_known = has_history(finding) && mm_stacks_history(finding->ptr, &history);
-    mm_out_start(&out, finding->description, sizeof finding->description);
-    mm_owner_describe(&out, &(struct mm_owner_of){.misuse = misuse,
-                                                  .history = is_known ? &history : NULL,
-                                                  .program = finding->program,
-                                                  .text = &draft->names.place,
-                                                  .briefly = is_for_terminal()});
-    finding->say_how = settings.advises_stacks && has_history(finding) && finding->bad.count > 0;
-    finding->damage = misuse->damage;
-    finding->at_exit = misuse->call == MM_CALL_EXIT;
-    take_lives(draft, &history);
 }
 
 /* A bad call as mm_report() came to know it. */
@@ -226,7 +141,8 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    finding->bad.call = name_of_call(call->misuse->call, call->misuse->how);
+    finding->bad.call =
+        mm_describe_call(call->misuse->call, call->misuse->how, settings.is_library);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);
@@ -307,7 +223,9 @@ static bool can_suppress(void)
 static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
-    describe(draft, call->misuse);
+    mm_describe(
+        draft, call->misuse,
+        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
     if (can_suppress())
         symbolize(draft);
     bool is_unwanted =
@@ -510,6 +428,8 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
     struct mm_out out;
     begin_finding(draft, call);
     draft->finding.damage = NULL;
+    mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
+                   &draft->names);
     mm_own_judge(&draft->finding.bad);
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)

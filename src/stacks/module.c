@@ -84,6 +84,22 @@ static bool spans(const ElfW(Sym) * symbol, ElfW(Addr) address)
            address - symbol->st_value < (symbol->st_size != 0 ? symbol->st_size : 1);
 }
 
+static char first_letter(const struct symbols *symbols, const ElfW(Sym) * symbol)
+{
+    char letter;
+    return mm_peeker_read(symbols->from, symbols->names + symbol->st_name, &letter, 1) ? letter
+                                                                                       : '_';
+}
+
+/* Of several names of one place, the one that is not for libraries among themselves. */
+static bool is_nearer(const struct symbols *symbols, const ElfW(Sym) * symbol,
+                      const ElfW(Sym) * nearest)
+{
+    if (symbol->st_value != nearest->st_value)
+        return symbol->st_value > nearest->st_value;
+    return first_letter(symbols, nearest) == '_' && first_letter(symbols, symbol) != '_';
+}
+
 static bool find_nearest(const struct symbols *symbols, ElfW(Addr) address, ElfW(Sym) * nearest)
 {
     ElfW(Sym) symbol;
@@ -92,7 +108,7 @@ static bool find_nearest(const struct symbols *symbols, ElfW(Addr) address, ElfW
         if (!mm_peeker_read(symbols->from, symbols->table + i * sizeof symbol, &symbol,
                             sizeof symbol))
             return false;
-        if (spans(&symbol, address) && (!found || symbol.st_value > nearest->st_value)) {
+        if (spans(&symbol, address) && (!found || is_nearer(symbols, &symbol, nearest))) {
             *nearest = symbol;
             found = true;
         }

@@ -112,6 +112,11 @@ ssize_t mm_kernel_read(int fd, void *buffer, size_t size)
     return with_errno(call(SYS_read, (long[6]){fd, (long)buffer, (long)size}));
 }
 
+ssize_t mm_kernel_read_at(int fd, void *buffer, size_t size, uint64_t offset)
+{
+    return with_errno(call(SYS_pread64, (long[6]){fd, (long)buffer, (long)size, (long)offset}));
+}
+
 ssize_t mm_kernel_write(int fd, const void *text, size_t size)
 {
     return with_errno(call(SYS_write, (long[6]){fd, (long)text, (long)size}));

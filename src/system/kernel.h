@@ -58,6 +58,7 @@ void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 /* What it makes, anyone may read and write whom the umask lets. */
 int mm_kernel_open(const char *path, int flags);
 ssize_t mm_kernel_read(int fd, void *buffer, size_t size);
+ssize_t mm_kernel_read_at(int fd, void *buffer, size_t size, uint64_t offset);
 ssize_t mm_kernel_write(int fd, const void *text, size_t size);
 /* The process's own memory. What lies before the first page that is not there is read. */
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size);

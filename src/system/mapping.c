@@ -2,6 +2,7 @@
 #include "system/mapping.h"
 
 #include "system/os.h"
+#include <string.h>
 #include <sys/auxv.h>
 
 /* /proc/self/maps, a character at a time from a small buffer. */
@@ -78,6 +79,31 @@ enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *map
     enum mm_mapping_result result = look_in("/proc/self/maps", address, mapping);
     return result == MM_MAPPING_UNREADABLE ? look_in("/proc/thread-self/maps", address, mapping)
                                            : result;
+}
+
+/* Fields 48 to 51 of /proc/self/stat, see proc(5); the second one, a name in brackets, may have
+ * anything in it. */
+bool mm_mapping_find_texts(struct mm_mapping_texts *texts)
+{
+    char text[2048];
+    int fd = mm_os_open_read("/proc/self/stat");
+    if (fd < 0)
+        return false;
+    text[mm_os_read(fd, text, sizeof text - 1)] = '\0';
+    mm_os_close(fd);
+    uintptr_t *const fields[] = {&texts->arguments, &texts->arguments_end, &texts->environment,
+                                 &texts->environment_end};
+    const char *at = strrchr(text, ')');
+    for (unsigned field = 2; at != NULL && field < 48; field++)
+        at = strchr(at + 1, ' ');
+    for (unsigned i = 0; i < 4; i++) {
+        if (at == NULL)
+            return false;
+        *fields[i] = 0;
+        for (at++; *at >= '0' && *at <= '9'; at++)
+            *fields[i] = *fields[i] * 10 + (uintptr_t)(*at - '0');
+    }
+    return texts->arguments != 0;
 }
 
 /* Where the kernel started the dynamic linker as the program, that is what it tells of it. */

@@ -17,6 +17,13 @@ struct mm_mapping {
 enum mm_mapping_result { MM_MAPPING_FOUND, MM_MAPPING_NONE, MM_MAPPING_UNREADABLE };
 enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping);
 
+/* Where the kernel put the program's arguments and its environment, texts one behind the other;
+ * false when it does not tell. */
+struct mm_mapping_texts {
+    uintptr_t arguments, arguments_end, environment, environment_end;
+};
+bool mm_mapping_find_texts(struct mm_mapping_texts *texts);
+
 /* The path of the running program, cut to fit, also of one that was started as an argument of the
  * dynamic linker; "?" when the system does not tell. */
 void mm_mapping_program_path(char *path, size_t capacity);

@@ -361,6 +361,18 @@ size_t mm_os_read(int fd, void *buffer, size_t size)
     return got > 0 ? (size_t)got : 0;
 }
 
+size_t mm_os_read_at(int fd, void *buffer, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = mm_kernel_read_at(fd, (char *)buffer + done, size - done, offset + done);
+        if (got <= 0 && !(got < 0 && errno == EINTR))
+            break;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return done;
+}
+
 void mm_os_close(int fd)
 {
     mm_kernel_close(fd);

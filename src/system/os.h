@@ -167,6 +167,8 @@ int mm_os_open_read(const char *path);
 int mm_os_open_append(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
+/* The same from a place in the file, which stays where it is read otherwise. */
+size_t mm_os_read_at(int fd, void *buffer, size_t size, uint64_t offset);
 void mm_os_close(int fd);
 /* A whole file in memory of its own, kept for good; NULL with errno, 0 when it is no regular file.
  * Never waits for a pipe's writer. */

@@ -1,0 +1,22 @@
+/* describe.h - puts into a draft what is known of the memory that a bad call was about. */
+#ifndef MM_DESCRIBE_H
+#define MM_DESCRIBE_H
+
+#include "findings/draft.h"
+#include "findings/report.h"
+
+/* For whom: what differs with that. */
+struct mm_describe_for {
+    bool is_library;     /* its functions have names of their own */
+    bool advises_stacks; /* that more could be known */
+    bool on_terminal;    /* paths are short */
+};
+
+/* The finding has its kind, its pointer and the bad call's trace. */
+void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
+                 const struct mm_describe_for *whom);
+
+/* What a call is named; NULL: nothing that has a name. */
+const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library);
+
+#endif
