@@ -169,7 +169,7 @@ static bool is_free_ours(void)
 EXPORT void free_sized(void *ptr, size_t size)
 {
     if (mm_unlikely(mm_checks.mismatch) && is_free_ours())
-        mm_free_as_slow(ptr, mm_shape_of(size, 0, MM_FAMILY_MALLOC), CALLER);
+        mm_free_as_slow(ptr, mm_shape_named(size, 0, MM_FAMILY_MALLOC), CALLER);
     else
         free(ptr);
 }
@@ -179,7 +179,7 @@ EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
     bool has_alignment = is_power_of_two(alignment);
     unsigned log2 = has_alignment ? mm_log2_floor(alignment) : 0;
     if (mm_unlikely(mm_checks.mismatch) && is_free_ours())
-        mm_free_as_slow(ptr, mm_shape_of(size, log2, MM_FAMILY_MALLOC), CALLER);
+        mm_free_as_slow(ptr, mm_shape_named(size, log2, MM_FAMILY_MALLOC), CALLER);
     else
         free(ptr);
 }

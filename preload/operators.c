@@ -195,7 +195,7 @@ MM_COLD static void delete_slow(void *ptr, _Atomic int *family, struct form *for
             delete_slow(ptr, &(family), &form, CALLER, second, third, how);                        \
     }
 #define OF(family, size, alignment)                                                                \
-    mm_shape_of(size, mm_log2_floor((alignment) | 1), MM_FAMILY_##family)
+    mm_shape_named(size, mm_log2_floor((alignment) | 1), MM_FAMILY_##family)
 
 DELETE(_ZdlPv, plain, OF(NEW, 0, 1))
 DELETE(_ZdaPv, plain, OF(NEW_ARRAY, 0, 1))

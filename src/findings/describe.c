@@ -48,10 +48,10 @@ static void take_history(struct mm_trace *trace, const struct mm_stack *stack, c
     mm_trace_take(trace, stack->frames, stack->count, draft->program, &draft->names);
 }
 
-/* Kinds whose pointer is known not to be, or have been, a block have no history. */
+/* A pointer that is known not to be, or have been, one of a block has no history. */
 static bool has_history(const struct mm_finding *finding)
 {
-    return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_QUERY;
+    return finding->kind != MEM_MNGR_FOREIGN_FREE;
 }
 
 static void take_lives(struct mm_draft *draft, const struct mm_stack_history *history,
@@ -60,7 +60,8 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
     struct mm_finding *finding = &draft->finding;
     finding->asked = history->asked;
     finding->has_freed = history->has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
-                                                finding->kind == MEM_MNGR_USE_AFTER_FREE);
+                                                finding->kind == MEM_MNGR_USE_AFTER_FREE ||
+                                                finding->kind == MEM_MNGR_BAD_QUERY);
     finding->has_allocated = history->has_allocated;
     finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
     take_history(&finding->freed, &history->freed,

@@ -10,32 +10,36 @@
 
 static const char *wrappers; /* NULL: none */
 
+/* A table of each kind of pattern. */
+#define NO_PATTERN(pattern)
+#define PATTERN(pattern) pattern,
+#define MODULE           PATTERN
+#define FUNCTION         NO_PATTERN
+#define SOURCE           NO_PATTERN
+#define START            NO_PATTERN
 static const char *const modules[] = {
-#define MODULE(pattern) pattern,
-#define FUNCTION(pattern)
-#define START(pattern)
 #include "findings/own.def"
+};
 #undef MODULE
 #undef FUNCTION
-#undef START
-};
+#define MODULE   NO_PATTERN
+#define FUNCTION PATTERN
 static const char *const functions[] = {
-#define MODULE(pattern)
-#define FUNCTION(pattern) pattern,
-#define START(pattern)
 #include "findings/own.def"
-#undef MODULE
-#undef FUNCTION
-#undef START
 };
-static const char *const starts[] = {
-#define MODULE(pattern)
-#define FUNCTION(pattern)
-#define START(pattern) pattern,
-#include "findings/own.def"
-#undef MODULE
 #undef FUNCTION
+#undef SOURCE
+#define FUNCTION NO_PATTERN
+#define SOURCE   PATTERN
+static const char *const sources[] = {
+#include "findings/own.def"
+};
+#undef SOURCE
 #undef START
+#define SOURCE NO_PATTERN
+#define START  PATTERN
+static const char *const starts[] = {
+#include "findings/own.def"
 };
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -137,20 +141,23 @@ static void write_name(struct mm_out *out, const char *at)
     }
 }
 
-/* What is longer loses its beginning. */
+/* What is longer loses its beginning: whole scopes, if that is enough. */
 static void shorten(struct mm_out *out, size_t before, size_t most)
 {
     size_t length = out->length - before;
     if (length <= most || most < 4)
         return;
     char *start = out->buffer + before;
-    const char *kept = start + length - (most - 3);
+    const char *kept = start + length - (most - 3), *scope = strstr(kept, "::");
+    if (scope != NULL && scope[2] != '\0')
+        kept = scope + 2;
+    else
+        memcpy(start, "...", 3);
     while ((*kept & 0xc0) == 0x80)
         kept++;
-    size_t left = (size_t)(start + length - kept);
-    memmove(start + 3, kept, left);
-    memcpy(start, "...", 3);
-    mm_out_back_to(out, before + 3 + left);
+    size_t left = (size_t)(start + length - kept), to = scope != NULL && scope[2] != '\0' ? 0 : 3;
+    memmove(start + to, kept, left);
+    mm_out_back_to(out, before + to + left);
 }
 
 void mm_own_write_function(struct mm_out *out, const char *function, size_t most)
@@ -160,29 +167,40 @@ void mm_own_write_function(struct mm_out *out, const char *function, size_t most
     shorten(out, before, most);
 }
 
+static bool is_of_runtime(const struct mm_frame *frame)
+{
+    return is_one_of(modules, COUNT_OF(modules), frame->place.module);
+}
+
+/* libc's debug information has its own names for what it exports. */
+static bool is_named_by_symbol(const struct mm_frame *frame)
+{
+    const char *symbol = frame->place.symbol;
+    return frame->function == NULL || (symbol != NULL && symbol[0] != '_' &&
+                                       frame->function[0] == '_' && is_of_runtime(frame));
+}
+
 bool mm_own_write_name(struct mm_out *out, const struct mm_frame *frame, size_t most)
 {
     size_t before = out->length;
-    if (frame->function != NULL)
+    const char *symbol = frame->place.symbol;
+    if (!is_named_by_symbol(frame))
         mm_own_write_function(out, frame->function, most);
-    else if (frame->place.symbol != NULL && !mm_demangle(out, frame->place.symbol))
-        mm_out_cut(out, frame->place.symbol, most);
+    else if (symbol != NULL && !mm_demangle(out, symbol))
+        mm_out_cut(out, symbol, most);
     shorten(out, before, most);
     return out->length > before;
 }
 
 /* --- whose a frame is --- */
 
-static bool is_of_runtime(const struct mm_frame *frame)
-{
-    return is_one_of(modules, COUNT_OF(modules), frame->place.module);
-}
-
 static bool is_wrapping(const struct mm_frame *frame)
 {
     const char *name = frame->function != NULL ? name_of(frame->function) : NULL;
     return is_one_of(functions, COUNT_OF(functions), name) ||
-           is_one_of(functions, COUNT_OF(functions), frame->place.symbol) || is_wrapper(name) ||
+           (frame->file == NULL &&
+            is_one_of(functions, COUNT_OF(functions), frame->place.symbol)) ||
+           is_one_of(sources, COUNT_OF(sources), frame->file) || is_wrapper(name) ||
            is_wrapper(frame->place.symbol) || is_wrapper(frame->place.module);
 }
 

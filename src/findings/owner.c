@@ -3,6 +3,7 @@
 #include "findings/owner.h"
 
 #include "checks/checks.h"
+#include "findings/demangle.h"
 #include "findings/report.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
@@ -266,11 +267,18 @@ static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping
     mm_out_format(out, "%s", mapping->writable ? "global" : "read-only data");
     if (place.symbol != NULL) {
         mm_out_format(out, " ");
-        mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
+        if (!mm_demangle(out, place.symbol))
+            mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
     }
     mm_out_format(out, " of ");
     mm_out_cut(out, path_of(of, place.module), MM_PATH_SHOWN);
     return true;
+}
+
+/* What a pointer is that was read from a freed block. */
+static bool is_filling(uintptr_t address)
+{
+    return mm_checks.holds && address >> 16 == mm_checks.freed * (UINTPTR_MAX / 255) >> 16;
 }
 
 static void describe_foreign(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
@@ -286,6 +294,9 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
         mm_out_format(out, ", a mapped file");
         return;
     }
+    if (is_filling(address))
+        mm_out_format(out, "read from a freed block, which is filled with bytes of %x; ",
+                      (uint64_t)mm_checks.freed);
     mm_out_format(out, "%s",
                   result == MM_MAPPING_UNREADABLE ? "unknown memory: /proc/self/maps cannot be read"
                   : result == MM_MAPPING_NONE     ? "nothing mapped there"

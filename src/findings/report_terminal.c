@@ -6,6 +6,7 @@
 
 #define FUNCTION_LEAST 24u /* columns, however long a path is */
 #define PATH_MOST      56u
+#define BETWEEN_MOST   3u /* frames of libraries that are shown all */
 
 unsigned mm_terminal_columns(const struct mm_out *out)
 {
@@ -134,17 +135,33 @@ static void write_left_out(struct mm_out *out, unsigned count)
         mm_out_format(out, "    ... %u more\n", (uint64_t)count);
 }
 
+static void write_from(struct mm_out *out, const struct mm_trace *trace, unsigned first,
+                       unsigned lines, const struct mm_text_style *style)
+{
+    unsigned there = trace->shown - first;
+    unsigned most = there <= lines ? there : lines > 1 ? lines - 1 : lines;
+    for (unsigned i = first; i < first + most; i++)
+        write_frame(out, i, i == trace->own, &trace->frames[i], style);
+    if (most < lines)
+        write_left_out(out, there - most);
+}
+
+/* Between the call and the first own frame, which is always there, languages' libraries have many.
+ */
 void mm_terminal_frames(struct mm_out *out, const struct mm_trace *trace, unsigned lines,
                         const struct mm_text_style *style)
 {
-    unsigned most = trace->shown <= lines ? trace->shown : lines > 1 ? lines - 1 : lines;
-    for (unsigned i = 0; i < most; i++) {
-        bool is_last = i + 1 == most;
-        unsigned number = is_last && trace->own > i && trace->own < trace->shown ? trace->own : i;
-        write_frame(out, number, number == trace->own, &trace->frames[number], style);
+    bool has_own = trace->own < trace->shown;
+    if (!has_own || trace->own < BETWEEN_MOST) {
+        write_from(out, trace, has_own && trace->own >= lines ? trace->own : 0, lines, style);
+        return;
     }
-    if (most < lines)
-        write_left_out(out, trace->shown - most);
+    if (lines > 2) {
+        write_frame(out, 0, false, &trace->frames[0], style);
+        write_left_out(out, trace->own - 1);
+        lines -= 2;
+    }
+    write_from(out, trace, trace->own, lines, style);
 }
 
 void mm_terminal_place(struct mm_out *out, const struct mm_frame *frame, unsigned columns,

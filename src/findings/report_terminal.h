@@ -12,7 +12,7 @@
 /* How many lines each of some traces gets when there are so many for all: the first ones more. */
 void mm_terminal_share(const struct mm_trace *const *traces, unsigned count, unsigned lines,
                        unsigned *shares);
-/* The innermost ones, and the first that is the program's own. */
+/* The innermost ones, and those from the first on that is the program's own. */
 void mm_terminal_frames(struct mm_out *out, const struct mm_trace *trace, unsigned lines,
                         const struct mm_text_style *style);
 /* "FILE:LINE in FUNCTION", or what else is known, in so many columns. */

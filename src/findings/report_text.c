@@ -9,7 +9,7 @@
 #define REST_MOST 2000u /* what follows the frames, at its longest */
 #define TRACES    5u
 #define HEAD_LINES                                                                                 \
-    3u /* more than the frames of a report have: hint, summary, a line that broke                  \
+    3u /* more than the frames of a report have: hint, summary, lines that broke                   \
         */
 
 static void write_head(struct mm_out *out)
@@ -100,11 +100,26 @@ static void write_frames(struct mm_out *out, const struct mm_trace *trace)
 
 /* --- the bad call --- */
 
-/* "by fclose â free", "found at exit" */
-static void write_how(struct mm_out *out, const struct mm_finding *finding)
+/* What was written since then, from a space on, goes to a line of its own if it does not fit. */
+static void keep_in_columns(struct mm_out *out, size_t before, const struct mm_text_style *style)
+{
+    static const char line_break[] = {'\n', ' ', ' ', ' '};
+    if (!style->terminal || mm_terminal_columns(out) <= MM_TERMINAL_COLUMNS ||
+        mm_out_left(out) <= sizeof line_break)
+        return;
+    size_t length = out->length - before;
+    mm_out_format(out, "    ");
+    memmove(out->buffer + before + sizeof line_break, out->buffer + before, length);
+    memcpy(out->buffer + before, line_break, sizeof line_break);
+}
+
+/* "by fclose → free", "found at exit" */
+static void write_how(struct mm_out *out, const struct mm_finding *finding,
+                      const struct mm_text_style *style)
 {
     bool is_late = finding->damage != NULL;
     mm_out_format(out, is_late ? ", found" : "");
+    size_t before = out->length;
     if (finding->at_exit)
         mm_out_format(out, " at exit");
     else if (finding->bad.count == 0 && !is_late)
@@ -115,6 +130,7 @@ static void write_how(struct mm_out *out, const struct mm_finding *finding)
         mm_out_format(out, " by ");
         mm_own_write_call(out, &finding->bad);
     }
+    keep_in_columns(out, before, style);
 }
 
 static void write_thread(struct mm_out *out, const struct mm_trace *trace,
@@ -123,11 +139,7 @@ static void write_thread(struct mm_out *out, const struct mm_trace *trace,
     size_t before = out->length;
     mm_out_format(out, " in ");
     mm_out_thread(out, trace->thread, trace->thread_name);
-    if (!style->terminal || mm_terminal_columns(out) <= MM_TERMINAL_COLUMNS)
-        return;
-    mm_out_back_to(out, before);
-    mm_out_format(out, "\n    in ");
-    mm_out_thread(out, trace->thread, trace->thread_name);
+    keep_in_columns(out, before, style);
 }
 
 /* Each part on a line of its own. */
@@ -154,7 +166,7 @@ static void write_error(struct mm_out *out, const struct mm_finding *finding,
     mm_out_format(out, "ERROR: mmshim: %s", mm_kinds[finding->kind].name);
     mm_report_text_paint(out, style, MM_PLAIN);
     mm_out_format(out, " of %x", (uint64_t)(uintptr_t)finding->ptr);
-    write_how(out, finding);
+    write_how(out, finding, style);
     if (finding->bad.count > 0)
         write_thread(out, &finding->bad, style);
     mm_out_format(out, "\n");
@@ -182,7 +194,7 @@ static void list_lives(struct lives *lives, const struct mm_finding *finding)
     lives->count = 0;
     add_life(lives, NULL, &finding->bad);
     if (finding->has_freed)
-        add_life(lives, finding->kind == MEM_MNGR_USE_AFTER_FREE ? "freed" : "first freed",
+        add_life(lives, finding->kind <= MEM_MNGR_FOREIGN_FREE ? "first freed" : "freed",
                  &finding->freed);
     if (finding->has_allocated)
         add_life(lives, "allocated", &finding->allocated);

@@ -50,6 +50,13 @@ static inline mm_shape mm_shape_of(size_t asked, unsigned alignment_log2, enum m
            (mm_shape)family << MM_SHAPE_FAMILY_SHIFT;
 }
 
+/* The same of a free, which may name any size. */
+static inline mm_shape mm_shape_named(size_t size, unsigned alignment_log2, enum mm_family family)
+{
+    size_t most = ((size_t)1 << MM_SHAPE_ASKED_BITS) - 1;
+    return mm_shape_of(size < most ? size : most, alignment_log2, family);
+}
+
 static inline size_t mm_shape_asked(mm_shape shape)
 {
     return shape & (((mm_shape)1 << MM_SHAPE_ASKED_BITS) - 1);
