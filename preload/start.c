@@ -9,6 +9,7 @@
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
+#include "verbose.h"
 #include "view/snapshot.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -171,6 +172,7 @@ struct mm_process_config mm_process_default_config(void)
         .batch_slots = (unsigned)mm_options.batch_slots,
         .slot_max = (size_t)mm_options.slot_max,
         .arena_size = (size_t)mm_options.arena_size,
+        .counts = mm_options.verbose,
         .checks = wanted_checks(),
         .stacks = {.frames = wanted_frames(),
                    .every = (uint32_t)mm_options.stacks_sample,
@@ -215,6 +217,7 @@ static void at_exit(void *unused)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
     mm_check(NULL);
     mm_report_summary();
+    shim_tell_end();
     tell_lost_stacks();
     if (mm_options.snapshot)
         write_snapshot();
@@ -231,6 +234,7 @@ EXPORT _Noreturn void _exit(int status)
 {
     mm_check(NULL);
     mm_report_summary();
+    shim_tell_end();
     status = mm_report_exit_status(status);
     void (*next)(int) = (void (*)(int))shim_libc(SHIM_EXIT);
     if (next != NULL)
@@ -248,6 +252,7 @@ static void at_quick_exit_of_all(void)
 {
     mm_check(NULL);
     mm_report_summary();
+    shim_tell_end();
     if (mm_report_exit_status(-1) >= 0)
         _exit(mm_report_exit_status(-1));
 }
@@ -316,6 +321,7 @@ __attribute__((constructor)) static void begin(void)
     if (shim_is_aside())
         return;
     leave_children_alone();
+    shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);
 }

@@ -123,7 +123,8 @@ static void say_expected(struct mm_out *out, const struct option *option)
     else if (option->type == TEXT)
         mm_out_format(out, "not a text of %d to %d characters", option->least, option->most);
     else
-        mm_out_format(out, "not a whole number from %d to %d", option->least, option->most);
+        mm_out_format(out, "not a whole number from %d to %d%s", option->least, option->most,
+                      option->type == SIZE ? ", with K, M or G behind it if wanted" : "");
 }
 
 static void read_one(const char *name, size_t length, const char *value,

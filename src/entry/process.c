@@ -9,6 +9,7 @@
 #include "checks/quarantine.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
+#include "slots/counting.h"
 #include "slots/heap.h"
 #include "slots/size_class.h"
 #include "system/libc.h"
@@ -161,6 +162,8 @@ static void start(const struct mm_process_config *config)
     mm_arena_reserve(config->arena_size);
     if (!mm_checks_start(&config->checks, &config->stacks))
         mm_report_note("no memory for stacks and checks: none are kept");
+    if (config->counts)
+        mm_counting_start();
     make_thread_key();
     atomic_store_explicit(&started, true, memory_order_release);
 }

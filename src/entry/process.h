@@ -11,6 +11,7 @@
 struct mm_process_config {
     struct mm_report_settings report;
     unsigned batch_slots;
+    bool counts; /* slots that are handed out */
     size_t slot_max;
     size_t arena_size; /* 0: as much as the machine could fill */
     struct mm_stacks_settings stacks;

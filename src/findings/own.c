@@ -125,7 +125,7 @@ static void write_name(struct mm_out *out, const char *at)
     while (*at != '\0') {
         const char *behind = behind_operator(at);
         if (behind != at) { /* that of a conversion, and of new, is words up to the bracket */
-            const char *end = behind + strcspn(behind, *behind == ' ' ? "(" : "<(");
+            const char *end = behind + strcspn(behind, "<(");
             write_part(out, at, end);
             at = end;
         } else if (*at == '<') {
@@ -144,19 +144,20 @@ static void write_name(struct mm_out *out, const char *at)
 /* What is longer loses its beginning: whole scopes, if that is enough. */
 static void shorten(struct mm_out *out, size_t before, size_t most)
 {
+    static const char cut[] = {'.', '.', '.'};
     size_t length = out->length - before;
-    if (length <= most || most < 4)
+    if (length <= most || most <= sizeof cut)
         return;
     char *start = out->buffer + before;
-    const char *kept = start + length - (most - 3), *scope = strstr(kept, "::");
-    if (scope != NULL && scope[2] != '\0')
-        kept = scope + 2;
-    else
-        memcpy(start, "...", 3);
+    size_t excess = length - most;
+    const char *scope = strstr(start + (excess > 2 ? excess - 2 : 0), "::");
+    bool by_scopes = scope != NULL && scope[2] != '\0';
+    const char *kept = by_scopes ? scope + 2 : start + excess + sizeof cut;
     while ((*kept & 0xc0) == 0x80)
         kept++;
-    size_t left = (size_t)(start + length - kept), to = scope != NULL && scope[2] != '\0' ? 0 : 3;
+    size_t left = (size_t)(start + length - kept), to = by_scopes ? 0 : sizeof cut;
     memmove(start + to, kept, left);
+    memcpy(start, cut, to);
     mm_out_back_to(out, before + to + left);
 }
 

@@ -6,6 +6,7 @@
 #include "slots/heap.h"
 
 #include "slots/collect.h"
+#include "slots/counting.h"
 #include "slots/pages.h"
 #include "slots/queue.h"
 
@@ -176,9 +177,11 @@ static void settle_list(struct mm_heap *heap, unsigned class)
 {
     struct mm_bin *bin = &heap->bins[class];
     struct mm_batch *batch = bin->batch;
-    *bin = (struct mm_bin){0, NULL};
-    if (heap->watch != NULL)
+    if (heap->watch != NULL) {
+        mm_counting_give_up(bin->claimed | heap->watch->held[class]);
         heap->watch->held[class] = 0;
+    }
+    *bin = (struct mm_bin){0, NULL};
     if (batch != NULL) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
         if (mm_batch_free_slots(batch) != 0)
@@ -385,6 +388,7 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_sha
         if (!claim_watched(heap, class))
             return NULL;
         *held = bin->claimed;
+        mm_counting_claim(*held);
     }
     bin->claimed = mm_watcher->ration(heap->watch, *held);
     *held &= ~bin->claimed;

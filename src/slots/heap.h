@@ -103,6 +103,9 @@ static inline void *mm_heap_alloc(struct mm_heap *heap, unsigned class, mm_shape
     return mm_likely(bin->claimed != 0) ? mm_bin_pop(bin) : mm_heap_refill(heap, class, shape);
 }
 
+/* How many threads had a heap. */
+uint32_t mm_heap_threads(void);
+
 /* The `frees_left` of a batch of this heap has come to 0. */
 MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 

@@ -68,6 +68,13 @@ static void set_thread(struct mm_heap *heap, pid_t id, uintptr_t stack)
     atomic_store_explicit(&heap->stack, stack, memory_order_relaxed);
 }
 
+static _Atomic uint32_t threads; /* that were given one */
+
+uint32_t mm_heap_threads(void)
+{
+    return atomic_load_explicit(&threads, memory_order_relaxed);
+}
+
 struct mm_heap *mm_heap_attach(void)
 {
     if (!mm_lock_for_request(&mm_heap_lock))
@@ -79,6 +86,7 @@ struct mm_heap *mm_heap_attach(void)
         heap->tls = &mm_tls_heap;
         mm_homes_add(heap);
         mm_tls_heap = heap;
+        atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
         MM_ASSERT(atomic_load_explicit(&heap->pin.line, memory_order_relaxed) == MM_LINE_NONE);
         if (heap->watch != NULL)
             mm_watcher->thread_starts(heap->watch);

@@ -119,6 +119,18 @@ void mm_out_count(struct mm_out *out, uint64_t count, const char *one, const cha
     mm_out_format(out, "%u %s", count, count == 1 ? one : more);
 }
 
+void mm_out_grouped(struct mm_out *out, uint64_t number)
+{
+    uint64_t unit = 1;
+    while (number / unit >= 1000)
+        unit *= 1000;
+    mm_out_format(out, "%u", number / unit);
+    while ((unit /= 1000) > 0) {
+        uint64_t group = number / unit % 1000;
+        mm_out_format(out, ",%u%u%u", group / 100, group / 10 % 10, group % 10);
+    }
+}
+
 void mm_out_bytes(struct mm_out *out, uint64_t count)
 {
     mm_out_count(out, count, "byte", "bytes");

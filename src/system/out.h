@@ -36,6 +36,8 @@ void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
 /* "1 byte", "2 bytes": a number and what it is of. */
 void mm_out_count(struct mm_out *out, uint64_t count, const char *one, const char *more);
 void mm_out_bytes(struct mm_out *out, uint64_t count);
+/* "1,204,332" */
+void mm_out_grouped(struct mm_out *out, uint64_t number);
 
 /* Bytes, two hexadecimal digits each. */
 void mm_out_hex(struct mm_out *out, const unsigned char *bytes, size_t count);

@@ -112,8 +112,9 @@ static void number(const struct option *option)
                                              "99999999999999999999",
                                              "18446744073709551617"};
     char expected[CAPACITY], text[32];
-    snprintf(expected, sizeof expected, "a whole number from %jd to %jd", (intmax_t)option->least,
-             (intmax_t)option->most);
+    snprintf(expected, sizeof expected, "a whole number from %jd to %jd%s", (intmax_t)option->least,
+             (intmax_t)option->most,
+             option->type == SIZE ? ", with K, M or G behind it if wanted" : "");
     for (size_t i = 0; i < sizeof no_numbers / sizeof no_numbers[0]; i++)
         refuses(option, no_numbers[i], expected);
     if (option->type != SIZE)
@@ -144,7 +145,8 @@ static const struct option *named(const char *name)
 static void suffixes(void)
 {
     const struct option *option = named("ARENA_SIZE");
-    const char *expected = "a whole number from 0 to 17592186044416";
+    const char *expected =
+        "a whole number from 0 to 17592186044416, with K, M or G behind it if wanted";
     sets(option, "0K", 0);
     sets(option, "1K", 1 << 10);
     sets(option, "3M", 3 << 20);
