@@ -149,6 +149,8 @@ static void write_place(struct mm_out *out, const struct mm_place *place, size_t
         write_cut_member(out, "module", place->module, most);
         write_address(out, "offset", place->module_offset);
     }
+    if (place->unloaded)
+        mm_out_format(out, ",\"unloaded\":true");
     if (place->build_id_size > 0) {
         mm_out_format(out, ",\"build_id\":\"");
         mm_out_hex(out, place->build_id, place->build_id_size);

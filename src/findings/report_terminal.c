@@ -84,7 +84,8 @@ static void write_module(struct mm_out *out, const struct mm_place *place)
         return;
     mm_out_format(out, " (");
     mm_out_cut(out, behind_last_slash(place->module, 1), PATH_MOST - 12);
-    mm_out_format(out, "+%x)", (uint64_t)place->module_offset);
+    mm_out_format(out, "+%x%s)", (uint64_t)place->module_offset,
+                  place->unloaded ? ", unloaded since" : "");
 }
 
 /* What stands behind a function, in a text of its own so that its columns are known. */

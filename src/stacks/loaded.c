@@ -357,6 +357,63 @@ static uint32_t work_out(const struct mm_loaded *module)
     return stamp_of_hash(id.size > 0 ? hash : add(hash, mm_loaded_changes()));
 }
 
+/* --- modules that may go --- */
+
+#define NOTED_MOST 256u
+static struct mm_gone noted[NOTED_MOST] MM_SELDOM;
+static _Atomic uint32_t noted_count;
+
+static bool is_noted(uint32_t stamp)
+{
+    for (unsigned i = 0; i < NOTED_MOST; i++) {
+        uint32_t other = atomic_load_explicit(&noted[i].stamp, memory_order_relaxed);
+        if (other == stamp || other == 0)
+            return other == stamp;
+    }
+    return false;
+}
+
+static bool read_map(const struct mm_loaded *module, struct mm_gone *gone)
+{
+    struct mm_peeker peeker;
+    struct link_map map;
+    unsigned char window[MM_PEEK_WINDOW];
+    mm_peeker_start(&peeker, false, window, sizeof window);
+    if (!mm_peeker_read(&peeker, (uintptr_t)module->map, &map, sizeof map) ||
+        !mm_peeker_text(&peeker, (uintptr_t)map.l_name, gone->path, sizeof gone->path))
+        return false;
+    gone->bias = map.l_addr;
+    return gone->path[0] != '\0';
+}
+
+/* Release pairs with the acquire of who finds it. */
+static void note_module(const struct mm_loaded *module, uint32_t stamp)
+{
+    if (is_noted(stamp))
+        return;
+    uint32_t number = atomic_fetch_add_explicit(&noted_count, 1, memory_order_relaxed);
+    if (number >= NOTED_MOST)
+        return;
+    struct mm_gone *gone = &noted[number];
+    bool is_named = read_map(module, gone);
+    mm_loaded_build_id(module, &gone->build_id);
+    gone->start = module->start;
+    gone->end = is_named ? module->end : module->start; /* nothing lies in it */
+    atomic_store_explicit(&gone->stamp, stamp, memory_order_release);
+}
+
+const struct mm_gone *mm_loaded_gone(uintptr_t address)
+{
+    const struct mm_gone *last = NULL;
+    for (unsigned i = 0; i < NOTED_MOST; i++) {
+        const struct mm_gone *gone = &noted[i];
+        if (atomic_load_explicit(&gone->stamp, memory_order_acquire) != 0 &&
+            address - gone->start < gone->end - gone->start)
+            last = gone;
+    }
+    return last;
+}
+
 static uint32_t stamp_by_list(uintptr_t address, struct mm_loaded *found)
 {
     if (find_by_list(address, found))
@@ -382,6 +439,7 @@ uint32_t mm_loaded_stamp(uintptr_t address, struct mm_loaded *found)
     if (mm_loaded_stays(found))
         return 0;
     stamp = work_out(found);
+    note_module(found, (uint32_t)stamp);
     atomic_store_explicit(&known->stamp, stamp, memory_order_relaxed);
     atomic_store_explicit(&known->name, name ^ stamp, memory_order_relaxed);
     return (uint32_t)stamp;

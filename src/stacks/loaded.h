@@ -45,10 +45,22 @@ bool mm_loaded_is_still(uintptr_t address, uint32_t stamp);
 /* Where finding a module takes long: the stamp of all that don't stay, else 0. */
 uint32_t mm_loaded_quick_stamp(void);
 
+/* A module that was asked for a stamp, and is not there any more. Of the first ones that are noted;
+ * where modules are found by the list, none is. */
+struct mm_gone;
+/* The last one that held this address; NULL: none is known. */
+const struct mm_gone *mm_loaded_gone(uintptr_t address);
+
 #define MM_BUILD_ID_MOST 64u
 struct mm_build_id {
     size_t size; /* 0: there is none */
     unsigned char bytes[MM_BUILD_ID_MOST];
+};
+struct mm_gone {
+    _Atomic uint32_t stamp; /* 0: not noted yet; what follows is written before */
+    uintptr_t start, end, bias;
+    char path[256];
+    struct mm_build_id build_id;
 };
 void mm_loaded_build_id(const struct mm_loaded *module, struct mm_build_id *id);
 /* The same of a file's first bytes, at least 4 KiB of memory; false when they do not tell. */

@@ -155,6 +155,21 @@ static void read_place(const struct mm_loaded *module, struct mm_peeker *from, c
     find_symbol(from, &map, place, text);
 }
 
+/* What is kept of it is never changed. */
+static void tell_gone(uintptr_t address, struct mm_place *place)
+{
+    const struct mm_gone *gone = mm_loaded_gone(address);
+    if (gone == NULL)
+        return;
+    *place = (struct mm_place){
+        .module = gone->path,
+        .module_offset = address - gone->bias,
+        .build_id = gone->build_id.bytes,
+        .build_id_size = gone->build_id.size,
+        .unloaded = true,
+    };
+}
+
 /* What went meanwhile, or came, is not told half. */
 void mm_module_place(const void *address, const char *program, struct mm_place *place,
                      struct mm_place_text *text)
@@ -164,8 +179,10 @@ void mm_module_place(const void *address, const char *program, struct mm_place *
     struct mm_peeker from;
     uint32_t stamp = mm_loaded_stamp((uintptr_t)address, &module);
     *place = (struct mm_place){0};
-    if (stamp != 0 && module.map == NULL)
+    if (stamp != 0 && module.map == NULL) {
+        tell_gone((uintptr_t)address, place);
         return;
+    }
     mm_peeker_start(&from, stamp == 0, window, sizeof window);
     place->module_offset = (uintptr_t)address;
     read_place(&module, &from, program, place, text);

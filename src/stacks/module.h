@@ -22,6 +22,7 @@ struct mm_place {
     size_t symbol_offset;
     const unsigned char *build_id;
     size_t build_id_size; /* 0: it has none */
+    bool unloaded;        /* the module is not there any more */
 };
 
 /* What a place refers to where it is a copy. */

@@ -307,6 +307,18 @@ static void unloaded(void)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* The same, unloaded before the bad call. */
+static void gone(void)
+{
+    void *library = dlopen(getenv("LIBRARY"), RTLD_NOW);
+    CHECK(library != NULL);
+    void *(*allocate)(size_t) = (void *(*)(size_t))dlsym(library, "allocate_in_library");
+    void *block = hidden(allocate(SMALL)), *old = hidden(block);
+    free(block);
+    CHECK(dlclose(library) == 0 && dlopen(getenv("LIBRARY"), RTLD_NOW | RTLD_NOLOAD) == NULL);
+    release(old);
+}
+
 static void release_at_signal(int signal_number)
 {
     (void)signal_number;
@@ -513,6 +525,7 @@ static const struct {
     {"thread-name", thread_name},
     {"in-dlopen", in_dlopen},
     {"unloaded", unloaded},
+    {"gone", gone},
     {"signal-handler", signal_handler},
     {"own-stack", own_stack},
     {"mapped-file", mapped_file},

@@ -605,6 +605,18 @@ def unloaded():
     assert (frame["symbol"], frame["module"]) == ("allocate_in_library", args.library), frame
 
 
+def gone():
+    """A library that is not there any more is named, where libc tells modules apart (2.35 on)."""
+    finding, _ = json_lines(cases("gone", STACKS=4, FORMAT="json").err)
+    frame = finding["allocated"]["frames"][0]
+    if tuple(map(int, os.confstr("CS_GNU_LIBC_VERSION").split()[1].split("."))) < (2, 35):
+        return
+    assert frame["module"] == args.library and frame["unloaded"] is True, frame
+    assert frame["symbol"] == "allocate_in_library", frame
+    text = cases("gone", STACKS=4).err
+    assert re.search(r" in allocate_in_library\+0x[0-9a-f]+ \[unloaded\] \(" + re.escape(args.library), text), text
+
+
 def environment_of_tool():
     """It gets no option, no preloaded library and none of the program's files."""
     script = f"#!/bin/sh\nenv >{path('env')}\nls -l /proc/self/fd >{path('fds')}\necho \"$@\" >{path('args')}\n"
