@@ -53,7 +53,7 @@ if type -P jq >/dev/null; then
     snippet 'journalctl -u' | sed 's/journalctl [^|]*|/cat log |/' >show.sh
     runs 0 bash -e show.sh
     says stdout "^2[^ ]*Z [^ ]+ $planted double-free drop $here/planted.c [0-9]+\$" \
-        "^2[^ ]*Z [^ ]+ $planted double-free \? $planted 0x[0-9a-f]+\$"
+        "^2[^ ]*Z [^ ]+ $planted double-free close_handle $planted 0x[0-9a-f]+\$"
     [ "$(wc -l <stdout)" -eq 2 ] || fail "not two findings: $(cat stdout)"
 else
     echo 'skipped: the line of jq (needs jq)'
