@@ -181,8 +181,8 @@ static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shap
     size_t size;
     bool known = mm_registry_remove(gate, ptr, &size);
     struct mm_block block;
-    bool checked =
-        mm_unlikely(mm_watcher != NULL) && known && note_outside(watch, ptr, mm_shape_call(how), inside, &block);
+    bool checked = mm_unlikely(mm_watcher != NULL) && known &&
+                   note_outside(watch, ptr, mm_shape_call(how), inside, &block);
     if ((known || nested) && !checked)
         mm_next_free(whose, ptr, size);
     mm_leave_holding(gate, -(int64_t)size);

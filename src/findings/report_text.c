@@ -145,19 +145,32 @@ static void write_thread(struct mm_out *out, const struct mm_trace *trace,
     keep_in_columns(out, before, style);
 }
 
+/* How much of a part goes into a line: up to a space, where not all does. */
+static size_t length_of_line(const char *part, size_t length, size_t most)
+{
+    if (length <= most)
+        return length;
+    for (size_t i = most; i > 0; i--) {
+        if (part[i] == ' ')
+            return i;
+    }
+    return most;
+}
+
 /* Each part on a line of its own. */
 static void write_description(struct mm_out *out, const char *parts,
                               const struct mm_text_style *style)
 {
-    size_t most = style->terminal ? MM_TERMINAL_COLUMNS - 4 : sizeof "" + MM_PATH_SHOWN * 2;
+    size_t most = style->terminal ? MM_TERMINAL_COLUMNS - 4 : SIZE_MAX;
     while (*parts != '\0') {
         const char *end = strstr(parts, "; ");
-        size_t length = end != NULL ? (size_t)(end - parts) : strlen(parts);
+        size_t whole = end != NULL ? (size_t)(end - parts) : strlen(parts);
+        size_t length = length_of_line(parts, whole, most);
         mm_out_format(out, "    ");
-        for (size_t i = 0; i < length && i < most; i++)
+        for (size_t i = 0; i < length; i++)
             mm_out_format(out, "%c", parts[i]);
         mm_out_format(out, "\n");
-        parts += length + (end != NULL ? 2 : 0);
+        parts += length + (length < whole ? parts[length] == ' ' : end != NULL ? 2 : 0);
     }
 }
 
