@@ -81,7 +81,8 @@ static void after_free(size_t size)
     mem_mngr_free((void *)block);
     block[size / 2] = 'x';
     CHECK_EQUAL(mem_mngr_check(), 1);
-    CHECK(told[MEM_MNGR_USE_AFTER_FREE] == 1 && says("bytes inside a block of") && says("found there: 78"));
+    CHECK(told[MEM_MNGR_USE_AFTER_FREE] == 1 && says("bytes inside a block of") &&
+          says("found there: 78"));
     mem_mngr_free((void *)block);
     CHECK_EQUAL(told[MEM_MNGR_DOUBLE_FREE], 1);
     CHECK(mem_mngr_realloc((void *)block, 8) == NULL && errno == EINVAL);
