@@ -199,10 +199,10 @@ static void read_part(struct reader *in, struct part *last)
         return;
     if (is_digit(*in->at)) {
         read_source_name(in, last);
-    } else if (*in->at == 'C' || (*in->at == 'D' && is_digit(in->at[1]))) {
+    } else if ((*in->at == 'C' || *in->at == 'D') && is_digit(in->at[1])) {
         write(in, *in->at == 'D' ? "~" : "");
         write_part(in, *last);
-        in->at += in->at[1] == 'I' ? 3 : 2;
+        in->at += 2;
     } else if (is_at(in, "Ul") || is_at(in, "Ut")) {
         read_unnamed(in);
     } else {
@@ -346,8 +346,6 @@ static void read_type_of_d(struct reader *in)
     in->at += letter != '\0';
     if (letter == 'p' || letter == 'o')
         read_type(in);
-    else if (letter == 'T' || letter == 't')
-        fail(in);
     else if (letter == '\0' || strchr("nacsiuefdh", letter) == NULL)
         fail(in);
 }

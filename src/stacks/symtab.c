@@ -100,7 +100,7 @@ static void note(struct mm_symtab_place *places, unsigned count, const ElfW(Sym)
 void mm_symtab_search(struct mm_symtab *symtab, struct mm_symtab_place *places, unsigned count)
 {
     ElfW(Sym) symbol;
-    size_t most = sizeof symtab->window / sizeof symbol * sizeof symbol;
+    size_t most = sizeof symtab->window - sizeof symtab->window % sizeof symbol;
     for (uint64_t done = 0; done + sizeof symbol <= symtab->symbols_size; done += most) {
         uint64_t left = symtab->symbols_size - done;
         size_t got = mm_os_read_at(symtab->fd, symtab->window, left < most ? left : most,
