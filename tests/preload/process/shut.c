@@ -141,7 +141,7 @@ int main(int argc, char **argv)
     }
     if (interposed()) {
         run_self("write", err, sizeof(err));
-        CHECK(occurrences(err, "use-after-free") == 2 && strstr(err, "found 78") != NULL);
+        CHECK(occurrences(err, "use-after-free") == 2 && strstr(err, "found there: 78") != NULL);
     }
     each_shut();
     if (interposed())
