@@ -15,9 +15,9 @@
 #define PURGE_LEAST ((size_t)32 << 10)
 /* On either end of pages that went back: to look at one is to have it back, as one of zeros. */
 #define LOOKED_AT ((size_t)1 << 20)
-/* What a held block takes besides itself: its record, its place in the row, and of its batch and its
- * page of records what it keeps from others. A program of small ones would take far more than it
- * asked for. */
+/* What a held block takes besides itself: its record, its place in the row, and of its batch and
+ * its page of records what it keeps from others. A program of small ones would take far more than
+ * it asked for. */
 #define KEPT_BESIDE (3 * sizeof(struct mm_record))
 
 struct mm_checks mm_checks;
