@@ -3,7 +3,7 @@
 #include "launcher/base.h"
 #include "launcher/check.h"
 #include "launcher/options.h"
-#include "launcher/sarif.h"
+#include "launcher/report.h"
 #include "launcher/symbolize.h"
 
 #include <errno.h>
@@ -22,6 +22,8 @@ static const char usage[] =
     "Usage: mmshim [option...] program [argument...]      run a program under libmmshim.so\n"
     "       mmshim --check program [argument...]          say whether the shim takes effect in it\n"
     "       mmshim symbolize [--debug-dir=DIR]... <log    add function, file and line to reports\n"
+    "       mmshim report [--junit|--sarif|--github|--prometheus] [PATH...]\n"
+    "                                                     tell JSON reports grouped by bug\n"
     "       mmshim sarif [--source-root=DIR] <log.jsonl   turn JSON reports into SARIF 2.1.0\n";
 
 static int help(void)
@@ -183,17 +185,28 @@ static int check(char **arguments)
     return launcher_check_tell(arguments[0], &verdict);
 }
 
+static const struct subcommand {
+    const char *name;
+    int (*run)(char *const *arguments);
+    const char *help;
+} subcommands[] = {
+    {"symbolize", launcher_symbolize, launcher_symbolize_help},
+    {"report", launcher_report, launcher_report_help},
+    {"sarif", launcher_sarif, launcher_sarif_help},
+};
+
 static int command(char **arguments)
 {
-    bool is_symbolize = strcmp(arguments[0], "symbolize") == 0;
-    if (!is_symbolize && strcmp(arguments[0], "sarif") != 0)
-        run(arguments);
-    if (is_help(arguments[1])) {
-        printf("%s", is_symbolize ? launcher_symbolize_help : launcher_sarif_help);
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
+        const struct subcommand *subcommand = &subcommands[i];
+        if (strcmp(arguments[0], subcommand->name) != 0)
+            continue;
+        if (!is_help(arguments[1]))
+            return subcommand->run(arguments + 1);
+        printf("%s", subcommand->help);
         return 0;
     }
-    return is_symbolize ? launcher_symbolize(arguments + 1)
-                        : launcher_sarif(arguments + 1, MM_VERSION);
+    run(arguments);
 }
 
 static int obey(char **arguments)
