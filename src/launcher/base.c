@@ -75,6 +75,15 @@ void *launcher_grow(void *array, size_t count, size_t element_size)
     return launcher_resize(array, (count < 8 ? 8 : 2 * count) * element_size);
 }
 
+uint64_t launcher_hash(uint64_t hash, const char *text)
+{
+    if (hash == 0)
+        hash = 0xcbf29ce484222325;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+    return hash;
+}
+
 char *launcher_read_all(FILE *file, size_t *size)
 {
     size_t capacity = 1 << 16, got;

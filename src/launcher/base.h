@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -28,6 +29,9 @@ char *launcher_copy(const char *text, size_t length);
 
 /* A place for one more in an array of `count`; doubles it as it grows. */
 void *launcher_grow(void *array, size_t count, size_t element_size);
+
+/* FNV-1a, on from `hash`; 0: from its start. */
+uint64_t launcher_hash(uint64_t hash, const char *text);
 
 /* All that there is to read, ended by a NUL. */
 char *launcher_read_all(FILE *file, size_t *size);

@@ -189,6 +189,17 @@ const json_t *launcher_culprit_of(const json_t *part)
     return of_program != NULL ? of_program : json_array_get(frames, 0);
 }
 
+const json_t *launcher_part_to_blame(const json_t *finding, const char **word)
+{
+    const json_t *freed = json_object_get(finding, "freed");
+    const json_t *allocated = json_object_get(finding, "allocated");
+    bool is_late = json_object_get(finding, "damage") != NULL;
+    *word = !is_late || (freed == NULL && allocated == NULL) ? "in"
+            : freed != NULL                                  ? "of a block freed in"
+                                                             : "of a block allocated in";
+    return **word == 'i' ? finding : freed != NULL ? freed : allocated;
+}
+
 char *launcher_culprit_text(const json_t *part)
 {
     const json_t *frame = launcher_culprit_of(part);
@@ -219,8 +230,9 @@ static char *frame_identity(const json_t *frame)
 }
 
 /* What starts the program, behind its main() or a thread's function, is another in each libc. */
-static size_t frames_of_program(const json_t *frames)
+size_t launcher_own_frames(const json_t *part)
 {
+    const json_t *frames = json_object_get(part, "frames");
     size_t count = json_array_size(frames), kept = count;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(launcher_function_of(json_array_get(frames, i)), "main") == 0)
@@ -235,7 +247,7 @@ static size_t frames_of_program(const json_t *frames)
 static char *stack_identity(const json_t *part)
 {
     const json_t *frames = json_object_get(part, "frames");
-    size_t count = frames_of_program(frames);
+    size_t count = launcher_own_frames(part);
     char *text = launcher_text("%s", "");
     for (size_t i = 0; i < count; i++) {
         const json_t *frame = json_array_get(frames, i);
@@ -251,13 +263,13 @@ static char *stack_identity(const json_t *part)
 
 struct launcher_identity launcher_identity_of(const json_t *finding)
 {
-    const char *kind = launcher_text_of(finding, "kind", "?");
+    const char *kind = launcher_text_of(finding, "kind", "?"), *word;
+    const json_t *blamed = launcher_part_to_blame(finding, &word);
     const json_t *allocated = json_object_get(finding, "allocated");
-    bool is_late = json_object_get(finding, "damage") != NULL && allocated != NULL;
-    char *stack = stack_identity(is_late ? allocated : finding);
+    char *stack = stack_identity(blamed);
     struct launcher_identity identity = {
         .place = launcher_text("%s\n%s", kind, stack),
-        .detail = stack_identity(json_object_get(finding, "freed")),
+        .detail = stack_identity(blamed == finding ? json_object_get(finding, "freed") : allocated),
     };
     free(stack);
     return identity;

@@ -39,12 +39,18 @@ bool launcher_has_line(const json_t *frame);
 const char *launcher_function_of(const json_t *frame);
 /* "function file:line", or "function (module+offset)". */
 char *launcher_frame_text(const json_t *frame);
+/* How many frames of a part there are up to main() or a thread's function. */
+size_t launcher_own_frames(const json_t *part);
 /* "thread 7 (main)"; of the bad call or of a part. */
 char *launcher_thread_text(const json_t *part);
 
 /* The frame that tells where to look: the innermost of the program's own sources, or with a line
  * outside of libraries that only pass on, or of no such library, or any. NULL: there is none. */
 const json_t *launcher_culprit_of(const json_t *part);
+/* The part of a finding that tells most of the bug. What is found late is told of the block: who
+ * freed it before it was written to, or who allocated it. `word`: "in", or "of a block freed in".
+ */
+const json_t *launcher_part_to_blame(const json_t *finding, const char **word);
 /* The same as a part of a sentence: "function (file:line)". */
 char *launcher_culprit_text(const json_t *part);
 

@@ -246,15 +246,9 @@ static void add_process(struct launcher_bug *bug, size_t process)
     bug->processes[bug->process_count++] = process;
 }
 
-/* FNV-1a. */
 static void set_fingerprint(struct launcher_bug *bug)
 {
-    uint64_t hash = 0xcbf29ce484222325;
-    const char *parts[] = {bug->identity.place, bug->identity.detail};
-    for (size_t i = 0; i < 2; i++) {
-        for (const char *at = parts[i]; *at != '\0'; at++)
-            hash = (hash ^ (unsigned char)*at) * 0x100000001b3;
-    }
+    uint64_t hash = launcher_hash(launcher_hash(0, bug->identity.place), bug->identity.detail);
     sprintf(bug->fingerprint, "%016" PRIx64, hash);
 }
 
@@ -350,13 +344,20 @@ char *launcher_count_text(uint64_t count, const char *noun, const char *plural)
     return launcher_text("%" PRIu64 " %s", count, count == 1 ? noun : plural);
 }
 
+const json_t *launcher_bug_frame(const struct launcher_bug *bug)
+{
+    const char *word;
+    return launcher_culprit_of(launcher_part_to_blame(bug->finding, &word));
+}
+
 char *launcher_bug_title(const struct launcher_bug *bug)
 {
-    const json_t *frame = launcher_culprit_of(bug->finding);
-    const char *kind = launcher_text_of(bug->finding, "kind", "?");
+    const json_t *frame = launcher_bug_frame(bug);
+    const char *kind = launcher_text_of(bug->finding, "kind", "?"), *word;
+    launcher_part_to_blame(bug->finding, &word);
     if (!launcher_has_line(frame))
-        return launcher_text("%s in %s", kind, launcher_function_of(frame));
-    return launcher_text("%s in %s (%s:%" JSON_INTEGER_FORMAT ")", kind,
+        return launcher_text("%s %s %s", kind, word, launcher_function_of(frame));
+    return launcher_text("%s %s %s (%s:%" JSON_INTEGER_FORMAT ")", kind, word,
                          launcher_function_of(frame),
                          launcher_shown_path(launcher_text_of(frame, "file", "")),
                          json_integer_value(json_object_get(frame, "line")));
@@ -364,10 +365,9 @@ char *launcher_bug_title(const struct launcher_bug *bug)
 
 static void write_frames(FILE *to, const json_t *part, const char *margin)
 {
-    size_t i;
-    json_t *frame;
-    json_array_foreach(json_object_get(part, "frames"), i, frame)
-        fprintf(to, "%s    %s\n", margin, launcher_frame_text(frame));
+    const json_t *frames = json_object_get(part, "frames");
+    for (size_t i = 0, count = launcher_own_frames(part); i < count; i++)
+        fprintf(to, "%s    %s\n", margin, launcher_frame_text(json_array_get(frames, i)));
 }
 
 /* Each name once. */
@@ -403,7 +403,9 @@ char *launcher_bug_text(const struct launcher_findings *findings, const struct l
     write_programs(to, findings, bug);
     fprintf(to, ")\n%s%s\n", margin, launcher_text_of(bug->finding, "description", "?"));
     if (json_object_get(bug->finding, "thread") != NULL)
-        fprintf(to, "%sin %s:\n", margin, launcher_thread_text(bug->finding));
+        fprintf(to, "%s%s in %s:\n", margin,
+                json_object_get(bug->finding, "damage") != NULL ? "found" : "bad call",
+                launcher_thread_text(bug->finding));
     write_frames(to, bug->finding, margin);
     for (size_t i = 0; i < launcher_history_count; i++) {
         const json_t *part = json_object_get(bug->finding, launcher_history[i].member);

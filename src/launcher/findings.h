@@ -39,6 +39,8 @@ struct launcher_findings launcher_findings_read(char *const *paths, const char *
 /* How many processes have findings that count. */
 size_t launcher_findings_guilty(const struct launcher_findings *findings);
 
+/* The frame that tells where the bug is; NULL: there is none. */
+const json_t *launcher_bug_frame(const struct launcher_bug *bug);
 /* "double-free in close_handle (server.c:88)". */
 char *launcher_bug_title(const struct launcher_bug *bug);
 /* The bug's stacks and history, as text of many lines, each with `margin` in front. */

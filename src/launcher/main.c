@@ -5,6 +5,7 @@
 #include "launcher/options.h"
 #include "launcher/report.h"
 #include "launcher/symbolize.h"
+#include "launcher/tree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,8 +19,15 @@ static const struct {
 } defaults[] = {{"MM_DEBUG", "1"}, {"MM_SYMBOLIZE", "1"}, {"MM_EXITCODE", "99"}};
 #define DEFAULTS (sizeof defaults / sizeof defaults[0])
 
+/* Of --tree and what belongs to it. */
+static struct launcher_tree tree = {.wait = LAUNCHER_TREE_WAIT};
+
+static const char *log_option, *tree_option; /* the last that say how to log, what of --tree */
+
 static const char usage[] =
     "Usage: mmshim [option...] program [argument...]      run a program under libmmshim.so\n"
+    "       mmshim --tree=DIR program [argument...]       the same, and gather what its tree "
+    "finds\n"
     "       mmshim --check program [argument...]          say whether the shim takes effect in it\n"
     "       mmshim symbolize [--debug-dir=DIR]... <log    add function, file and line to reports\n"
     "       mmshim report [--junit|--sarif|--github|--prometheus] [PATH...]\n"
@@ -35,10 +43,20 @@ static int help(void)
     launcher_options_help();
     printf("  --no-children\n"
            "        the same as --children=0\n"
+           "  --tree=DIR\n"
+           "        gather the JSON reports of all processes in this folder, wait for them, tell\n"
+           "        what was found, and end with MM_EXITCODE if any had findings\n"
+           "  --wait=SECONDS\n"
+           "        of --tree: at most so long for processes that outlive the first (default: %d)\n"
+           "  --name=NAME\n"
+           "        of --tree: a test's, say; its logs replace those of an earlier run\n"
+           "  --abort\n"
+           "        of --tree: after findings end by SIGABRT, which no test expects\n"
            "  --check, --help, --version\n"
            "        and run nothing\n"
            "\n"
-           "Set where you do not set them:");
+           "Set where you do not set them:",
+           LAUNCHER_TREE_WAIT);
     for (size_t i = 0; i < DEFAULTS; i++)
         printf(" %s=%s", defaults[i].name, defaults[i].value);
     putchar('\n');
@@ -146,24 +164,37 @@ static void set_preload_without_shim(const char *others)
         unsetenv("LD_PRELOAD");
 }
 
-/* Becomes the program: terminal, signals and exit status are then its own. */
-static _Noreturn void run(char **arguments)
+static _Noreturn void become(const char *path, char **arguments)
 {
-    char *path = path_of(arguments[0]), *shim = find_shim(), *others = other_preloads();
-    char *preload = with_shim(shim, others);
-    struct launcher_verdict verdict = launcher_check(shim, preload, arguments);
-    if (verdict.effect == LAUNCHER_NO_EFFECT) {
-        launcher_say("the shim will have no effect: %s; it runs without", verdict.reason);
-        set_preload_without_shim(others);
-    } else {
-        set_environment(preload);
-    }
     execv(path, arguments);
     if (errno == ENOEXEC && launcher_check_interpreter(path) != NULL)
         execvp(path, arguments); /* by /bin/sh */
     int error = errno;
     launcher_say("%s: %s", arguments[0], strerror(error));
     exit(error == ENOENT ? LAUNCHER_NOT_FOUND : LAUNCHER_NOT_EXECUTABLE);
+}
+
+/* Becomes the program: terminal, signals and exit status are then its own. Or stays to watch it. */
+static _Noreturn void run(char **arguments)
+{
+    if (tree.folder == NULL && tree_option != NULL)
+        launcher_die("%s: only with --tree=DIR", tree_option);
+    if (tree.folder != NULL && log_option != NULL)
+        launcher_die("%s: --tree has logs of its own", log_option);
+    char *path = path_of(arguments[0]), *shim = find_shim(), *others = other_preloads();
+    char *preload = with_shim(shim, others);
+    struct launcher_verdict verdict = launcher_check(shim, preload, arguments);
+    if (tree.folder != NULL)
+        launcher_tree_begin(&tree);
+    if (verdict.effect == LAUNCHER_NO_EFFECT) {
+        launcher_say("the shim will have no effect: %s; it runs without", verdict.reason);
+        set_preload_without_shim(others);
+    } else {
+        set_environment(preload);
+    }
+    if (tree.folder != NULL)
+        launcher_tree_run(&tree, become, path, arguments);
+    become(path, arguments);
 }
 
 /* --- the command line --- */
@@ -209,6 +240,25 @@ static int command(char **arguments)
     run(arguments);
 }
 
+/* What is no option of the shim's. */
+static bool take_own_option(const char *argument)
+{
+    const char *value;
+    if ((value = launcher_behind(argument, "--tree=")) != NULL && *value != '\0')
+        tree.folder = value;
+    else if ((value = launcher_behind(argument, "--wait=")) != NULL)
+        tree.wait = launcher_tree_seconds(value), tree_option = argument;
+    else if ((value = launcher_behind(argument, "--name=")) != NULL && *value != '\0')
+        tree.name = value, tree_option = argument;
+    else if (strcmp(argument, "--abort") == 0)
+        tree.aborts = true, tree_option = argument;
+    else if (strcmp(argument, "--no-children") == 0)
+        launcher_options_set("--children=0");
+    else
+        return false;
+    return true;
+}
+
 static int obey(char **arguments)
 {
     for (; *arguments != NULL; arguments++) {
@@ -223,19 +273,30 @@ static int obey(char **arguments)
             return check(arguments + 1);
         if (strcmp(argument, "--") == 0 && arguments[1] != NULL)
             run(arguments + 1);
-        if (strcmp(argument, "--no-children") == 0)
-            launcher_options_set("--children=0");
-        else if (argument[0] == '-')
-            launcher_options_set(argument);
-        else
+        if (take_own_option(argument))
+            continue;
+        if (argument[0] != '-')
             return command(arguments);
+        launcher_options_set(argument);
+        if (launcher_behind(argument, "--log=") != NULL ||
+            launcher_behind(argument, "--format=") != NULL)
+            log_option = argument;
     }
     launcher_die("no program (mmshim --help says more)");
 }
 
+/* The name that CMake knows valgrind by. */
+static bool is_in_place_of_valgrind(const char *name)
+{
+    return strstr(launcher_base_name(name), "valgrind") != NULL;
+}
+
 int main(int count, char **arguments)
 {
-    int status = obey(arguments + (count > 0));
+    char **rest = arguments + (count > 0);
+    if (count > 0 && is_in_place_of_valgrind(arguments[0]))
+        rest = launcher_tree_as_valgrind(&tree, rest);
+    int status = obey(rest);
     if (fflush(stdout) != 0 || ferror(stdout))
         launcher_die("can't write: %s", strerror(errno));
     return status;

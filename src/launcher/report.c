@@ -106,7 +106,7 @@ void launcher_write_github(FILE *to, const struct launcher_findings *findings)
 {
     for (size_t i = 0; i < findings->bug_count; i++) {
         const struct launcher_bug *bug = &findings->bugs[i];
-        const json_t *frame = launcher_culprit_of(bug->finding);
+        const json_t *frame = launcher_bug_frame(bug);
         fputs("::error ", to);
         if (launcher_has_line(frame)) {
             fputs("file=", to);
@@ -226,21 +226,31 @@ static int tell(const struct form *form, char *const *paths)
     return findings.has_strange;
 }
 
+/* In any order. */
 int launcher_report(char *const *arguments)
 {
     const struct form *form = NULL;
-    for (; *arguments != NULL && **arguments == '-'; arguments++) {
+    char **paths = NULL;
+    size_t count = 0;
+    bool only_paths = false;
+    for (; *arguments != NULL; arguments++) {
         const char *root = launcher_behind(*arguments, "--source-root=");
-        if (root != NULL)
+        if (only_paths || **arguments != '-') {
+            paths = launcher_grow(paths, count, sizeof *paths);
+            paths[count++] = *arguments;
+        } else if (strcmp(*arguments, "--") == 0) {
+            only_paths = true;
+        } else if (root != NULL) {
             launcher_set_source_root(root);
-        else if (strcmp(*arguments, "--") == 0)
-            return tell(form, arguments + 1);
-        else if (form != NULL)
+        } else if (form != NULL) {
             launcher_die("report writes one form at a time: %s or %s", form->flag, *arguments);
-        else
+        } else {
             form = form_of(*arguments);
+        }
     }
-    return tell(form, arguments);
+    paths = launcher_grow(paths, count, sizeof *paths);
+    paths[count] = NULL;
+    return tell(form, paths);
 }
 
 const char launcher_sarif_help[] =

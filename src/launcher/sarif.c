@@ -152,12 +152,11 @@ static json_t *result_of(const struct launcher_bug *bug)
     json_t *result = json_pack("{s:s}", "ruleId", launcher_text_of(finding, "kind", "?"));
     if (rule < launcher_kind_count)
         json_object_set_new(result, "ruleIndex", json_integer((json_int_t)rule));
-    json_t *rest =
-        json_pack("{s:s, s:o, s:[o], s:o, s:o, s:{s:s}, s:I}", "level", "error", "message",
-                  message(sentence_of(finding)), "locations",
-                  location(launcher_culprit_of(finding)), "stacks", stacks_of(finding),
-                  "relatedLocations", related_to(finding), "partialFingerprints", "mmshim/v2",
-                  bug->fingerprint, "occurrenceCount", (json_int_t)bug->findings);
+    json_t *rest = json_pack(
+        "{s:s, s:o, s:[o], s:o, s:o, s:{s:s}, s:I}", "level", "error", "message",
+        message(sentence_of(finding)), "locations", location(launcher_bug_frame(bug)), "stacks",
+        stacks_of(finding), "relatedLocations", related_to(finding), "partialFingerprints",
+        "mmshim/v2", bug->fingerprint, "occurrenceCount", (json_int_t)bug->findings);
     json_object_update(result, rest);
     json_decref(rest);
     return result;
