@@ -17,8 +17,8 @@ struct mm_frame {
     const void *address; /* inside the call */
     struct mm_place place;
     /* From debug information, where that is wanted and there. */
-    const char *function, *file; /* NULL: not known */
-    uint64_t line;
+    const char *function, *file;  /* NULL: not known */
+    uint64_t line, function_line; /* where the function begins; 0: not known */
 };
 
 /* A thread's call stack, innermost first. */

@@ -170,6 +170,8 @@ static void write_frame(struct mm_out *out, const struct mm_frame *frame, size_t
     write_cut_member(out, "file", frame->file, most);
     if (frame->line > 0)
         write_number(out, "line", frame->line);
+    if (frame->line > 0 && frame->function_line > 0)
+        write_number(out, "function_line", frame->function_line);
     mm_out_format(out, "}");
 }
 

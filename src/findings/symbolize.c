@@ -163,10 +163,25 @@ static const char *known(const char *text)
     return text[0] != '\0' && strncmp(text, "??", 2) != 0 ? text : NULL;
 }
 
-/* FILE:LINE, FILE:LINE:COLUMN or FILE:LINE (discriminator NUMBER). */
+/* Of " (function at LINE)", which our own tool writes; cut off. */
+static uint64_t take_function_line(char *text)
+{
+    static const char start[] = " (function at ";
+    char *at = strstr(text, start);
+    uint64_t line = 0;
+    if (at == NULL)
+        return 0;
+    for (const char *digit = at + strlen(start); *digit >= '0' && *digit <= '9'; digit++)
+        line = line * 10 + (uint64_t)(*digit - '0');
+    *at = '\0';
+    return line;
+}
+
+/* FILE:LINE, FILE:LINE:COLUMN, FILE:LINE (discriminator NUMBER) or FILE:LINE (function at LINE). */
 static void read_place(char *text, struct mm_source *source)
 {
     uint64_t number;
+    source->function_line = take_function_line(text);
     cut_at(text, " (discriminator");
     for (unsigned i = 0; i < 2 && take_number(text, &number); i++)
         source->line = number;
@@ -360,6 +375,7 @@ static void add_frame(struct mm_trace *trace, const struct mm_frame *frame,
         added->function = source->function;
         added->file = source->file;
         added->line = source->line;
+        added->function_line = source->function_line;
     }
 }
 

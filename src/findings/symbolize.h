@@ -22,6 +22,7 @@ struct mm_source {
     size_t offset;
     const char *function, *file; /* NULL: not known */
     uint64_t line;
+    uint64_t function_line; /* 0: not known */
 };
 
 /* What symbolizing one report takes; what frames then refer to lies here. */

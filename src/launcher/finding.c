@@ -200,13 +200,18 @@ const json_t *launcher_part_to_blame(const json_t *finding, const char **word)
     return **word == 'i' ? finding : freed != NULL ? freed : allocated;
 }
 
-char *launcher_culprit_text(const json_t *part)
+char *launcher_place_text(const json_t *frame)
 {
-    const json_t *frame = launcher_culprit_of(part);
-    if (!launcher_has_line(frame))
+    const char *name = launcher_text_of(frame, "function", launcher_text_of(frame, "symbol", NULL));
+    if (launcher_has_line(frame))
+        return launcher_text("%s (%s:%" JSON_INTEGER_FORMAT ")", launcher_function_of(frame),
+                             launcher_shown_path(launcher_text_of(frame, "file", "")),
+                             number_of(frame, "line"));
+    if (launcher_text_of(frame, "offset", NULL) == NULL)
         return launcher_text("%s", launcher_function_of(frame));
-    return launcher_text("%s (%s:%" JSON_INTEGER_FORMAT ")", launcher_function_of(frame),
-                         launcher_text_of(frame, "file", ""), number_of(frame, "line"));
+    return launcher_text("%s%s%s+%s%s", name != NULL ? name : "", name != NULL ? " (" : "",
+                         module_of(frame), launcher_text_of(frame, "offset", "?"),
+                         name != NULL ? ")" : "");
 }
 
 /* --- the same bug --- */

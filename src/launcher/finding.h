@@ -51,8 +51,8 @@ const json_t *launcher_culprit_of(const json_t *part);
  * freed it before it was written to, or who allocated it. `word`: "in", or "of a block freed in".
  */
 const json_t *launcher_part_to_blame(const json_t *finding, const char **word);
-/* The same as a part of a sentence: "function (file:line)". */
-char *launcher_culprit_text(const json_t *part);
+/* A frame as a part of a sentence: "function (file:line)", or (module+offset). */
+char *launcher_place_text(const json_t *frame);
 
 /* What the same bug has in common in another run or build: the kind, and for each frame that is the
  * program's the function and the line in it. A finding that was made late is that of the block's

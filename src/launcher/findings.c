@@ -103,13 +103,14 @@ static void count_again(struct reading *reading, const json_t *report)
 /* A process may have told no finding in full. */
 static void read_totals(struct reading *reading, const json_t *report)
 {
+    size_t process = process_of(reading, report);
     for (size_t kind = 0; kind < launcher_kind_count; kind++) {
         char *member = launcher_text("%s", launcher_kinds[kind].name);
         for (char *dash; (dash = strchr(member, '-')) != NULL;)
             *dash = '_';
         if (launcher_kinds[kind].is_certain &&
             json_integer_value(json_object_get(report, member)) > 0)
-            reading->into->processes[process_of(reading, report)].has_findings = true;
+            reading->into->processes[process].has_findings = true;
         free(member);
     }
 }
@@ -352,15 +353,10 @@ const json_t *launcher_bug_frame(const struct launcher_bug *bug)
 
 char *launcher_bug_title(const struct launcher_bug *bug)
 {
-    const json_t *frame = launcher_bug_frame(bug);
-    const char *kind = launcher_text_of(bug->finding, "kind", "?"), *word;
-    launcher_part_to_blame(bug->finding, &word);
-    if (!launcher_has_line(frame))
-        return launcher_text("%s %s %s", kind, word, launcher_function_of(frame));
-    return launcher_text("%s %s %s (%s:%" JSON_INTEGER_FORMAT ")", kind, word,
-                         launcher_function_of(frame),
-                         launcher_shown_path(launcher_text_of(frame, "file", "")),
-                         json_integer_value(json_object_get(frame, "line")));
+    const char *word;
+    const json_t *part = launcher_part_to_blame(bug->finding, &word);
+    return launcher_text("%s %s %s", launcher_text_of(bug->finding, "kind", "?"), word,
+                         launcher_place_text(launcher_culprit_of(part)));
 }
 
 static void write_frames(FILE *to, const json_t *part, const char *margin)
@@ -415,5 +411,6 @@ char *launcher_bug_text(const struct launcher_findings *findings, const struct l
         write_frames(to, part, margin);
     }
     fclose(to);
+    text[size - 1] = '\0'; /* the last line's end */
     return text;
 }

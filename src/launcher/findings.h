@@ -43,7 +43,7 @@ size_t launcher_findings_guilty(const struct launcher_findings *findings);
 const json_t *launcher_bug_frame(const struct launcher_bug *bug);
 /* "double-free in close_handle (server.c:88)". */
 char *launcher_bug_title(const struct launcher_bug *bug);
-/* The bug's stacks and history, as text of many lines, each with `margin` in front. */
+/* The bug's stacks and history, as lines with `margin` in front; the last is not ended. */
 char *launcher_bug_text(const struct launcher_findings *findings, const struct launcher_bug *bug,
                         const char *margin);
 /* "1 bug", "2 bugs". */

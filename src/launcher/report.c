@@ -25,7 +25,7 @@ void launcher_write_text(FILE *to, const struct launcher_findings *findings)
 {
     for (size_t i = 0; i < findings->bug_count; i++) {
         const struct launcher_bug *bug = &findings->bugs[i];
-        fprintf(to, "%zu. %s\n%s\n", i + 1, launcher_bug_title(bug),
+        fprintf(to, "%zu. %s\n%s\n\n", i + 1, launcher_bug_title(bug),
                 launcher_bug_text(findings, bug, "   "));
     }
     size_t guilty = launcher_findings_guilty(findings);
@@ -43,10 +43,10 @@ static void write_xml(FILE *to, const char *text)
 {
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (strchr("<>&\"'", c) != NULL || c == '\n')
+        if (strchr("<>&\"'", c) != NULL)
             fprintf(to, "&#%u;", c);
         else
-            fputc(c < ' ' ? '?' : c, to);
+            fputc(c < ' ' && c != '\n' ? '?' : c, to);
     }
 }
 
@@ -64,10 +64,7 @@ static void write_case(FILE *to, const struct launcher_findings *findings,
     fputs("\" message=\"", to);
     write_xml(to, title);
     fputs("\">", to);
-    for (char *line; (line = strsep(&text, "\n")) != NULL;) {
-        write_xml(to, line);
-        fputc('\n', to);
-    }
+    write_xml(to, text);
     fputs("</failure>\n    </testcase>\n", to);
     free(title);
 }

@@ -96,7 +96,7 @@ static json_t *stack(const json_t *part, char *text)
 
 static char *sentence_of(const json_t *finding)
 {
-    char *place = launcher_culprit_text(finding);
+    char *place = launcher_place_text(launcher_culprit_of(finding));
     char *text = launcher_text("%s of %s (%s) in %s", launcher_text_of(finding, "kind", "?"),
                                launcher_text_of(finding, "address", "?"),
                                launcher_text_of(finding, "description", "?"), place);
@@ -105,7 +105,8 @@ static char *sentence_of(const json_t *finding)
         if (part == NULL)
             continue;
         text = launcher_text("%s; %s %s in %s", text, launcher_history[i].text,
-                             launcher_thread_text(part), launcher_culprit_text(part));
+                             launcher_thread_text(part),
+                             launcher_place_text(launcher_culprit_of(part)));
     }
     return text;
 }

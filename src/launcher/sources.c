@@ -190,11 +190,17 @@ static void add_source(struct launcher_answer *answer, const char *function,
     answer->sources[answer->count++].function = launcher_copy(function, strlen(function));
 }
 
-/* FILE:LINE, FILE:LINE:COLUMN or FILE:LINE (discriminator NUMBER); ?? and 0 where not known. */
+/* FILE:LINE, FILE:LINE:COLUMN, FILE:LINE (discriminator NUMBER) or, of our own tool, FILE:LINE
+ * (function at LINE); ?? and 0 where not known. */
 static struct launcher_source read_place(char *text)
 {
+    static const char function_at[] = " (function at ";
     struct launcher_source source = {0};
-    char *end = strstr(text, " (discriminator ");
+    char *end = strstr(text, function_at);
+    if (end != NULL)
+        source.function_line = strtoul(end + strlen(function_at), NULL, 10);
+    else
+        end = strstr(text, " (discriminator ");
     if (end != NULL)
         *end = '\0';
     for (unsigned i = 0; i < 2; i++) {

@@ -21,6 +21,7 @@ struct launcher_source {
     const char *function;
     const char *file; /* NULL: not known */
     unsigned long line;
+    unsigned long function_line; /* where the function begins; 0: not known */
 };
 
 /* The innermost of inlined functions first. */

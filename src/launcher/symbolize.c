@@ -256,6 +256,9 @@ static json_t *with_source(json_t *frame, const struct launcher_source *source)
     if (source->file != NULL) {
         json_object_set_new_nocheck(copy, "file", json_string(source->file));
         json_object_set_new(copy, "line", json_integer((json_int_t)source->line));
+        if (source->function_line > 0)
+            json_object_set_new(copy, "function_line",
+                                json_integer((json_int_t)source->function_line));
     }
     return copy;
 }

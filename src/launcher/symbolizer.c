@@ -7,9 +7,10 @@
  * Without addresses they come from stdin, one a line. With -b the file is one that debuginfod has.
  * It is asked as addr2line is and answers as that does with these four flags, which are taken for
  * granted: for each address a line with it, then pairs of lines, function and FILE:LINE, the
- * innermost of inlined functions first; ?? and 0 for what is not known. Addresses may come by
- * thousands, so what libdw would walk through for each of them is read once and sorted: a module's
- * symbols, a compile unit's functions. */
+ * innermost of inlined functions first; ?? and 0 for what is not known. Behind FILE:LINE stands
+ * " (function at LINE)", where the function begins, if that is known and in the same file.
+ * Addresses may come by thousands, so what libdw would walk through for each of them is read once
+ * and sorted: a module's symbols, a compile unit's functions. */
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <inttypes.h>
@@ -245,12 +246,34 @@ static const char *name_of(Dwarf_Die *function)
     return NULL;
 }
 
-static void write_place(const char *file, uint64_t line)
+/* libdw's own function for this gives up for good where a unit's line table is in another file. */
+static const char *file_of(Dwarf_Die *function)
 {
-    if (file != NULL && line > 0)
-        printf("%s:%" PRIu64 "\n", file, line);
-    else
+    Dwarf_Attribute attribute;
+    Dwarf_Word number;
+    Dwarf_Die top;
+    Dwarf_Files *files;
+    if (dwarf_formudata(dwarf_attr_integrate(function, DW_AT_decl_file, &attribute), &number) != 0)
+        return NULL;
+    if (dwarf_cu_die(attribute.cu, &top, NULL, NULL, NULL, NULL, NULL, NULL) == NULL ||
+        dwarf_getsrcfiles(&top, &files, NULL) != 0)
+        return NULL;
+    return dwarf_filesrc(files, number, NULL, NULL);
+}
+
+/* `function` NULL: not known. */
+static void write_place(const char *file, uint64_t line, Dwarf_Die *function)
+{
+    int start = 0;
+    if (file == NULL || line == 0) {
         puts("??:0");
+        return;
+    }
+    printf("%s:%" PRIu64, file, line);
+    const char *same = function != NULL ? file_of(function) : NULL;
+    if (same != NULL && strcmp(same, file) == 0 && dwarf_decl_line(function, &start) == 0)
+        printf(" (function at %d)", start);
+    putchar('\n');
 }
 
 /* --- one address --- */
@@ -282,23 +305,23 @@ static uint64_t number_of(Dwarf_Die *die, unsigned name)
     return value;
 }
 
-/* Where an inlined function was called from. */
-static void write_call(Dwarf_Die *inlined, Dwarf_Die *top)
+/* Where an inlined function was called from, by which one. */
+static void write_call(Dwarf_Die *inlined, Dwarf_Die *caller, Dwarf_Die *top)
 {
     Dwarf_Files *files;
     const char *file = NULL;
     if (dwarf_getsrcfiles(top, &files, NULL) == 0)
         file = dwarf_filesrc(files, number_of(inlined, DW_AT_call_file), NULL, NULL);
-    write_place(file, number_of(inlined, DW_AT_call_line));
+    write_place(file, number_of(inlined, DW_AT_call_line), caller);
 }
 
-static void write_line(uint64_t address, Dwarf_Die *top)
+static void write_line(uint64_t address, Dwarf_Die *function, Dwarf_Die *top)
 {
     Dwarf_Line *found = dwarf_getsrc_die(top, address);
     int line = 0;
     if (found != NULL)
         dwarf_lineno(found, &line);
-    write_place(found != NULL ? dwarf_linesrc(found, NULL, NULL) : NULL, (uint64_t)line);
+    write_place(found != NULL ? dwarf_linesrc(found, NULL, NULL) : NULL, (uint64_t)line, function);
 }
 
 static void write_functions(uint64_t address, Dwarf_Die *function, Dwarf_Die *top)
@@ -306,10 +329,10 @@ static void write_functions(uint64_t address, Dwarf_Die *function, Dwarf_Die *to
     Dwarf_Die chain[DEEPEST] = {*function};
     size_t count = inlined_at(address, function, chain, 1);
     write_name(name_of(&chain[count - 1]));
-    write_line(address, top);
+    write_line(address, &chain[count - 1], top);
     while (--count > 0) {
         write_name(name_of(&chain[count - 1]));
-        write_call(&chain[count], top);
+        write_call(&chain[count], &chain[count - 1], top);
     }
 }
 
@@ -320,9 +343,9 @@ static void write_symbol(uint64_t address, Dwarf_Die *top)
     const struct span *symbol = find(&symbols, address + bias);
     write_name(symbol != NULL ? symbol->name : NULL);
     if (top != NULL)
-        write_line(address + bias - dwarf_bias, top);
+        write_line(address + bias - dwarf_bias, NULL, top);
     else
-        write_place(NULL, 0);
+        write_place(NULL, 0, NULL);
 }
 
 static void answer(const char *text)

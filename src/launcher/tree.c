@@ -120,7 +120,7 @@ void launcher_tree_begin(struct launcher_tree *tree)
 {
     make_folder(tree->folder);
     tree->folder = realpath(tree->folder, NULL);
-    if (tree->folder == NULL || access(tree->folder, W_OK) != 0)
+    if (tree->folder == NULL || access(launcher_text("%s/.", tree->folder), W_OK) != 0)
         launcher_die("--tree: %s", strerror(errno));
     char *folder = percents_doubled(tree->folder);
     stem = launcher_text("%s%s@", outer_stem(folder), name_of(tree));
@@ -327,7 +327,7 @@ static void write_memcheck_log(const char *path, const struct launcher_findings 
     for (size_t i = 0; i < findings->bug_count; i++) {
         const struct launcher_bug *bug = &findings->bugs[i];
         char *margin = launcher_text("==%lld== ", findings->processes[bug->processes[0]].id);
-        fprintf(log, "%s%s\n%s%s\n%s%s\n", margin,
+        fprintf(log, "%s%s\n%s%s\n%s\n%s\n", margin,
                 as_valgrind_says(launcher_text_of(bug->finding, "kind", "?")), margin,
                 launcher_bug_title(bug), launcher_bug_text(findings, bug, margin), margin);
     }

@@ -200,7 +200,7 @@ if type -P jq >/dev/null; then
     runs 0 "$mmshim" symbolize <log.jsonl
     jq -e -s --arg file "$source" --argjson line "$at_fault" --argjson caller "$caller" '
         def lines: .[0] == (.[0] + {function: "drop", $file, $line})
-            and .[1] == (.[0] + {function: "close_handle", line: .[1].line}) and .[1].line > $line
+            and .[1] == (.[0] + {function: "close_handle"} + (.[1] | with_entries(select(.key | endswith("line"))))) and .[1].line > $line
             and .[2].function == "main" and .[2].line == $caller;
         length == 4 and (.[0].frames | lines) and (.[1] | (.frames, .freed.frames, .allocated.frames) | lines)
             and .[1].allocated.size == 40 and .[2].text == "a \"note\", é" and .[3].double_free == 1' stdout >/dev/null ||

@@ -67,6 +67,16 @@ static void addr2line(void)
     check_source(2, 0x116b, "f", "/with:colon.c", 8);
 }
 
+static void own_tool(void)
+{
+    read_text("0x1168\ninner(int)\n/a b/in.c:12 (function at 10)\nouter\n/a b/in.c:4\n");
+    CHECK_EQUAL(lookup.source_count, 2);
+    check_source(0, 0x1168, "inner(int)", "/a b/in.c", 12);
+    CHECK_EQUAL(lookup.sources[0].function_line, 10);
+    check_source(1, 0x1168, "outer", "/a b/in.c", 4);
+    CHECK_EQUAL(lookup.sources[1].function_line, 0);
+}
+
 static void cut_short(void)
 {
     read_text("");
@@ -97,6 +107,7 @@ int main(void)
     llvm_symbolizer();
     eu_addr2line();
     addr2line();
+    own_tool();
     cut_short();
     too_many();
     return 0;
