@@ -107,9 +107,17 @@ static enum mm_report_colour wanted_colour(void)
     return is_unwanted ? MM_COLOUR_NEVER : MM_COLOUR_AUTO;
 }
 
+/* For a debugger to stop in: each finding comes by here once it is told, in the thread whose call
+ * it was. */
+EXPORT __attribute__((noinline)) void mmshim_on_finding(const struct mem_mngr_misuse *finding)
+{
+    __asm__ volatile("" : : "r"(finding) : "memory");
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
+        .on_told = mmshim_on_finding,
         .once = true,
         .most = (uint64_t)mm_options.max_reports,
         .advises_stacks = wanted_frames() == 0,
@@ -122,6 +130,7 @@ static struct mm_report_settings wanted_reports(void)
         .only = mm_options.only,
         .then = mm_options.on_error == MM_ON_ERROR_ABORT  ? MM_THEN_ABORT
                 : mm_options.on_error == MM_ON_ERROR_EXIT ? MM_THEN_EXIT
+                : mm_options.on_error == MM_ON_ERROR_STOP ? MM_THEN_STOP
                                                           : MM_THEN_GO_ON,
         .has_exit_status = mm_options.exitcode >= 0,
         .exit_status = (int)mm_options.exitcode,

@@ -303,11 +303,15 @@ static bool tell(struct mm_draft *draft, const struct mm_signals *signals)
         return true;
     }
     mm_os_restore_signals(signals);
-    if (settings.on_misuse == NULL)
-        return write_and_leave(draft, length);
-    settings.on_misuse(&misuse, settings.user);
+    bool written = true;
+    if (settings.on_misuse != NULL)
+        settings.on_misuse(&misuse, settings.user);
+    else
+        written = mm_sink_write(draft->text, length);
+    if (settings.on_told != NULL)
+        settings.on_told(&misuse);
     mm_draft_give_back(draft);
-    return true;
+    return written;
 }
 
 static void add_one(_Atomic uint64_t *count)
@@ -386,8 +390,10 @@ static enum mm_told judge_call(struct call *call, const void *caller)
 
 /* --- what follows --- */
 
-static void obey_on_error(void)
+static void obey_on_error(enum mm_told told)
 {
+    if (settings.then == MM_THEN_STOP && told == MM_TOLD_NOW)
+        mm_os_trap();
     if (settings.then == MM_THEN_ABORT)
         abort();
     if (settings.then == MM_THEN_EXIT)
@@ -464,7 +470,7 @@ void mm_report(const struct mm_misuse *misuse)
     if (call.is_again && settings.once)
         tell_again(&call);
     if (told != MM_TOLD_SUPPRESSED)
-        obey_on_error();
+        obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
 }

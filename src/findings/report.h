@@ -17,6 +17,8 @@
 struct mm_report_settings {
     mem_mngr_misuse_fn *on_misuse; /* NULL: to where MM_LOG says */
     void *user;
+    /* What a debugger stops in, called for each finding that was told; NULL: nothing. */
+    void (*on_told)(const struct mem_mngr_misuse *misuse);
     bool once;           /* each finding in full only once ... */
     uint64_t most;       /* ... and so many in all; the rest are counted */
     bool advises_stacks; /* a report says that MM_STACKS would tell more */
@@ -26,7 +28,7 @@ struct mm_report_settings {
     enum mm_report_colour { MM_COLOUR_AUTO, MM_COLOUR_NEVER, MM_COLOUR_ALWAYS } colour;
     /* Paths and patterns are kept for good; NULL: none. See the options of these names. */
     const char *log, *suppressions, *only, *wrappers;
-    enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT } then;
+    enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT, MM_THEN_STOP } then;
     bool has_exit_status; /* of a process that has findings */
     int exit_status;
 };

@@ -2,6 +2,7 @@
  * libmmshim.so. Where the shim takes no effect, it becomes the program without it. */
 #include "launcher/base.h"
 #include "launcher/check.h"
+#include "launcher/gdb.h"
 #include "launcher/options.h"
 #include "launcher/report.h"
 #include "launcher/symbolize.h"
@@ -22,10 +23,12 @@ static const struct {
 /* Of --tree and what belongs to it. */
 static struct launcher_tree tree = {.wait = LAUNCHER_TREE_WAIT};
 
+static bool in_gdb;
 static const char *log_option, *tree_option; /* the last that say how to log, what of --tree */
 
 static const char usage[] =
     "Usage: mmshim [option...] program [argument...]      run a program under libmmshim.so\n"
+    "       mmshim --gdb program [argument...]            the same, in gdb\n"
     "       mmshim --tree=DIR program [argument...]       the same, and gather what its tree "
     "finds\n"
     "       mmshim --check program [argument...]          say whether the shim takes effect in it\n"
@@ -52,6 +55,8 @@ static int help(void)
            "        of --tree: a test's, say; its logs replace those of an earlier run\n"
            "  --abort\n"
            "        of --tree: after findings end by SIGABRT, which no test expects\n"
+           "  --gdb\n"
+           "        run it in gdb, which stops at each finding\n"
            "  --check, --help, --version\n"
            "        and run nothing\n"
            "\n"
@@ -174,11 +179,22 @@ static _Noreturn void become(const char *path, char **arguments)
     exit(error == ENOENT ? LAUNCHER_NOT_FOUND : LAUNCHER_NOT_EXECUTABLE);
 }
 
+/* gdb itself has no shim, of an image's environment or not. */
+static _Noreturn void run_in_gdb(const char *others, const char *preload, const char *path,
+                                 char **arguments)
+{
+    set_preload_without_shim(others);
+    arguments[0] = launcher_text("%s", path);
+    launcher_gdb(preload, arguments);
+}
+
 /* Becomes the program: terminal, signals and exit status are then its own. Or stays to watch it. */
 static _Noreturn void run(char **arguments)
 {
     if (tree.folder == NULL && tree_option != NULL)
         launcher_die("%s: only with --tree=DIR", tree_option);
+    if (tree.folder != NULL && in_gdb)
+        launcher_die("--gdb and --tree=DIR don't go together");
     if (tree.folder != NULL && log_option != NULL)
         launcher_die("%s: --tree has logs of its own", log_option);
     char *path = path_of(arguments[0]), *shim = find_shim(), *others = other_preloads();
@@ -192,6 +208,8 @@ static _Noreturn void run(char **arguments)
     } else {
         set_environment(preload);
     }
+    if (in_gdb)
+        run_in_gdb(others, verdict.effect == LAUNCHER_NO_EFFECT ? NULL : preload, path, arguments);
     if (tree.folder != NULL)
         launcher_tree_run(&tree, become, path, arguments);
     become(path, arguments);
@@ -252,6 +270,8 @@ static bool take_own_option(const char *argument)
         tree.name = value, tree_option = argument;
     else if (strcmp(argument, "--abort") == 0)
         tree.aborts = true, tree_option = argument;
+    else if (strcmp(argument, "--gdb") == 0)
+        in_gdb = true;
     else if (strcmp(argument, "--no-children") == 0)
         launcher_options_set("--children=0");
     else

@@ -181,6 +181,11 @@ void mm_kernel_kill(pid_t process)
     call(SYS_kill, (long[6]){process, SIGKILL});
 }
 
+void mm_kernel_signal_thread(pid_t thread, int number)
+{
+    call(SYS_tgkill, (long[6]){mm_kernel_process_id(), thread, number});
+}
+
 void mm_kernel_die_with_parent(void)
 {
     call(SYS_prctl, (long[6]){PR_SET_PDEATHSIG, SIGKILL});

@@ -46,6 +46,8 @@ bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
 void mm_kernel_kill(pid_t process);
+/* Of the calling process. */
+void mm_kernel_signal_thread(pid_t thread, int number);
 /* The process is killed when the thread that made it ends. */
 void mm_kernel_die_with_parent(void);
 /* Waits while the word is `value`; may return before. False when it waited for so many

@@ -254,6 +254,16 @@ void mm_os_restore_signals(const struct mm_signals *signals)
     mm_kernel_sigmask(SIG_SETMASK, &signals->before, NULL);
 }
 
+void mm_os_trap(void)
+{
+    sigset_t trap, before;
+    sigemptyset(&trap);
+    sigaddset(&trap, SIGTRAP);
+    mm_kernel_sigmask(SIG_UNBLOCK, &trap, &before);
+    mm_kernel_signal_thread(mm_kernel_thread_id(), SIGTRAP);
+    mm_kernel_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 bool mm_os_wait_for(int fd, short events, uint64_t give_up)
 {
     for (;;) {

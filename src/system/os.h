@@ -152,6 +152,9 @@ struct mm_signals {
 struct mm_signals mm_os_block_signals(void);
 void mm_os_restore_signals(const struct mm_signals *signals);
 
+/* Raises SIGTRAP in the calling thread, which stops there under a debugger. */
+void mm_os_trap(void);
+
 /* Writes all of it; false, with errno, when it could not. Waits up to 10 s for the reader of what
  * was opened not to block, and not again until it reads. Raises no signal, be it a pipe that nobody
  * reads (SIGPIPE), a file at its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program

@@ -1,5 +1,5 @@
-/* suite.c - the tests of a suite with four bugs, by name: three that end well all the same, and one in a test
- * that is to fail. Each bug is in a function of its own. */
+/* suite.c - the tests of a suite with four bugs, by name: three that end well all the same, and one
+ * in a test that is to fail. Each bug is in a function of its own. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
