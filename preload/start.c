@@ -329,6 +329,8 @@ __attribute__((constructor)) static void begin(void)
     shim_find_dlsym();
     if (shim_is_aside())
         return;
+    if (mm_options.log == NULL && !mm_os_is_privileged())
+        shim_tell_missing_stderr();
     leave_children_alone();
     shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);

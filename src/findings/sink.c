@@ -1,4 +1,4 @@
-/* sink.c - the record's way: MM_LOG's file, opened when need be, or stderr.
+/* sink.c - the record's way: MM_LOG's file, opened when need be, syslog's socket, or stderr.
  *
  * Whoever has `hold` opens the log and writes. A vfork()'s child keeps nothing here: files,
  * limits and rights are its own, the memory is its parent's. */
@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PATH_SIZE 1536u
@@ -18,6 +19,7 @@
 
 static struct mm_os_file_id stderr_at_start;
 static const char *pattern; /* of the log's path; NULL: there is none */
+static bool to_syslog;
 static void (*complain)(const char *line);
 static struct mm_hold hold = {0};
 
@@ -26,22 +28,22 @@ static struct log_file {
     int fd;
     struct mm_os_file_id id; /* not open: no file of ours is */
     bool inherited;          /* by fork() */
+    char path[PATH_SIZE];
 } log_file;
-static _Atomic bool log_failed;
+static _Atomic bool complained; /* of the log; it is tried again all the same, as disks get room */
 
 void mm_sink_start(const char *log, void (*complain_of)(const char *line))
 {
     pattern = log;
+    to_syslog = log != NULL && strcmp(log, "syslog") == 0;
     complain = complain_of;
     stderr_at_start = mm_os_file_id(STDERR_FILENO);
 }
 
-/* A sandbox that was closed meanwhile may keep the time of birth from us. */
 static bool is_still(int fd, const struct mm_os_file_id *id)
 {
     struct mm_os_file_id now = mm_os_file_id(fd);
-    return id->open && now.open && now.device == id->device && now.inode == id->inode &&
-           (now.born == id->born || now.born == 0 || id->born == 0);
+    return mm_os_is_same_file(&now, id);
 }
 
 bool mm_sink_has_stderr(void)
@@ -114,17 +116,30 @@ static const char *write_path(struct mm_out *out, const char *next)
 /* NULL, or why not. */
 static const char *open_log(struct log_file *file)
 {
-    char path[PATH_SIZE];
     struct mm_out out;
-    mm_out_start(&out, path, sizeof path);
+    mm_out_start(&out, file->path, sizeof file->path);
     const char *problem = write_path(&out, pattern);
     if (problem != NULL)
         return problem;
-    int fd = mm_os_open_append(path);
+    int fd = mm_os_open_append(file->path);
     if (fd < 0)
         return mm_os_error_text(errno);
-    *file = (struct log_file){.fd = fd, .id = mm_os_file_id(fd)};
+    file->fd = fd;
+    file->id = mm_os_file_id(fd);
+    file->inherited = false;
     return NULL;
+}
+
+/* Logs are rotated: renamed, so that another is at the path or none. The open one is given up only
+ * for a new one. A path that is not absolute means another file once the program goes elsewhere. */
+static void follow_path(void)
+{
+    struct mm_os_file_id now = mm_os_file_id_at(log_file.path);
+    if (log_file.path[0] != '/' || mm_os_is_same_file(&now, &log_file.id))
+        return;
+    int old = log_file.fd;
+    if (open_log(&log_file) == NULL)
+        mm_os_close(old);
 }
 
 /* A fork()'s child goes on with its parent's file, unless each process has its own. */
@@ -140,7 +155,7 @@ static const char *write_as_guest(const void *text, size_t size)
     const char *problem = open_log(&own);
     if (problem != NULL)
         return problem;
-    if (!mm_os_write(own.fd, text, size))
+    if (!mm_os_append(own.fd, own.path, text, size))
         problem = mm_os_error_text(errno);
     mm_os_close(own.fd);
     return problem;
@@ -153,17 +168,62 @@ static const char *write_to_log(const void *text, size_t size)
         return write_as_guest(text, size);
     if (is_open && !is_ours)
         mm_os_close(log_file.fd);
+    if (is_ours && !mm_os_is_guest())
+        follow_path();
     const char *problem = is_ours ? NULL : open_log(&log_file);
-    if (problem == NULL && !mm_os_write(log_file.fd, text, size))
+    if (problem == NULL && !mm_os_append(log_file.fd, log_file.path, text, size))
         problem = mm_os_error_text(errno);
     return problem;
 }
 
-static void give_up_log(const char *problem)
+/* --- syslog, past syslog(), which allocates and takes locks --- */
+
+#define PRIORITY "11" /* of the facility "user" an error */
+
+static const char *send_to_syslog(const void *text, size_t size)
+{
+    char head[64];
+    struct mm_out out;
+    mm_out_start(&out, head, sizeof head);
+    mm_out_format(&out, "<" PRIORITY ">mmshim[%u]: ", (uint64_t)mm_os_process_id());
+    struct iovec parts[] = {{head, out.length}, {(void *)(uintptr_t)text, size}};
+    return mm_os_send("/dev/log", parts, 2) ? NULL : mm_os_error_text(errno);
+}
+
+/* In the journal's own form: a value of several lines behind its length. */
+static const char *send_to_journal(const void *text, size_t size)
+{
+    char head[] = "PRIORITY=3\nSYSLOG_IDENTIFIER=mmshim\nMESSAGE\n", length[8], end[] = "\n";
+    for (unsigned i = 0; i < sizeof length; i++)
+        length[i] = (char)((uint64_t)size >> 8 * i);
+    struct iovec parts[] = {{head, sizeof head - 1},
+                            {length, sizeof length},
+                            {(void *)(uintptr_t)text, size},
+                            {end, 1}};
+    return mm_os_send("/run/systemd/journal/socket", parts, 4) ? NULL : "not sent";
+}
+
+/* Without the line end. Whoever listens at /dev/log, the journal among them, is the first choice.
+ */
+static const char *write_to_syslog(const void *text, size_t size)
+{
+    size_t length = size > 0 && ((const char *)text)[size - 1] == '\n' ? size - 1 : size;
+    const char *problem = send_to_syslog(text, length);
+    return problem == NULL || send_to_journal(text, length) == NULL ? NULL : problem;
+}
+
+bool mm_sink_tell_syslog(const char *line)
+{
+    return write_to_syslog(line, strlen(line)) == NULL;
+}
+
+/* --- one record --- */
+
+static void complain_of_log(const char *problem)
 {
     char line[512];
     struct mm_out out;
-    if (atomic_exchange(&log_failed, true))
+    if (atomic_exchange(&complained, true))
         return;
     mm_out_start(&out, line, sizeof line);
     mm_out_format(&out, "MM_LOG=");
@@ -192,13 +252,14 @@ static const char *write_to_stderr(const void *text, size_t size)
 
 static bool write_record(const void *text, size_t size)
 {
-    if (pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed)) {
-        const char *problem = write_alone(write_to_log, text, size);
+    if (pattern != NULL) {
+        const char *problem =
+            to_syslog ? write_to_syslog(text, size) : write_alone(write_to_log, text, size);
         if (problem == NULL)
             return true;
         /* A vfork()'s child may have given up rights already, which its parent still has. */
         if (!mm_os_is_guest())
-            give_up_log(problem);
+            complain_of_log(problem);
     }
     return write_alone(write_to_stderr, text, size) == NULL;
 }

@@ -1,8 +1,9 @@
 /* sink.h - where reports go: stderr, as long as that is what it was at the start, or the file of
- * MM_LOG.
+ * MM_LOG, or syslog.
  *
  * That file is opened when there is something to write, and checked each time to be still the one
- * under its number: the program may have closed it, and opened one of its own. */
+ * under its number: the program may have closed it, and opened one of its own; and the one at its
+ * path: it may have been rotated. */
 #ifndef MM_SINK_H
 #define MM_SINK_H
 
@@ -10,8 +11,9 @@
 #include <stddef.h>
 
 /* Remembers stderr. `log` is MM_LOG's pattern, kept for good; NULL: stderr it is. `complain` is
- * told, once a process, that MM_LOG's file takes no reports; from then on they go to stderr. It may
- * write here. Not told of a vfork()'s child, whose reports go to stderr one by one. */
+ * told, once a process, that MM_LOG's file takes no reports; those that it does not take go to
+ * stderr. It may write here. Not told of a vfork()'s child, whose reports go to stderr one by one.
+ */
 void mm_sink_start(const char *log, void (*complain)(const char *line));
 
 /* Whether stderr is still what it was at the start. */
@@ -20,8 +22,11 @@ bool mm_sink_has_stderr(void);
 /* Whether reports are read on a terminal. */
 bool mm_sink_is_terminal(void);
 
+/* A line to syslog, wherever reports go. False when nobody took it. */
+bool mm_sink_tell_syslog(const char *line);
+
 /* Writes a whole record, which no other thread's mixes with; into a file, no other process's
- * either. False when nobody took it. */
+ * either, and of what does not fit on its disk nothing. False when nobody took it. */
 bool mm_sink_write(const void *text, size_t size);
 
 /* In a fork()'s child. */

@@ -117,6 +117,26 @@ ssize_t mm_kernel_read_at(int fd, void *buffer, size_t size, uint64_t offset)
     return with_errno(call(SYS_pread64, (long[6]){fd, (long)buffer, (long)size, (long)offset}));
 }
 
+int mm_kernel_ftruncate(int fd, off_t size)
+{
+    return (int)with_errno(call(SYS_ftruncate, (long[6]){fd, (long)size}));
+}
+
+int mm_kernel_socket(int family, int type)
+{
+    return (int)with_errno(call(SYS_socket, (long[6]){family, type, 0}));
+}
+
+int mm_kernel_connect(int fd, const struct sockaddr *address, unsigned size)
+{
+    return (int)with_errno(call(SYS_connect, (long[6]){fd, (long)address, size}));
+}
+
+ssize_t mm_kernel_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return with_errno(call(SYS_sendmsg, (long[6]){fd, (long)message, flags}));
+}
+
 ssize_t mm_kernel_write(int fd, const void *text, size_t size)
 {
     return with_errno(call(SYS_write, (long[6]){fd, (long)text, (long)size}));

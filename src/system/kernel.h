@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -61,6 +62,10 @@ void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 int mm_kernel_open(const char *path, int flags);
 ssize_t mm_kernel_read(int fd, void *buffer, size_t size);
 ssize_t mm_kernel_read_at(int fd, void *buffer, size_t size, uint64_t offset);
+int mm_kernel_ftruncate(int fd, off_t size);
+int mm_kernel_socket(int family, int type);
+int mm_kernel_connect(int fd, const struct sockaddr *address, unsigned size);
+ssize_t mm_kernel_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t mm_kernel_write(int fd, const void *text, size_t size);
 /* The process's own memory. What lies before the first page that is not there is read. */
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size);

@@ -20,8 +20,6 @@
 
 _Static_assert(sizeof((struct utsname *)0)->nodename <= MM_HOST_NAME, "a name fits");
 
-#define WRITE_WAIT_MS 10000u /* for a reader, where a write would not wait by itself */
-
 /* No header has them. */
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
@@ -277,63 +275,6 @@ bool mm_os_wait_for(int fd, short events, uint64_t give_up)
     }
 }
 
-/* One that was waited for in vain is not waited for again until it took something. */
-static _Atomic bool reader_gone;
-
-static bool write_all(int fd, const char *next, size_t size)
-{
-    bool is_gone = atomic_load_explicit(&reader_gone, memory_order_relaxed);
-    uint64_t give_up = mm_os_milliseconds() + (is_gone ? 0 : WRITE_WAIT_MS);
-    while (size > 0) {
-        ssize_t written = mm_kernel_write(fd, next, size);
-        bool is_full = written < 0 && errno == EAGAIN;
-        if ((written < 0 && errno == EINTR) || (is_full && mm_os_wait_for(fd, POLLOUT, give_up)))
-            continue;
-        if (is_full)
-            atomic_store_explicit(&reader_gone, true, memory_order_relaxed);
-        if (written <= 0)
-            return false;
-        next += written;
-        size -= (size_t)written;
-    }
-    if (is_gone)
-        atomic_store_explicit(&reader_gone, false, memory_order_relaxed);
-    return true;
-}
-
-/* Takes back what our write raised, not what was waiting for the program already. */
-static void take_back(int number, const sigset_t *pending)
-{
-    static const struct timespec at_once;
-    sigset_t raised;
-    if (sigismember(pending, number))
-        return;
-    sigemptyset(&raised);
-    sigaddset(&raised, number);
-    while (sigtimedwait(&raised, NULL, &at_once) < 0 && errno == EINTR)
-        ;
-}
-
-/* A terminal takes it from the background too, once SIGTTOU is blocked: it raises none. */
-bool mm_os_write(int fd, const void *text, size_t size)
-{
-    sigset_t raised, before, pending;
-    sigemptyset(&raised);
-    sigaddset(&raised, SIGPIPE);
-    sigaddset(&raised, SIGXFSZ);
-    sigaddset(&raised, SIGTTOU);
-    sigemptyset(&pending);
-    sigpending(&pending);
-    mm_kernel_sigmask(SIG_BLOCK, &raised, &before);
-    bool written = write_all(fd, text, size);
-    int error = errno;
-    take_back(SIGPIPE, &pending);
-    take_back(SIGXFSZ, &pending);
-    mm_kernel_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return written;
-}
-
 int mm_os_open_read(const char *path)
 {
     return mm_kernel_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -469,22 +410,38 @@ static bool is_terminal(const struct stat *status)
 }
 
 /* Nanoseconds since 1970; 0 where the file system or the kernel doesn't tell. */
-static uint64_t birth_of(int fd)
+static uint64_t birth_of(int fd, const char *path, int flags)
 {
     struct statx status;
-    if (mm_kernel_statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) != 0 ||
+    if (mm_kernel_statx(fd, path, flags, STATX_BTIME, &status) != 0 ||
         (status.stx_mask & STATX_BTIME) == 0)
         return 0;
     return (uint64_t)status.stx_btime.tv_sec * 1000000000 + status.stx_btime.tv_nsec;
 }
 
-struct mm_os_file_id mm_os_file_id(int fd)
+static struct mm_os_file_id id_of(int fd, const char *path, int flags)
 {
     struct stat status;
-    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
+    if (mm_kernel_fstatat(fd, path, &status, flags) != 0)
         return (struct mm_os_file_id){.open = false};
-    uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd) : 0;
+    uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd, path, flags) : 0;
     return (struct mm_os_file_id){true, is_terminal(&status), status.st_dev, status.st_ino, born};
+}
+
+struct mm_os_file_id mm_os_file_id(int fd)
+{
+    return id_of(fd, "", AT_EMPTY_PATH);
+}
+
+struct mm_os_file_id mm_os_file_id_at(const char *path)
+{
+    return id_of(AT_FDCWD, path, 0);
+}
+
+bool mm_os_is_same_file(const struct mm_os_file_id *a, const struct mm_os_file_id *b)
+{
+    return a->open && b->open && a->device == b->device && a->inode == b->inode &&
+           (a->born == b->born || a->born == 0 || b->born == 0);
 }
 
 void mm_os_host_name(char name[static MM_HOST_NAME])

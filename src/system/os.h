@@ -160,6 +160,12 @@ void mm_os_trap(void);
  * reads (SIGPIPE), a file at its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program
  * does not expect one from a call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
+/* The same to the end of an open log, as a whole record or not at all: what a full disk or a limit
+ * took of it is cut off again, where the path is still the file's and it may be read. */
+bool mm_os_append(int fd, const char *path, const void *text, size_t size);
+/* One datagram to a socket's path; false with errno. Waits a second at most, raises no signal. */
+struct iovec;
+bool mm_os_send(const char *path, const struct iovec *parts, size_t count);
 /* Until poll(2) finds one of `events`; false when the time is over, on the clock of
  * mm_os_milliseconds(), or on an error. */
 bool mm_os_wait_for(int fd, short events, uint64_t give_up);
@@ -217,6 +223,9 @@ struct mm_os_file_id {
     uint64_t born; /* of a regular file; 0: not known */
 };
 struct mm_os_file_id mm_os_file_id(int fd);
+struct mm_os_file_id mm_os_file_id_at(const char *path);
+/* A sandbox that was closed meanwhile may keep the time of birth from us. */
+bool mm_os_is_same_file(const struct mm_os_file_id *a, const struct mm_os_file_id *b);
 
 /* Past libc and whoever stands in front of it. */
 _Noreturn void mm_os_exit_now(int status);

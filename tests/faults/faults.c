@@ -11,9 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BLOCKS = 600, THREAD_BLOCKS = 40 };
@@ -187,6 +192,46 @@ static int open_files(void)
     return next;
 }
 
+/* Made by main(): a log, and a socket that somebody listens at. */
+static char log_path[] = "/tmp/mmshim-faults-XXXXXX";
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static int listener;
+
+/* A log at its limit, and a datagram. */
+static void use_logs(void)
+{
+    static char word[] = "a word", received[16];
+    struct iovec part = {word, sizeof word};
+    struct rlimit before, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = (struct rlimit){3, before.rlim_max};
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    int log = mm_os_open_append(log_path);
+    if (log >= 0) {
+        CHECK(!mm_os_append(log, log_path, "a line\n", 7));
+        mm_os_close(log);
+    }
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0 && truncate(log_path, 0) == 0);
+    bool sent = mm_os_send(address.sun_path, &part, 1);
+    ssize_t length = recv(listener, received, sizeof received, MSG_DONTWAIT);
+    CHECK_EQUAL(length, sent ? (ssize_t)sizeof word : -1);
+}
+
+static void make_log(void)
+{
+    signal(SIGXFSZ, SIG_IGN); /* where signals can't be blocked */
+    int log = mkstemp(log_path);
+    listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(log >= 0 && close(log) == 0 && listener >= 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s.socket", log_path);
+    CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
+}
+
+static void remove_log(void)
+{
+    CHECK(close(listener) == 0 && unlink(address.sun_path) == 0 && unlink(log_path) == 0);
+}
+
 static void use_files(void)
 {
     static char stack[32 << 10], output[64], name[MM_HOST_NAME];
@@ -214,6 +259,7 @@ static void use_files(void)
         mm_os_close(program);
     }
     mm_os_read_file("/proc/self/comm", &length);
+    use_logs();
     mm_os_host_name(name);
     CHECK(memchr(name, '\0', sizeof name) != NULL);
     if (mm_os_may_execute(command.path)) {
@@ -408,10 +454,12 @@ int main(void)
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     CHECK(dup2(nowhere, STDOUT_FILENO) == STDOUT_FILENO);
     check_pipe_open(&caught, STDERR_FILENO);
+    make_log();
     one_by_one();
     at_random();
     interrupted();
     patience();
     check_pipe_close(&caught);
+    remove_log();
     return 0;
 }

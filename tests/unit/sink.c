@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,7 +56,7 @@ static void take_file(const char *name, const char *expected)
     CHECK_TEXT(text, expected);
 }
 
-/* Each in a process of its own: a log that failed is not tried again. */
+/* Each in a process of its own: a log that fails is complained of once. */
 static void in_child(void (*body)(void))
 {
     fflush(stdout);
@@ -123,6 +125,69 @@ static void cannot_open(void)
     take_stderr("one\ntwo\n");
 }
 
+/* A log that takes records again gets them again. */
+static void opens_later(void)
+{
+    static char log[256], later[256];
+    snprintf(later, sizeof later, "%s", path_of("later"));
+    snprintf(log, sizeof log, "%.200s/log", later);
+    mm_sink_start(log, complain);
+    write_record("one\n");
+    CHECK(mkdir(later, 0700) == 0);
+    write_record("two\n");
+    take_stderr("one\n");
+    take_file("later/log", "two\n");
+    CHECK(rmdir(later) == 0);
+}
+
+/* As logrotate does it: renamed, with another one made or not; or copied, and cut to nothing. */
+static void rotated(void)
+{
+    static char log[256];
+    char before[256];
+    snprintf(log, sizeof log, "%s", path_of("rotated"));
+    snprintf(before, sizeof before, "%s", path_of("rotated.1"));
+    mm_sink_start(log, complain);
+    write_record("one\n");
+    CHECK(rename(log, before) == 0);
+    write_record("two\n");
+    take_file("rotated.1", "one\n");
+    CHECK(rename(log, before) == 0);
+    close(open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    write_record("three\n");
+    take_file("rotated.1", "two\n");
+    CHECK(truncate(log, 0) == 0);
+    write_record("four\n");
+    take_file("rotated", "four\n");
+    /* A new one can't be opened: the old one is as good. */
+    write_record("five\n");
+    CHECK(rename(log, before) == 0 && mkdir(log, 0700) == 0);
+    write_record("six\n");
+    take_file("rotated.1", "five\nsix\n");
+    CHECK(rmdir(log) == 0);
+    take_stderr("");
+    CHECK_TEXT(complaint, "");
+}
+
+/* Of a record that does not fit nothing is left. */
+static void full(void)
+{
+    static char log[256];
+    snprintf(log, sizeof log, "%s", path_of("full"));
+    mm_sink_start(log, complain);
+    write_record("it fits\n");
+    struct rlimit unlimited, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+    small = (struct rlimit){12, unlimited.rlim_max};
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    write_record("it does not\n");
+    CHECK(setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+    write_record("room again\n");
+    take_file("full", "it fits\nroom again\n");
+    take_stderr("it does not\n");
+    CHECK(strstr(complaint, "File too large; reports go to stderr") != NULL);
+}
+
 static void check_pattern(const char *log, const char *why)
 {
     char expected[CAPACITY];
@@ -187,6 +252,9 @@ int main(void)
     in_child(to_stderr);
     in_child(to_file);
     in_child(cannot_open);
+    in_child(opens_later);
+    in_child(rotated);
+    in_child(full);
     in_child(bad_letter);
     in_child(bad_end);
     in_child(too_long);
