@@ -23,7 +23,7 @@ list() {
             name = $1; type = $2; value = $3; values = $4 " to " $5; help = $7
             sub(/^ */, "", name)
             if (type == "SIZE")
-                values = values " bytes; K, M, G"
+                values = values " bytes; also with K, M or G behind the number"
             if (type == "CHOICE") {
                 values = $6
                 value = $6

@@ -44,7 +44,7 @@ offers '--snapshot-batches=' mmshim --snapshot-
 [[ $asked == *nospace* ]] || fail 'a space would follow'
 offers '--no-children' mmshim --no
 offers '--check' mmshim --max-reports = 3 --che
-offers 'abort exit report' mmshim --on-error =
+offers 'abort exit report stop' mmshim --on-error =
 offers 'abort' mmshim --on-error = a
 offers '' mmshim --on-error = x
 offers 'file' mmshim --max-reports = fil
@@ -56,6 +56,9 @@ offers 'sarif' mmshim sari
 offers '--debug-dir=' mmshim symbolize --
 offers 'some-folder' mmshim symbolize --debug-dir = some-
 offers '--source-root=' mmshim sarif --so
+offers '--junit' mmshim report --j
+offers 'some-folder' mmshim report some-
+offers 'some-folder' mmshim --tree = some-f
 
 # Every option of the help is offered.
 complete_words mmshim --

@@ -132,7 +132,8 @@ while read -r name; do
     says stdout "^  ${flag//_/-}="
 done < <(sed -n 's/^OPTION(\([A-Z_]*\),.*/\1/p' "$table")
 says stdout '--no-children' '--check' 'symbolize' 'sarif'
-for command in '-h' '--check --help' 'symbolize --help' 'sarif --help' 'symbolize -h' 'sarif -h'; do
+for command in '-h' '--check --help' 'symbolize --help' 'sarif --help' 'report --help' '--gdb --help' '--tree=x --help' \
+    'symbolize -h' 'sarif -h' 'report -h'; do
     # shellcheck disable=SC2086 # two words
     runs 0 "$mmshim" $command
     says stdout '^Usage: mmshim'
