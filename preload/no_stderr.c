@@ -9,25 +9,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool is_null(int fd)
+static bool is_nowhere(int fd, const struct mm_os_file_id *null)
 {
-    struct mm_os_file_id is = mm_os_file_id(fd), null = mm_os_file_id_at("/dev/null");
-    return mm_os_is_same_file(&is, &null);
-}
-
-static bool is_closed(int fd)
-{
-    return !mm_os_file_id(fd).open;
+    struct mm_os_file_id is = mm_os_file_id(fd);
+    return !is.open || mm_os_is_same_file(&is, null);
 }
 
 /* Closed; or all three go to /dev/null, as what starts daemons has them: who throws stderr alone
  * away wants that. */
 static bool is_missing(void)
 {
-    if (is_closed(STDERR_FILENO))
+    struct mm_os_file_id is = mm_sink_first_stderr(), null;
+    if (!is.open)
         return true;
-    return is_null(STDERR_FILENO) && (is_null(STDIN_FILENO) || is_closed(STDIN_FILENO)) &&
-           (is_null(STDOUT_FILENO) || is_closed(STDOUT_FILENO));
+    null = mm_os_file_id_at("/dev/null");
+    return mm_os_is_same_file(&is, &null) && is_nowhere(STDIN_FILENO, &null) &&
+           is_nowhere(STDOUT_FILENO, &null);
 }
 
 /* The number behind a name at the start of a line; -1: there is none. */

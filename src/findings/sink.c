@@ -5,7 +5,6 @@
 #include "findings/sink.h"
 
 #include "system/mapping.h"
-#include "system/os.h"
 #include "system/out.h"
 #include <errno.h>
 #include <pthread.h>
@@ -55,6 +54,11 @@ bool mm_sink_is_terminal(void)
 {
     bool has_log = pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed);
     return !has_log && stderr_at_start.is_terminal;
+}
+
+struct mm_os_file_id mm_sink_first_stderr(void)
+{
+    return stderr_at_start;
 }
 
 /* --- the file --- */

@@ -7,6 +7,7 @@
 #ifndef MM_SINK_H
 #define MM_SINK_H
 
+#include "system/os.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,6 +19,8 @@ void mm_sink_start(const char *log, void (*complain)(const char *line));
 
 /* Whether stderr is still what it was at the start. */
 bool mm_sink_has_stderr(void);
+/* What that was. */
+struct mm_os_file_id mm_sink_first_stderr(void);
 
 /* Whether reports are read on a terminal. */
 bool mm_sink_is_terminal(void);

@@ -44,7 +44,8 @@ static char *values_of(const struct option *option)
     if (option->type == CHOICE || option->type == TEXT)
         return launcher_text("%s", option->choices);
     return launcher_text("%" PRId64 " to %" PRId64 "%s", option->least, option->most,
-                         option->type == SIZE ? " bytes, also as a number with K, M or G behind it" : "");
+                         option->type == SIZE ? " bytes, also as a number with K, M or G behind it"
+                                              : "");
 }
 
 /* "report, abort, exit" as report|abort|exit, "path" as PATH. */
