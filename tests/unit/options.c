@@ -163,7 +163,7 @@ static void suffixes(void)
 static void choices(void)
 {
     const struct option *option = named("ON_ERROR");
-    const char *expected = "one of report, abort, exit";
+    const char *expected = "one of report, abort, exit, stop";
     sets(option, "report", MM_ON_ERROR_REPORT);
     sets(option, "abort", MM_ON_ERROR_ABORT);
     sets(option, "exit", MM_ON_ERROR_EXIT);

@@ -111,9 +111,6 @@ static int vfork_child(void)
     in_vfork_child();
     FREE_BADLY();
     CHECK(open_files() == before);
-    char log[300];
-    snprintf(log, sizeof(log), "%s.%d", path_of("log"), (int)getpid());
-    CHECK(unlink(log) == 0);
     return 3;
 }
 
@@ -148,11 +145,13 @@ static void finish(pid_t child)
     CHECK(waitpid(child, &status, 0) == child && exited_with(status, 3));
 }
 
-static void run_with_file(const char *name)
+static pid_t run_with_file(const char *name)
 {
     int err = make_file("err");
     usleep(TICK_US);
-    finish(start(name, err));
+    pid_t child = start(name, err);
+    finish(child);
+    return child;
 }
 
 static void run_with_slow_pipe(void)
@@ -189,7 +188,8 @@ int main(int argc, char **argv)
     char log[300];
     snprintf(log, sizeof(log), "%s.%%p", path_of("log"));
     CHECK(setenv("MM_LOG", log, 1) == 0);
-    run_with_file("vfork-child");
+    snprintf(log, sizeof(log), "%s.%d", path_of("log"), (int)run_with_file("vfork-child"));
+    CHECK(unlink(log) == 0);
     CHECK(unlink(path_of("err")) == 0 && rmdir(folder) == 0);
     return 0;
 }
