@@ -1,10 +1,12 @@
 /* mismatch.c - see mismatch.h. What a module brings is read from its own memory, by calls that
- * survive its going away meanwhile. */
+ * survive its going away meanwhile; whoever found it out keeps it for all. */
 #include "checks/mismatch.h"
 
 #include "blocks/record.h"
 #include "stacks/loaded.h"
+#include "system/bitmap.h"
 #include "system/peek.h"
+#include <stdatomic.h>
 #include <string.h>
 
 static bool names_other_family(mm_shape asked, mm_shape how)
@@ -47,7 +49,7 @@ static unsigned words_at(const char *at, char before)
     unsigned found = 0;
     bool is_begin = before != '_' && !(before >= 'A' && before <= 'Z') &&
                     !(before >= 'a' && before <= 'z') && !(before >= '0' && before <= '9');
-    for (unsigned i = 0; i < WORDS && is_begin && (*at == '_' || *at == 'S'); i++) {
+    for (unsigned i = 0; i < WORDS && is_begin; i++) {
         if (strcmp(at, words[i]) == 0)
             found |= 1u << i;
     }
@@ -57,8 +59,10 @@ static unsigned words_at(const char *at, char before)
 static unsigned words_in(const char *text, size_t size)
 {
     unsigned found = 0;
-    for (size_t i = 1; i + LONGEST <= size; i++)
-        found |= words_at(text + i, text[i - 1]);
+    for (size_t i = 1; i + LONGEST <= size; i++) {
+        if (text[i] == '_' || text[i] == 'S')
+            found |= words_at(text + i, text[i - 1]);
+    }
     return found;
 }
 
@@ -84,17 +88,37 @@ static unsigned words_of(const struct mm_loaded *module)
     return found;
 }
 
-static bool may_bring_operators(uintptr_t address)
+static bool brings_operators(const struct mm_loaded *module)
 {
-    struct mm_loaded module;
     const unsigned uses = 1u << USES_NEW | 1u << USES_NEW_ARRAY | 1u << USES_DELETE |
                           1u << USES_DELETE_ARRAY | 1u << USES_SIZED_DELETE |
                           1u << USES_SIZED_DELETE_ARRAY;
-    if (!mm_loaded_find(address, &module))
-        return true;
-    unsigned found = words_of(&module);
+    unsigned found = words_of(module);
     bool is_cxx = found & 1u << USES_EXCEPTIONS;
     return (found & 1u << HAS_BAD_ALLOC) || (is_cxx && !(found & uses));
+}
+
+/* What was found of modules, which takes long: a hash of where one lies and of its stamp, and in
+ * the lowest bit whether it may bring operators. Who frees otherwise than it allocates often does
+ * so all the time. */
+#define KEPT_BITS 8u
+static _Atomic uint64_t kept[1u << KEPT_BITS] MM_SELDOM;
+
+static bool may_bring_operators(uintptr_t address)
+{
+    struct mm_loaded module;
+    uint32_t stamp = mm_loaded_stamp(address, &module);
+    if (module.map == NULL)
+        return true;
+    uint64_t hash = mm_bits_mixed(mm_bits_mixed(module.start ^ stamp) + module.end) | 2;
+    _Atomic uint64_t *place = &kept[hash >> (64 - KEPT_BITS)];
+    uint64_t known = atomic_load_explicit(place, memory_order_relaxed);
+    if ((known ^ hash) >> 1 == 0)
+        return known & 1;
+    bool brings = brings_operators(&module);
+    if (stamp == 0 || mm_loaded_is_still(address, stamp))
+        atomic_store_explicit(place, (hash & ~UINT64_C(1)) | brings, memory_order_relaxed);
+    return brings;
 }
 
 /* --- all of it --- */

@@ -1,5 +1,5 @@
 /* mismatch.h - whether a block is freed by the family of functions that allocated it, and with the
- * size and alignment that it was asked for. Keeps and locks nothing. */
+ * size and alignment that it was asked for. Locks nothing. */
 #ifndef MM_MISMATCH_H
 #define MM_MISMATCH_H
 
