@@ -52,7 +52,7 @@ bool mm_sink_has_stderr(void)
 
 bool mm_sink_is_terminal(void)
 {
-    bool has_log = pattern != NULL && !atomic_load_explicit(&log_failed, memory_order_relaxed);
+    bool has_log = pattern != NULL && !atomic_load_explicit(&complained, memory_order_relaxed);
     return !has_log && stderr_at_start.is_terminal;
 }
 
