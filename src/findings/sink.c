@@ -29,6 +29,7 @@ static struct log_file {
     bool inherited;          /* by fork() */
     char path[PATH_SIZE];
 } log_file;
+static _Atomic pid_t complaining; /* the thread that says so now; 0: none */
 static _Atomic bool complained; /* of the log; it is tried again all the same, as disks get room */
 
 void mm_sink_start(const char *log, void (*complain_of)(const char *line))
@@ -233,7 +234,16 @@ static void complain_of_log(const char *problem)
     mm_out_format(&out, "MM_LOG=");
     mm_out_cut(&out, pattern, 300);
     mm_out_format(&out, ": %s; reports go to stderr", problem);
+    atomic_store_explicit(&complaining, mm_os_thread_id(), memory_order_relaxed);
     complain(line);
+    atomic_store_explicit(&complaining, 0, memory_order_relaxed);
+}
+
+/* A line is short: the log, which did not take a report, might take what is said of it. */
+static bool is_of_the_log(void)
+{
+    pid_t thread = atomic_load_explicit(&complaining, memory_order_relaxed);
+    return thread != 0 && thread == mm_os_thread_id();
 }
 
 /* Signals are not blocked: who reads may be slow, and the program is to be stopped all the same. A
@@ -256,7 +266,7 @@ static const char *write_to_stderr(const void *text, size_t size)
 
 static bool write_record(const void *text, size_t size)
 {
-    if (pattern != NULL) {
+    if (pattern != NULL && !is_of_the_log()) {
         const char *problem =
             to_syslog ? write_to_syslog(text, size) : write_alone(write_to_log, text, size);
         if (problem == NULL)
