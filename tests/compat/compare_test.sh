@@ -15,7 +15,7 @@ different_file() { shim_only seq 3 >file; }
 missing_file() { [ -n "${LD_PRELOAD-}" ] || echo >file; }
 died() { shim_only kill -ABRT "$BASHPID"; }
 failing() { false; }
-report_on_stderr() { shim_only sh -c 'echo "==$$== mmshim: 1 bad frees: 1 double, 0 interior, 0 foreign" >&2'; }
+report_on_stderr() { shim_only sh -c 'echo "==$$== mmshim: 1 bad free: 1 double, 0 interior, 0 foreign" >&2'; }
 report_in_log() { shim_only sh -c 'echo "==$$==ERROR: mmshim: double-free of 0x10" >varying/log'; }
 not_preloaded() { shim_only env LD_PRELOAD=/nothing/libnothing.so true; }
 really_freed_twice() { shim_only "$PRELOAD_BLOCKS" double-free; }

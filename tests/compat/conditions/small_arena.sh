@@ -17,8 +17,8 @@ compare run_in_small_arena
 LD_PRELOAD=$shim "$PRELOAD_BLOCKS" double-free >"$work/stdout" 2>"$work/stderr" ||
     fail "a double free of a forwarded block has ended the program with $?"
 grep -q '^freed 131072$' "$work/stdout" || fail "the program printed $(cat "$work/stdout")"
-expected='^==[0-9]+==ERROR: mmshim: double-free of 0x[0-9a-f]+ \(a block of the system allocator, freed before\)'
-if [ "$(grep -c -E "$expected" "$work/stderr")" != 1 ] || [ "$(grep -c ERROR "$work/stderr")" != 1 ]; then
+expected='^==[0-9]+==ERROR: mmshim: double-free of 0x[0-9a-f]+ by free in thread '
+if [ "$(grep -A 1 -E "$expected" "$work/stderr" | grep -c '^    a block of the system allocator, freed before$')" != 1 ] || [ "$(grep -c ERROR "$work/stderr")" != 1 ]; then
     cat "$work/stderr"
     fail "a double free of a forwarded small block was to be reported, once"
 fi
