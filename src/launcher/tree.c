@@ -125,7 +125,7 @@ void launcher_tree_begin(struct launcher_tree *tree)
     char *folder = percents_doubled(tree->folder);
     stem = launcher_text("%s%s@", outer_stem(folder), name_of(tree));
     pattern = launcher_text("%s/%s", folder, stem);
-    char *log = launcher_text("%s%s", pattern, ENDING + 1);
+    char *log = launcher_text("%s%s", pattern, &ENDING[1]);
     if (strlen(log) > 1000)
         launcher_die("--tree=%s: too long a path", tree->folder);
     setenv("MM_LOG", log, 1);
