@@ -31,7 +31,7 @@ while read -r name; do
     says stdout "^  --${flag//_/-}="
 done < <(grep -oE 'MM_[A-Z_]+' <<<"$section" | sort -u)
 while read -r flag; do
-    says stdout "(^  |, |mmshim |\[)$flag"
+    says stdout "(^  |, |mmshim |[[|])$flag"
 done < <(grep -oE -- '--[a-z][a-z-]+' <<<"$section" | grep -vx -- --option | sort -u)
 
 # ---- the unit ----
