@@ -454,7 +454,8 @@ static inline void put_back(struct cursor *at, const struct quick *quick)
     at->fp = quick->fp;
     at->fp_at = quick->fp_at;
     at->interrupted = quick->interrupted;
-    at->link = 0;
+    if (!quick->interrupted) /* else it may be in use */
+        at->link = 0;
 }
 
 /* What follow() and remember() do, where the rule is one of a module that stays, all words are
