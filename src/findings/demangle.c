@@ -314,6 +314,7 @@ static void read_literal(struct reader *in)
 /* Those of arguments of templates are short; others are not understood. */
 static void read_expression(struct reader *in)
 {
+    take(in, "ad"); /* the address of */
     if (take(in, "L"))
         read_literal(in);
     else if (is_at(in, "T"))

@@ -42,13 +42,36 @@ static void operators(void)
 {
     check_name("_ZN5thingeqERKS_", "thing::operator==");
     check_name("_ZN5thingclEv", "thing::operator()");
+    check_name("_ZN5thingaSEOS_", "thing::operator=");
+    check_name("_ZNV5thingixEi", "thing::operator[]");
+    check_name("_ZNK5thingcvPiEv", "thing::operator (...)");
     check_name("_ZN5thingcvbEv", "thing::operator (...)");
     check_name("_Znwm", "operator new");
     check_name("_ZdaPv", "operator delete[]");
 }
 
+/* Of types only their end is looked for. */
+static void arguments(void)
+{
+    check_name("_Z11by_functionIXadL_Z6targetiEEEvv", "by_function<...>");
+    check_name("_Z7by_boolILb1ELc120EEvv", "by_bool<...>");
+    check_name("_Z4packIJiRNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEEEvDpOT_",
+               "pack<...>");
+    check_name("_Z5nullsDnDn", "nulls");
+    check_name("_Z4widewDsDinoeabyf", "wide");
+    check_name("_Z6arraysRA3_iPA7_Kc", "arrays");
+    check_name("_Z7membersM6taggedB2v1iMS_KFvvRE", "members");
+    check_name("_Z9functionsPFvizERDoFivE", "functions");
+    CHECK(!demangle("_Z5sizedIiEvPAstT__c")); /* an expression */
+    CHECK(!demangle("_Z4declIiEDTplfp_Li1EET_"));
+}
+
 static void inner_ones(void)
 {
+    check_name("_ZN6taggedB2v11mEv", "tagged::m");
+    check_name("_ZZ5localvENKUlT_E_clIiEEDaS_", "local::{lambda}::operator()<...>");
+    check_name("_ZZZ5localvEN6inner21fEPFivEEd_NKUlvE_clEv",
+               "local::inner2::f::{lambda}::operator()");
     check_name("_ZZ4mainENKUlvE_clEv", "main::{lambda}::operator()");
     check_name("_ZZN1a1fEvE5count", "a::f::count");
     check_name("_ZZ1fvENKUliE0_clEi", "f::{lambda}::operator()");
@@ -84,6 +107,7 @@ int main(void)
 {
     names();
     operators();
+    arguments();
     inner_ones();
     no_names();
     bounded();
