@@ -11,6 +11,7 @@
 #include "stacks/module.h"
 #include "verbose.h"
 #include "view/snapshot.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,7 +323,7 @@ static void leave_children_alone(void)
 
 /* Registered here, before the program's own start, and for no library in particular, at_exit() runs
  * last of all, after the destructors of every library. */
-__attribute__((constructor)) static void begin(void)
+static void begin_for_process(void)
 {
     mm_process_heap();
     shim_find_libc();
@@ -335,4 +336,12 @@ __attribute__((constructor)) static void begin(void)
     shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);
+}
+
+/* A program begins with an errno of 0. */
+__attribute__((constructor)) static void begin(void)
+{
+    int saved_errno = errno;
+    begin_for_process();
+    errno = saved_errno;
 }

@@ -3,6 +3,7 @@
  *   logs FINDINGS [daemon]   waits for the end of stdin, then makes so many findings, each at a
  * stack of its own, and says so on stdout, a byte for each; as a daemon first leaves its files
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ __attribute__((noinline)) static void left(unsigned number, unsigned bits)
 int main(int count, char **arguments)
 {
     char byte;
+    if (errno != 0) /* whatever the start of the shim came upon */
+        return 2;
     unsigned findings = count > 1 ? (unsigned)atoi(arguments[1]) : 0;
     while (read(STDIN_FILENO, &byte, 1) > 0)
         ;

@@ -175,6 +175,8 @@ def without_stderr():
             time.sleep(0.01)
         assert len(findings_in(path(name))) == 10
         assert process.err == ""
+    process = Process(0, stderr=None, VERBOSE=1, LOG=path("no/such/folder"))
+    assert all_end([process]) == 0 and process.process.returncode == 0
 
 
 def skip(why):
