@@ -109,8 +109,8 @@ struct part {
 
 static void write_part(struct reader *in, struct part part)
 {
-    for (size_t i = 0; i < part.length && in->silent == 0; i++)
-        mm_out_format(in->out, "%c", part.at[i]);
+    if (in->silent == 0)
+        mm_out_part(in->out, part.at, part.length);
 }
 
 static void read_arguments(struct reader *in)
@@ -123,7 +123,9 @@ static void read_arguments(struct reader *in)
             if (!take(in, "E"))
                 fail(in);
         } else if (take(in, "J")) {
-            read_arguments(in);
+            if (enter(in))
+                read_arguments(in);
+            in->depth--;
         } else {
             read_type(in);
         }
@@ -412,4 +414,13 @@ bool mm_demangle(struct mm_out *out, const char *symbol)
     if (!done)
         mm_out_back_to(out, before);
     return done;
+}
+
+void mm_demangle_cut(struct mm_out *out, const char *symbol, size_t most)
+{
+    size_t before = out->length;
+    if (mm_demangle(out, symbol))
+        mm_out_shorten(out, before, most);
+    else
+        mm_out_cut(out, symbol, most);
 }

@@ -8,5 +8,7 @@
 
 /* False, with nothing written, for what is no such symbol, or is not understood. */
 bool mm_demangle(struct mm_out *out, const char *symbol);
+/* The same, or else the symbol itself, cut to so many bytes. */
+void mm_demangle_cut(struct mm_out *out, const char *symbol, size_t most);
 
 #endif

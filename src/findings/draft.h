@@ -13,6 +13,7 @@ struct mm_draft {
     struct mm_names names;
     struct mm_lookup *sources; /* NULL: not looked up */
     char program[1024];
+    char folder[1024]; /* the current one */
     char text[65536];
 };
 

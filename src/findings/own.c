@@ -116,8 +116,7 @@ static const char *name_of(const char *function)
 /* All of it goes through here: what is shown, and how long it is. */
 static void write_part(struct mm_out *out, const char *from, const char *to)
 {
-    for (; from < to; from++)
-        mm_out_format(out, "%c", mm_out_is_control(from) ? '?' : *from);
+    mm_out_part(out, from, (size_t)(to - from));
 }
 
 static void write_name(struct mm_out *out, const char *at)
@@ -134,7 +133,8 @@ static void write_name(struct mm_out *out, const char *at)
         } else if (*at == '(' && !is_named(at)) {
             return;
         } else {
-            const char *end = is_named(at) ? behind_brackets(at) : at + 1;
+            size_t bytes = mm_out_character(at);
+            const char *end = is_named(at) ? behind_brackets(at) : at + (bytes > 0 ? bytes : 1);
             write_part(out, at, end);
             at = end;
         }

@@ -267,8 +267,7 @@ static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping
     mm_out_format(out, "%s", mapping->writable ? "global" : "read-only data");
     if (place.symbol != NULL) {
         mm_out_format(out, " ");
-        if (!mm_demangle(out, place.symbol))
-            mm_out_cut(out, place.symbol, MM_SYMBOL_SHOWN);
+        mm_demangle_cut(out, place.symbol, MM_SYMBOL_SHOWN);
     }
     mm_out_format(out, " of ");
     mm_out_cut(out, path_of(of, place.module), MM_PATH_SHOWN);
@@ -507,7 +506,7 @@ static void describe_damage(struct mm_out *out, const struct mm_damage *damage)
         write_slot(out, &info);
 }
 
-void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
+MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
 {
     uintptr_t address = mm_os_untagged(of->misuse->ptr);
     if (of->misuse->damage != NULL)

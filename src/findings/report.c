@@ -148,7 +148,7 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
                   &draft->names);
 }
 
-static void note_changed(const char *module)
+MM_COLD static void note_changed(const char *module)
 {
     char text[512];
     struct mm_out out;
@@ -220,7 +220,7 @@ static bool can_suppress(void)
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
  * and before that what may be suppressed by the names that it finds. */
-static enum mm_told judge(struct mm_draft *draft, struct call *call)
+MM_COLD static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
     mm_describe(
@@ -241,13 +241,13 @@ static enum mm_told judge(struct mm_draft *draft, struct call *call)
     return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
-static struct mm_text_style text_style(void)
+static struct mm_text_style text_style(struct mm_draft *draft)
 {
-    struct mm_text_style style = {.terminal = is_for_terminal()};
+    struct mm_text_style style = {.terminal = is_for_terminal(), .folder = draft->folder};
     style.colours = settings.colour == MM_COLOUR_ALWAYS ||
                     (settings.colour == MM_COLOUR_AUTO && style.terminal);
     if (style.terminal)
-        mm_os_current_folder(style.folder, sizeof style.folder);
+        mm_os_current_folder(draft->folder, sizeof draft->folder);
     return style;
 }
 
@@ -261,7 +261,7 @@ static void judge_traces(struct mm_finding *finding)
     mm_own_judge(&finding->allocated_before);
 }
 
-static size_t write_finding(struct mm_draft *draft)
+MM_COLD static size_t write_finding(struct mm_draft *draft)
 {
     struct mm_out out;
     if (!can_suppress())
@@ -271,7 +271,7 @@ static size_t write_finding(struct mm_draft *draft)
     if (settings.on_misuse == NULL && settings.json) {
         mm_report_json_finding(&out, &draft->finding);
     } else {
-        struct mm_text_style style = text_style();
+        struct mm_text_style style = text_style(draft);
         mm_report_text_finding(&out, &draft->finding, &style);
     }
     mm_draft_leave_sources(draft);

@@ -45,16 +45,13 @@ static void write_function(struct mm_out *out, const struct mm_frame *frame)
 
 static void write_symbol(struct mm_out *out, const struct mm_frame *frame)
 {
-    char text[MM_SYMBOL_SHOWN * 8];
-    struct mm_out name;
     const char *symbol = frame->place.symbol;
     if (symbol == NULL) {
         mm_out_format(out, frame->place.unloaded ? " in [unloaded]" : "");
         return;
     }
-    mm_out_start(&name, text, sizeof text);
     mm_out_format(out, " in ");
-    mm_out_cut(out, mm_demangle(&name, symbol) ? text : symbol, MM_SYMBOL_SHOWN);
+    mm_demangle_cut(out, symbol, MM_SYMBOL_SHOWN);
     mm_out_format(out, "+%x%s", (uint64_t)frame->place.symbol_offset,
                   frame->place.unloaded ? " [unloaded]" : "");
 }

@@ -8,7 +8,7 @@
 
 struct mm_text_style {
     bool terminal, colours;
-    char folder[1024]; /* the current one: paths below it are told from there on */
+    const char *folder; /* the current one: paths below it are told from there on */
 };
 
 /* Frames that do not fit are left out. */

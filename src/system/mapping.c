@@ -2,7 +2,6 @@
 #include "system/mapping.h"
 
 #include "system/os.h"
-#include <string.h>
 #include <sys/auxv.h>
 
 /* /proc/self/maps, a character at a time from a small buffer. */
@@ -82,27 +81,25 @@ enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *map
 }
 
 /* Fields 48 to 51 of /proc/self/stat, see proc(5); the second one, a name in brackets, may have
- * anything in it. */
+ * anything in it: its end is the last bracket. */
 bool mm_mapping_find_texts(struct mm_mapping_texts *texts)
 {
-    char text[2048];
-    int fd = mm_os_open_read("/proc/self/stat");
-    if (fd < 0)
-        return false;
-    text[mm_os_read(fd, text, sizeof text - 1)] = '\0';
-    mm_os_close(fd);
+    struct reader reader = {.fd = mm_os_open_read("/proc/self/stat")};
     uintptr_t *const fields[] = {&texts->arguments, &texts->arguments_end, &texts->environment,
                                  &texts->environment_end};
-    const char *at = strrchr(text, ')');
-    for (unsigned field = 2; at != NULL && field < 48; field++)
-        at = strchr(at + 1, ' ');
-    for (unsigned i = 0; i < 4; i++) {
-        if (at == NULL)
-            return false;
-        *fields[i] = 0;
-        for (at++; *at >= '0' && *at <= '9'; at++)
-            *fields[i] = *fields[i] * 10 + (uintptr_t)(*at - '0');
+    unsigned field = 0;
+    *texts = (struct mm_mapping_texts){0};
+    if (reader.fd < 0)
+        return false;
+    for (int c; (c = next_char(&reader)) >= 0;) {
+        if (c == ')')
+            field = 2;
+        else if (c == ' ' && field > 0)
+            field++;
+        else if (field >= 48 && field < 52 && c >= '0' && c <= '9')
+            *fields[field - 48] = *fields[field - 48] * 10 + (uintptr_t)(c - '0');
     }
+    mm_os_close(reader.fd);
     return texts->arguments != 0;
 }
 

@@ -99,19 +99,32 @@ static size_t cut_to(const char *text, size_t most)
     return length;
 }
 
-void mm_out_cut(struct mm_out *out, const char *text, size_t most)
+void mm_out_part(struct mm_out *out, const char *text, size_t length)
 {
-    size_t end = cut_to(text, most);
-    for (size_t at = 0, bytes; at<end; at += bytes> 0 ? bytes : 1) {
+    for (size_t at = 0, bytes; at<length; at += bytes> 0 ? bytes : 1) {
         bytes = mm_out_character(text + at);
-        if (bytes == 0 || mm_out_is_control(text + at))
+        if (bytes == 0 || bytes > length - at || mm_out_is_control(text + at))
             put(out, '?');
         else
             for (size_t i = 0; i < bytes; i++)
                 put(out, text[at + i]);
     }
+}
+
+void mm_out_cut(struct mm_out *out, const char *text, size_t most)
+{
+    size_t end = cut_to(text, most);
+    mm_out_part(out, text, end);
     if (text[end] != '\0')
         put_text(out, "...");
+}
+
+void mm_out_shorten(struct mm_out *out, size_t before, size_t most)
+{
+    if (out->length - before <= most)
+        return;
+    mm_out_back_to(out, before + cut_to(out->buffer + before, most));
+    put_text(out, "...");
 }
 
 void mm_out_count(struct mm_out *out, uint64_t count, const char *one, const char *more)

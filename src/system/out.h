@@ -30,6 +30,11 @@ bool mm_out_is_control(const char *text);
  * and each byte that is part of none. */
 void mm_out_cut(struct mm_out *out, const char *text, size_t most);
 
+/* The first bytes of such a text. */
+void mm_out_part(struct mm_out *out, const char *text, size_t length);
+/* What was written from a former length on is cut in the same way. Not with mm_out_to_file(). */
+void mm_out_shorten(struct mm_out *out, size_t before, size_t most);
+
 /* "thread N (name)". */
 void mm_out_thread(struct mm_out *out, pid_t thread, const char *name);
 

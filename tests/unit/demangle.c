@@ -96,6 +96,9 @@ static void bounded(void)
     memset(deep + 4, 'P', sizeof deep - 6);
     deep[sizeof deep - 2] = 'v';
     CHECK(!demangle(deep));
+    memset(deep + 4, 'J', sizeof deep - 6);
+    deep[4] = 'I';
+    CHECK(!demangle(deep));
     char cut[64] = "_ZNSt6vectorIiSaIiEE9push_backERKi";
     for (size_t length = strlen(cut); length > 0; length--) {
         cut[length] = '\0';
@@ -103,8 +106,27 @@ static void bounded(void)
     }
 }
 
+/* What a terminal would obey, and half a character. */
+static void strange_bytes(void)
+{
+    char cut[16];
+    struct mm_out out;
+    check_name("_Z5a\033[2Jv", "a?[2J");
+    check_name("_ZN1a3\xe2\x86\x92"
+               "Ev",
+               "a::\xe2\x86\x92");
+    check_name("_ZN1a2\xe2\x86"
+               "Ev",
+               "a::??");
+    mm_out_start(&out, cut, sizeof cut);
+    mm_out_format(&out, "in ");
+    mm_demangle_cut(&out, "_ZN6server5closeEi", 8);
+    CHECK_TEXT(cut, "in server::...");
+}
+
 int main(void)
 {
+    strange_bytes();
     names();
     operators();
     arguments();
