@@ -404,13 +404,22 @@ static inline void add_word(struct known *known, uintptr_t address, uintptr_t va
     known->values[known->count++] = value;
 }
 
+/* What is read again must lie in the part of the stack that was walked; tables that are wrong may
+ * lead below it. */
+static bool is_walked(const struct known *known, const struct cursor *at, uintptr_t address)
+{
+    return address - known->sp < at->sp - known->sp;
+}
+
 /* A step by a rule, from where the frame pointer was this. False when it depends on more than is
  * remembered. */
 static bool remember(struct known *known, uintptr_t fp_at, uintptr_t fp, const struct cursor *at,
                      const struct mm_cfi_rule *rule)
 {
     bool by_fp = rule->kind != MM_CFI_SP;
-    if (at->interrupted || known->count + 3u > WORDS_MOST || at->sp - known->sp >= STACK_MOST)
+    if (at->interrupted || known->count + 3u > WORDS_MOST || at->sp - known->sp >= STACK_MOST ||
+        !is_walked(known, at, at->pc_at) || (by_fp && fp_at != 0 && !is_walked(known, at, fp_at)) ||
+        (rule->kind == MM_CFI_AT_FP && !is_walked(known, at, fp + (uintptr_t)(intptr_t)rule->cfa)))
         return false;
     if (by_fp && fp_at == 0)
         known->uses_fp = true;
@@ -532,6 +541,8 @@ static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
         place->may_change = at->passed.any;
     if (known != NULL)
         fill_up(known);
+    else if (place != NULL)
+        place->pc = 0; /* a walk that this one interrupted may be about to leave its note here */
     return known != NULL ? &known->note : NULL;
 }
 
