@@ -135,12 +135,19 @@ static const char *open_log(struct log_file *file)
     return NULL;
 }
 
+/* A path that is not absolute means another file once the program goes elsewhere, and one like
+ * /dev/stderr once it opens another one itself. */
+static bool may_follow(const char *path)
+{
+    return path[0] == '/' && strncmp(path, "/dev/", 5) != 0 && strncmp(path, "/proc/", 6) != 0;
+}
+
 /* Logs are rotated: renamed, so that another is at the path or none. The open one is given up only
- * for a new one. A path that is not absolute means another file once the program goes elsewhere. */
+ * for a new one. */
 static void follow_path(void)
 {
     struct mm_os_file_id now = mm_os_file_id_at(log_file.path);
-    if (log_file.path[0] != '/' || mm_os_is_same_file(&now, &log_file.id))
+    if (!may_follow(log_file.path) || mm_os_is_same_file(&now, &log_file.id))
         return;
     int old = log_file.fd;
     if (open_log(&log_file) == NULL)
