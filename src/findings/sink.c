@@ -167,7 +167,7 @@ static const char *write_as_guest(const void *text, size_t size)
     const char *problem = open_log(&own);
     if (problem != NULL)
         return problem;
-    if (!mm_os_append(own.fd, own.path, text, size))
+    if (!mm_os_append(&own.id, own.fd, own.path, text, size))
         problem = mm_os_error_text(errno);
     mm_os_close(own.fd);
     return problem;
@@ -183,7 +183,7 @@ static const char *write_to_log(const void *text, size_t size)
     if (is_ours && !mm_os_is_guest())
         follow_path();
     const char *problem = is_ours ? NULL : open_log(&log_file);
-    if (problem == NULL && !mm_os_append(log_file.fd, log_file.path, text, size))
+    if (problem == NULL && !mm_os_append(&log_file.id, log_file.fd, log_file.path, text, size))
         problem = mm_os_error_text(errno);
     return problem;
 }

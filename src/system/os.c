@@ -424,8 +424,13 @@ static struct mm_os_file_id id_of(int fd, const char *path, int flags)
     struct stat status;
     if (mm_kernel_fstatat(fd, path, &status, flags) != 0)
         return (struct mm_os_file_id){.open = false};
-    uint64_t born = S_ISREG(status.st_mode) ? birth_of(fd, path, flags) : 0;
-    return (struct mm_os_file_id){true, is_terminal(&status), status.st_dev, status.st_ino, born};
+    bool is_regular = S_ISREG(status.st_mode);
+    return (struct mm_os_file_id){.open = true,
+                                  .is_terminal = is_terminal(&status),
+                                  .is_regular = is_regular,
+                                  .device = status.st_dev,
+                                  .inode = status.st_ino,
+                                  .born = is_regular ? birth_of(fd, path, flags) : 0};
 }
 
 struct mm_os_file_id mm_os_file_id(int fd)

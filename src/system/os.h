@@ -161,8 +161,11 @@ void mm_os_trap(void);
  * does not expect one from a call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
 /* The same to the end of an open log, as a whole record or not at all: what a full disk or a limit
- * took of it is cut off again, where the path is still the file's and it may be read. */
-bool mm_os_append(int fd, const char *path, const void *text, size_t size);
+ * took of it is cut off again, where the path is still the file's and it may be read. Signals wait
+ * where the log, `id`, is a file; SIGKILL does not, and may leave a part of the record. */
+struct mm_os_file_id;
+bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, const void *text,
+                  size_t size);
 /* One datagram to a socket's path; false with errno. Waits a second at most, raises no signal. */
 struct iovec;
 bool mm_os_send(const char *path, const struct iovec *parts, size_t count);
@@ -217,7 +220,7 @@ bool mm_os_run(const struct mm_os_command *command, size_t *output_length);
  * given to the next one: its time of birth tells them apart. To keep the first one open would be
  * surer, but who waits for the end of a pipe, or counts descriptors, would notice. */
 struct mm_os_file_id {
-    bool open, is_terminal;
+    bool open, is_terminal, is_regular;
     dev_t device;
     ino_t inode;
     uint64_t born; /* of a regular file; 0: not known */

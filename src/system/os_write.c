@@ -57,7 +57,7 @@ struct raised {
     sigset_t before, pending;
 };
 
-static struct raised block_raised(void)
+static struct raised block_raised(bool all)
 {
     struct raised raised;
     sigset_t numbers;
@@ -65,6 +65,8 @@ static struct raised block_raised(void)
     sigaddset(&numbers, SIGPIPE);
     sigaddset(&numbers, SIGXFSZ);
     sigaddset(&numbers, SIGTTOU);
+    if (all)
+        sigfillset(&numbers);
     sigemptyset(&raised.pending);
     sigpending(&raised.pending);
     mm_kernel_sigmask(SIG_BLOCK, &numbers, &raised.before);
@@ -84,7 +86,7 @@ static void take_back_raised(const struct raised *raised)
 
 bool mm_os_write(int fd, const void *text, size_t size)
 {
-    struct raised raised = block_raised();
+    struct raised raised = block_raised(false);
     bool written = write_all(fd, text, size) == size;
     take_back_raised(&raised);
     return written;
@@ -120,9 +122,11 @@ static void cut_off(int fd, const char *path, const char *text, size_t size)
         mm_kernel_close(readable);
 }
 
-bool mm_os_append(int fd, const char *path, const void *text, size_t size)
+/* A signal that ends the process ends a write to a file between two pages. */
+bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, const void *text,
+                  size_t size)
 {
-    struct raised raised = block_raised();
+    struct raised raised = block_raised(id->is_regular);
     size_t done = write_all(fd, text, size);
     take_back_raised(&raised);
     int error = errno;

@@ -208,7 +208,8 @@ static void use_logs(void)
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
     int log = mm_os_open_append(log_path);
     if (log >= 0) {
-        CHECK(!mm_os_append(log, log_path, "a line\n", 7));
+        struct mm_os_file_id id = mm_os_file_id(log);
+        CHECK(!mm_os_append(&id, log, log_path, "a line\n", 7));
         mm_os_close(log);
     }
     CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0 && truncate(log_path, 0) == 0);
