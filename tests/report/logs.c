@@ -46,6 +46,7 @@ int main(int count, char **arguments)
         turn(i, 7);
         if (write(acknowledged, ".", 1) != 1)
             return 1;
+        usleep(500); /* who stops or ends it is to find it at work */
     }
     return 0;
 }
