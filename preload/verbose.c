@@ -50,8 +50,7 @@ void shim_tell_start(void)
     mm_out_format(&out, MM_VERSION " is active; looked for: ");
     write_parts(&out, parts, count, true);
     mm_out_format(&out, "; not: ");
-    unsigned others = 1 + (mm_options.leaks == MM_LEAKS_OFF); /* which MM_DEBUG does not look for */
-    bool lacks_more = write_parts(&out, parts, count, false) > others;
+    bool lacks_more = write_parts(&out, parts, count, false) > 1;
     mm_out_format(&out, lacks_more ? " (MM_DEBUG=1 looks for more)" : "");
     mm_report_note(line);
 }
