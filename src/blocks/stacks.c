@@ -99,8 +99,9 @@ static uint32_t current_stack(struct mm_tracer *tracer)
         return 0;
     uint32_t *note =
         mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, settings.frames, &frames);
-    if (note != NULL && *note != 0)
-        return *note;
+    uint32_t known = note != NULL ? *note : 0;
+    if (known != 0)
+        return known;
     uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
     if (id == 0 && frames.count > 0)
         lose();

@@ -10,48 +10,27 @@
 
 static const char *wrappers; /* NULL: none */
 
-/* A table of each kind of pattern. */
-#define NO_PATTERN(pattern)
-#define PATTERN(pattern) pattern,
-#define MODULE           PATTERN
-#define FUNCTION         NO_PATTERN
-#define SOURCE           NO_PATTERN
-#define START            NO_PATTERN
-static const char *const modules[] = {
+static const struct pattern {
+    enum of { OF_MODULE, OF_FUNCTION, OF_SOURCE, OF_START } of;
+    const char *text;
+} patterns[] = {
+#define MODULE(text)   {OF_MODULE, text},
+#define FUNCTION(text) {OF_FUNCTION, text},
+#define SOURCE(text)   {OF_SOURCE, text},
+#define START(text)    {OF_START, text},
 #include "findings/own.def"
 };
-#undef MODULE
-#undef FUNCTION
-#define MODULE   NO_PATTERN
-#define FUNCTION PATTERN
-static const char *const functions[] = {
-#include "findings/own.def"
-};
-#undef FUNCTION
-#undef SOURCE
-#define FUNCTION NO_PATTERN
-#define SOURCE   PATTERN
-static const char *const sources[] = {
-#include "findings/own.def"
-};
-#undef SOURCE
-#undef START
-#define SOURCE NO_PATTERN
-#define START  PATTERN
-static const char *const starts[] = {
-#include "findings/own.def"
-};
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
 void mm_own_start(const char *wanted)
 {
     wrappers = wanted;
 }
 
-static bool is_one_of(const char *const *patterns, size_t count, const char *name)
+/* False for NULL. */
+static bool is_one_of(enum of of, const char *name)
 {
-    for (size_t i = 0; i < count && name != NULL; i++) {
-        if (mm_suppress_is(patterns[i], name))
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && name != NULL; i++) {
+        if (patterns[i].of == of && mm_suppress_is(patterns[i].text, name))
             return true;
     }
     return false;
@@ -170,7 +149,7 @@ void mm_own_write_function(struct mm_out *out, const char *function, size_t most
 
 static bool is_of_runtime(const struct mm_frame *frame)
 {
-    return is_one_of(modules, COUNT_OF(modules), frame->place.module);
+    return is_one_of(OF_MODULE, frame->place.module);
 }
 
 /* libc's debug information has its own names for what it exports. */
@@ -198,17 +177,15 @@ bool mm_own_write_name(struct mm_out *out, const struct mm_frame *frame, size_t 
 static bool is_wrapping(const struct mm_frame *frame)
 {
     const char *name = frame->function != NULL ? name_of(frame->function) : NULL;
-    return is_one_of(functions, COUNT_OF(functions), name) ||
-           (frame->file == NULL &&
-            is_one_of(functions, COUNT_OF(functions), frame->place.symbol)) ||
-           is_one_of(sources, COUNT_OF(sources), frame->file) || is_wrapper(name) ||
+    return is_one_of(OF_FUNCTION, name) ||
+           (frame->file == NULL && is_one_of(OF_FUNCTION, frame->place.symbol)) ||
+           is_one_of(OF_SOURCE, frame->file) || is_wrapper(name) ||
            is_wrapper(frame->place.symbol) || is_wrapper(frame->place.module);
 }
 
 static bool is_start(const struct mm_frame *frame)
 {
-    return is_one_of(starts, COUNT_OF(starts), frame->function) ||
-           is_one_of(starts, COUNT_OF(starts), frame->place.symbol);
+    return is_one_of(OF_START, frame->function) || is_one_of(OF_START, frame->place.symbol);
 }
 
 static bool is_own(const struct mm_frame *frame)

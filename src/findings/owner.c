@@ -293,7 +293,7 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
         mm_out_format(out, ", a mapped file");
         return;
     }
-    if (is_filling(address))
+    if (is_filling((uintptr_t)of->misuse->ptr)) /* its top byte, too */
         mm_out_format(out, "read from a freed block, which is filled with bytes of %x; ",
                       (uint64_t)mm_checks.freed);
     mm_out_format(out, "%s",

@@ -389,7 +389,7 @@ static bool read_map(const struct mm_loaded *module, struct mm_gone *gone)
 /* Release pairs with the acquire of who finds it. */
 static void note_module(const struct mm_loaded *module, uint32_t stamp)
 {
-    if (is_noted(stamp))
+    if (atomic_load_explicit(&noted_count, memory_order_relaxed) >= NOTED_MOST || is_noted(stamp))
         return;
     uint32_t number = atomic_fetch_add_explicit(&noted_count, 1, memory_order_relaxed);
     if (number >= NOTED_MOST)

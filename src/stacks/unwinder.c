@@ -485,13 +485,14 @@ READS_STACK static inline __attribute__((always_inline)) bool quick_step(struct 
         fp_below > size || pc_below > size || pc_below == 0)
         return false;
     uintptr_t there = word_at(cfa - pc_below), pc = mm_cfi_plain_address(there);
+    bool needs_fp = known != NULL && kind == MM_CFI_FP && at->fp_at != 0;
     if (pc == 0 ||
-        (known != NULL && (known->count + 2u > WORDS_MOST || cfa - known->sp >= STACK_MOST)))
+        (known != NULL && (known->count + 2u > WORDS_MOST || cfa - known->sp >= STACK_MOST)) ||
+        (needs_fp && at->fp_at - known->sp >= cfa - known->sp)) /* as is_walked() */
         return false;
     if (known != NULL) {
-        if (kind == MM_CFI_FP && at->fp_at == 0)
-            known->uses_fp = true;
-        else if (kind == MM_CFI_FP)
+        known->uses_fp = known->uses_fp || (kind == MM_CFI_FP && !needs_fp);
+        if (needs_fp)
             add_word(known, at->fp_at, at->fp);
         add_word(known, cfa - pc_below, there);
         known->end = (uint32_t)(cfa - known->sp);

@@ -57,7 +57,7 @@ struct raised {
     sigset_t before, pending;
 };
 
-static struct raised block_raised(bool all)
+static struct raised block_raised(void)
 {
     struct raised raised;
     sigset_t numbers;
@@ -65,8 +65,6 @@ static struct raised block_raised(bool all)
     sigaddset(&numbers, SIGPIPE);
     sigaddset(&numbers, SIGXFSZ);
     sigaddset(&numbers, SIGTTOU);
-    if (all)
-        sigfillset(&numbers);
     sigemptyset(&raised.pending);
     sigpending(&raised.pending);
     mm_kernel_sigmask(SIG_BLOCK, &numbers, &raised.before);
@@ -86,7 +84,7 @@ static void take_back_raised(const struct raised *raised)
 
 bool mm_os_write(int fd, const void *text, size_t size)
 {
-    struct raised raised = block_raised(false);
+    struct raised raised = block_raised();
     bool written = write_all(fd, text, size) == size;
     take_back_raised(&raised);
     return written;
@@ -122,12 +120,24 @@ static void cut_off(int fd, const char *path, const char *text, size_t size)
         mm_kernel_close(readable);
 }
 
-/* A signal that ends the process ends a write to a file between two pages. */
+/* A signal that ends the process ends a write to a file between two pages: it waits. */
+static size_t write_record(const struct mm_os_file_id *id, int fd, const void *text, size_t size)
+{
+    if (!id->is_regular)
+        return write_all(fd, text, size);
+    struct mm_signals signals = mm_os_block_signals();
+    size_t done = write_all(fd, text, size);
+    int error = errno;
+    mm_os_restore_signals(&signals);
+    errno = error;
+    return done;
+}
+
 bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, const void *text,
                   size_t size)
 {
-    struct raised raised = block_raised(id->is_regular);
-    size_t done = write_all(fd, text, size);
+    struct raised raised = block_raised();
+    size_t done = write_record(id, fd, text, size);
     take_back_raised(&raised);
     int error = errno;
     if (done > 0 && done < size)

@@ -31,7 +31,8 @@ runs 127 "$mmshim" --tree=quiet no-such-program
 # ---- who outlives the first is waited for ----
 
 runs 99 "$mmshim" --tree=later sh -c '(sleep 0.5; "$planted") & exit 0'
-runs 0 "$mmshim" --tree=later --wait=0 sh -c 'sleep 7 & echo $!'
+runs 0 "$mmshim" --tree=later --wait=0 \
+    sh -c 'sleep 7 & while [ "$(cat /proc/$!/comm)" != sleep ]; do sleep 0.01; done; echo $!'
 says stderr '^mmshim: still running after 0 s .*sleep \([0-9]+\)'
 kill "$(cat stdout)"
 # In a session of its own, as daemons are.
