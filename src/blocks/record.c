@@ -31,10 +31,13 @@ _Static_assert(MM_UNIT_SHIFT + MM_SPAN_ORDER_MAX <= GROUP_SHIFT, "a batch lies i
 #define LINES_BITS (32u - 6)
 _Static_assert(MM_LINE_SIZE == 1u << 6, "LINES_BITS: lines go by their offset in 32 bits");
 
+/* A place has one owner at a time, by its address alone: who owns the block that is there, until
+ * DEAD is set, and then who changes it first. So of one address there are never two. */
 struct block {
     _Atomic uintptr_t address; /* 0: a free place */
     struct mm_record record;
 };
+#define DEAD ((uintptr_t)1) /* in the address, which is of a whole granule */
 
 static struct {
     mm_piece *traced;        /* by group; NULL: nothing is kept */
@@ -205,15 +208,16 @@ static uintptr_t address_of(const struct block *block)
     return atomic_load_explicit(&block->address, memory_order_acquire);
 }
 
-static struct block *find(uintptr_t address)
+/* With its address as it was found. */
+static struct block *find(uintptr_t address, uintptr_t *found)
 {
     struct block *places = mm_piece_at(places_of(address));
     for (unsigned i = 0; i < PROBES && places != NULL; i++) {
         struct block *block = place_of(places, address, i);
-        uintptr_t there = address_of(block);
-        if (there == 0)
+        *found = address_of(block);
+        if (*found == 0)
             return NULL;
-        if (there == address)
+        if ((*found & ~DEAD) == address)
             return block;
     }
     return NULL;
@@ -221,76 +225,61 @@ static struct block *find(uintptr_t address)
 
 struct mm_record *mm_records_forwarded(uintptr_t address)
 {
-    struct block *block = find(address);
+    uintptr_t found;
+    struct block *block = find(address, &found);
     return block != NULL ? &block->record : NULL;
 }
 
-static bool tells_of_free(const struct block *block)
+struct mm_record *mm_records_own_forwarded(uintptr_t address)
 {
-    return atomic_load_explicit(&block->record.freed, memory_order_relaxed) != 0;
+    uintptr_t found;
+    struct block *block = find(address, &found);
+    return block != NULL && !(found & DEAD) ? &block->record : NULL;
 }
 
-/* Of those who want a dead block's record one gets it, and has it until it is filled: the shape,
- * which is written last, then is not that of one taken any more. */
-static bool take(struct block *block)
+static bool take(struct block *block, uintptr_t found, uintptr_t address)
 {
-    mm_shape shape = mm_record_shape(&block->record);
-    if (!tells_of_free(block) || (shape & (MM_SHAPE_HELD | MM_SHAPE_TAKEN)) ||
-        !atomic_compare_exchange_strong_explicit(&block->record.shape, &shape,
-                                                 shape | MM_SHAPE_TAKEN, memory_order_acquire,
-                                                 memory_order_relaxed))
-        return false;
-    if (tells_of_free(block))
-        return true;
-    /* Another took it, and filled it alike. */
-    atomic_fetch_and_explicit(&block->record.shape, ~MM_SHAPE_TAKEN, memory_order_relaxed);
-    return false;
+    return atomic_compare_exchange_strong_explicit(&block->address, &found, address,
+                                                   memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* A place of that very address, unless it is just given to another one. */
-static bool take_again(struct block *block, uintptr_t address)
+struct mm_record *mm_records_again_forwarded(uintptr_t address)
 {
-    bool was_dead = tells_of_free(block);
-    if (was_dead && !take(block))
-        return false;
-    if (address_of(block) == address)
-        return true;
-    if (was_dead)
-        atomic_fetch_and_explicit(&block->record.shape, ~MM_SHAPE_TAKEN, memory_order_relaxed);
-    return false;
-}
-
-static bool take_place(struct block *block, uintptr_t address)
-{
-    uintptr_t none = 0;
-    if (address_of(block) == 0 &&
-        atomic_compare_exchange_strong_explicit(&block->address, &none, address,
-                                                memory_order_acq_rel, memory_order_relaxed))
-        return true;
-    if (!take(block))
-        return false;
-    atomic_store_explicit(&block->address, address, memory_order_release);
-    return true;
+    uintptr_t found;
+    struct block *block = find(address, &found);
+    if (block == NULL || ((found & DEAD) && !take(block, found, address)))
+        return NULL;
+    return &block->record;
 }
 
 struct mm_record *mm_records_need_forwarded(uintptr_t address)
 {
-    struct block *found = find(address);
+    MM_ASSERT(!(address & DEAD));
+    struct mm_record *record = mm_records_again_forwarded(address);
     struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
-    if (found != NULL && !take_again(found, address))
-        found = NULL;
-    for (unsigned i = 0; i < PROBES && places != NULL && found == NULL; i++) {
+    for (unsigned i = 0; i < PROBES && places != NULL && record == NULL; i++) {
         struct block *block = place_of(places, address, i);
-        if (take_place(block, address))
-            found = block;
+        uintptr_t found = address_of(block);
+        if ((found == 0 || (found & DEAD)) && take(block, found, address))
+            record = &block->record;
     }
-    return found != NULL ? &found->record : NULL;
+    return record;
+}
+
+static const struct block *block_of(const struct mm_record *record)
+{
+    return (const struct block *)((const char *)record - offsetof(struct block, record));
 }
 
 uintptr_t mm_records_address(const struct mm_record *record)
 {
-    return address_of(
-        (const struct block *)((const char *)record - offsetof(struct block, record)));
+    return address_of(block_of(record)) & ~DEAD;
+}
+
+void mm_records_let_forwarded_go(struct mm_record *record)
+{
+    struct block *block = (struct block *)block_of(record);
+    atomic_store_explicit(&block->address, address_of(block) | DEAD, memory_order_release);
 }
 
 void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,
@@ -300,8 +289,9 @@ void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record 
     for (unsigned piece = 0; piece < sizeof blocks / sizeof blocks[0]; piece++) {
         struct block *places = mm_piece_at(&blocks[piece]);
         for (size_t i = 0; i < (size_t)1 << BLOCK_SHIFT && places != NULL; i++) {
-            if (address_of(&places[i]) != 0)
-                each(address_of(&places[i]), &places[i].record, with);
+            uintptr_t address = address_of(&places[i]) & ~DEAD;
+            if (address != 0)
+                each(address, &places[i].record, with);
         }
     }
 }

@@ -74,10 +74,16 @@ static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t si
 
 /* NULL: none. */
 struct mm_record *mm_records_forwarded(uintptr_t address);
-/* A free place, or that of a block that was freed and is not held; NULL when there is none. Nobody
- * else's until its shape is set. */
+/* A free place, or that of a block that was let go; NULL when there is none. It is the caller's, as
+ * the block is, with what it tells of the block before. `address` is that of a whole granule. */
 struct mm_record *mm_records_need_forwarded(uintptr_t address);
-/* Of a record that one of these two gave: where the block starts, as of now. */
+/* By the block's owner: NULL when what is known is of a block before, let go. */
+struct mm_record *mm_records_own_forwarded(uintptr_t address);
+/* A record that was let go, or is the caller's still. */
+struct mm_record *mm_records_again_forwarded(uintptr_t address);
+/* By its owner: it stays as it is until another block takes it. */
+void mm_records_let_forwarded_go(struct mm_record *record);
+/* Of a record that one of these gave: where the block starts, as of now. */
 uintptr_t mm_records_address(const struct mm_record *record);
 /* Calls back for each that has an address. */
 void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,

@@ -14,7 +14,6 @@
 _Static_assert(MM_EVENT_STACK_BITS == MM_INTERNED_BITS && MM_EVENT_THREAD_BITS == MM_THREADS_BITS &&
                    MM_EVENT_STACK_BITS + MM_EVENT_THREAD_BITS + MM_EVENT_TICK_BITS == 64,
                "an event is one word");
-_Static_assert(MM_SHAPE_TOLD << 1 != 0, "a shape is one word");
 
 /* A heap's watch. */
 struct mm_tracer {
@@ -176,7 +175,7 @@ static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happ
     }
     store(&record->freed, 0);
     store(&record->allocated, happened);
-    atomic_store_explicit(&record->shape, shape, memory_order_release); /* see record.c */
+    atomic_store_explicit(&record->shape, shape, memory_order_release);
 }
 
 /* Whose shape it is does not change between the two: who frees has the block. */
@@ -367,13 +366,14 @@ static struct mm_watcher watcher = {
 
 /* --- forwarded blocks --- */
 
-/* A block that is not traced may lie where one was that is. */
+/* A block that is not traced may lie where one was that is: its record is for others to take. */
 static void drop_block(uintptr_t address)
 {
-    struct mm_record *record = mm_records_forwarded(address);
+    struct mm_record *record = mm_records_again_forwarded(address);
     if (record != NULL) {
         begin_record(record, 0, 0);
         store(&record->freed_before, 0);
+        mm_records_let_forwarded_go(record);
     }
 }
 
@@ -397,17 +397,22 @@ struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, m
     return record;
 }
 
-void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr, enum mm_call call)
+struct mm_record *mm_stacks_forwarded_freed(struct mm_watch *watch, const void *ptr,
+                                            enum mm_call call)
 {
-    struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
-    if (record != NULL && (settings.all || load(&record->allocated) != 0))
-        end_record(record, tracer_of(watch), call);
+    uintptr_t address = mm_os_untagged(ptr);
+    struct mm_record *record = settings.on ? mm_records_own_forwarded(address) : NULL;
+    if (record == NULL)
+        return NULL;
+    end_record(record, tracer_of(watch), call);
+    if (!(mm_record_shape(record) & MM_SHAPE_HELD))
+        mm_records_let_forwarded_go(record);
+    return record;
 }
 
-void mm_stacks_forwarded_kept(const void *ptr)
+void mm_stacks_forwarded_kept(struct mm_record *record, const void *ptr)
 {
-    struct mm_record *record = settings.on ? mm_records_forwarded(mm_os_untagged(ptr)) : NULL;
-    if (record == NULL)
+    if (record == NULL || mm_records_again_forwarded(mm_os_untagged(ptr)) != record)
         return;
     atomic_fetch_and_explicit(&record->shape, ~MM_SHAPE_CALL, memory_order_relaxed);
     store(&record->freed, 0);

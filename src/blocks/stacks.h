@@ -67,10 +67,11 @@ uint64_t mm_stacks_now(struct mm_watch *watch);
 void mm_stacks_freed_at(struct mm_record *record, uint64_t now, enum mm_call call);
 
 /* Blocks of the next allocator: handed out now, traced if it is the one in so many, else NULL; and
- * about to be given back, which does nothing when nothing is traced. */
+ * about to be given back, NULL when nothing is kept of it. */
 struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *block, mm_shape shape);
-void mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block, enum mm_call call);
+struct mm_record *mm_stacks_forwarded_freed(struct mm_watch *watch, const void *block,
+                                            enum mm_call call);
 /* It was not given back after all. */
-void mm_stacks_forwarded_kept(const void *block);
+void mm_stacks_forwarded_kept(struct mm_record *record, const void *block);
 
 #endif

@@ -66,6 +66,7 @@ static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *bl
     if (shape & MM_SHAPE_GUARDED)
         start -= mm_checks_front(alignment < MM_GRANULE ? MM_GRANULE : alignment);
     mm_record_set_shape(block->record, shape & ~(MM_SHAPE_GUARDED | MM_SHAPE_HELD));
+    mm_records_let_forwarded_go(block->record);
     struct mm_gate *gate = mm_registry_enter();
     mm_next_free(whose, (void *)start, block->asked);
     mm_registry_leave(gate);

@@ -156,7 +156,7 @@ MM_COLD static enum mm_verdict free_traced(struct mm_batch *batch, unsigned inde
     return MM_VERDICT_OK;
 }
 
-/* Now that nobody else frees it. That it is held comes first: a record that tells of a free, and is
+/* Now that nobody else frees it. That it is held comes first: the record of one that is freed, and
  * not held, is anybody's. False when it goes as it is. */
 MM_COLD static bool note_outside(struct mm_watch *watch, void *ptr, enum mm_call call, bool inside,
                                  struct mm_block *block)

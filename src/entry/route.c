@@ -325,15 +325,16 @@ static enum mm_verdict realloc_outside(enum mm_next_name name, void **block, siz
         mm_registry_leave(gate);
         return mm_verdict_of_outside(*block);
     }
+    struct mm_record *record = NULL;
     if (known)
-        mm_stacks_forwarded_freed(watch, *block, MM_CALL_REALLOC);
+        record = mm_stacks_forwarded_freed(watch, *block, MM_CALL_REALLOC);
     void *moved = mm_next_realloc(name, *block, size != 0 ? at_least_granule(size) : 0);
     int64_t change = -(int64_t)old_size;
     if (moved != NULL) {
         change += note_block(gate, nested, moved, size);
     } else if (known && size != 0) {
         change += mm_registry_add(gate, *block, old_size);
-        mm_stacks_forwarded_kept(*block);
+        mm_stacks_forwarded_kept(record, *block);
     }
     mm_leave_holding(gate, change);
     if (moved != NULL && !nested)

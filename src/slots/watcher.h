@@ -26,9 +26,8 @@ enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
 #define MM_SHAPE_HELD           (MM_SHAPE_GUARDED << 1)
 #define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
 #define MM_SHAPE_TOLD_FREED     ((mm_shape)1 << 63)  /* of a write after its free */
-#define MM_SHAPE_TAKEN          (MM_SHAPE_TOLD << 1) /* what it is put into is about to be filled */
 /* Of how a block is freed: by realloc(). In a record: by what it was first freed, an mm_call. */
-#define MM_SHAPE_BY_REALLOC (MM_SHAPE_TAKEN << 1)
+#define MM_SHAPE_BY_REALLOC (MM_SHAPE_TOLD << 1)
 #define MM_SHAPE_CALL_SHIFT 61u
 #define MM_SHAPE_CALL       ((mm_shape)3 << MM_SHAPE_CALL_SHIFT)
 

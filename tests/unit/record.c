@@ -111,14 +111,10 @@ static void find_colliding(void)
     }
 }
 
-static struct mm_record *filled(uintptr_t address, mm_shape shape, uint64_t freed)
+static struct mm_record *of_block(uintptr_t address)
 {
     struct mm_record *record = mm_records_need_forwarded(address);
-    if (record != NULL) {
-        record->freed = freed;
-        mm_record_set_shape(record, shape);
-        CHECK_EQUAL(mm_records_address(record), address);
-    }
+    CHECK(record == NULL || mm_records_address(record) == address);
     return record;
 }
 
@@ -128,39 +124,41 @@ static void places(void)
     unsigned count = 0;
     start();
     CHECK(mm_records_forwarded(colliding[0]) == NULL);
-    while ((of[count] = filled(colliding[count], 100, 0)) != NULL)
+    while ((of[count] = of_block(colliding[count])) != NULL)
         count++;
     CHECK(count > 10 && count < NEAR);
     for (unsigned i = 0; i < count; i++) {
         CHECK(mm_records_forwarded(colliding[i]) == of[i]);
-        CHECK(mm_records_need_forwarded(colliding[i]) == of[i]);
-        mm_record_set_shape(of[i], 100);
+        CHECK(of_block(colliding[i]) == of[i]);
     }
-    /* Dead, but held; and then no more. */
+    /* Dead, but held, and then no more: what it tells stays until another takes it. */
     uintptr_t late = colliding[count];
-    filled(colliding[5], 100 | MM_SHAPE_HELD, 1);
-    CHECK(mm_records_need_forwarded(late) == NULL);
-    mm_record_set_shape(of[5], 100);
-    CHECK(filled(late, 200, 0) == of[5]);
+    of[5]->freed = 1;
+    mm_record_set_shape(of[5], 100 | MM_SHAPE_HELD);
+    CHECK(of_block(late) == NULL);
+    mm_records_let_forwarded_go(of[5]);
+    CHECK(mm_records_own_forwarded(colliding[5]) == NULL);
+    CHECK(mm_records_forwarded(colliding[5]) == of[5]);
+    CHECK_EQUAL(mm_records_address(of[5]), colliding[5]);
+    CHECK(of_block(late) == of[5] && of[5]->freed == 1);
     CHECK(mm_records_forwarded(colliding[5]) == NULL && mm_records_forwarded(late) == of[5]);
-    CHECK(mm_records_need_forwarded(colliding[5]) == NULL);
+    CHECK(of_block(colliding[5]) == NULL);
     stop();
 }
 
-/* Who got a record and has not filled it yet has it, whichever way that was. */
-static void not_filled_yet(void)
+/* Its own record is a block's first choice, and nobody else's once it has it. */
+static void again(void)
 {
     start();
-    struct mm_record *first = filled(colliding[0], 100, 1);
-    CHECK(mm_records_need_forwarded(colliding[0]) == first);
-    struct mm_record *second = mm_records_need_forwarded(colliding[1]);
-    CHECK(second != NULL && second != first);
-    CHECK_EQUAL(mm_records_address(first), colliding[0]);
-    second->freed = 1;
-    mm_record_set_shape(second, 100);
-    CHECK(mm_records_need_forwarded(colliding[2]) == second);
-    CHECK(mm_records_need_forwarded(colliding[3]) != second);
-    CHECK_EQUAL(mm_records_address(second), colliding[2]);
+    struct mm_record *first = of_block(colliding[0]);
+    CHECK(mm_records_again_forwarded(colliding[1]) == NULL);
+    CHECK(mm_records_again_forwarded(colliding[0]) == first);
+    mm_records_let_forwarded_go(first);
+    CHECK(of_block(colliding[0]) == first && mm_records_own_forwarded(colliding[0]) == first);
+    CHECK(of_block(colliding[1]) != first);
+    mm_records_let_forwarded_go(first);
+    CHECK(of_block(colliding[2]) == first);
+    CHECK(mm_records_again_forwarded(colliding[0]) == NULL);
     stop();
 }
 
@@ -176,7 +174,7 @@ static void each(void)
 {
     start();
     for (unsigned i = 1; i <= MANY; i++)
-        CHECK(filled((uintptr_t)i << 17, 100, 0) != NULL);
+        CHECK(of_block((uintptr_t)i << 17) != NULL);
     seen = 0;
     mm_records_each_forwarded(see, &seen);
     CHECK_EQUAL(seen, MANY);
@@ -184,7 +182,7 @@ static void each(void)
 }
 
 /* Blocks come and go at addresses that collide, each at its thread's own; what a thread wrote
- * into its record stays there until it is dead. */
+ * into its record stays there until it lets it go. */
 static void come_and_go(unsigned number, void *unused)
 {
     uint64_t random = number;
@@ -194,15 +192,13 @@ static void come_and_go(unsigned number, void *unused)
         struct mm_record *record = mm_records_need_forwarded(colliding[which]);
         if (record == NULL)
             continue;
-        atomic_store(&record->freed, 0);
         atomic_store(&record->allocated, round << 8 | which);
-        atomic_store(&record->shape, which + 1);
         if (round % 8 == 0)
             check_yield();
         CHECK_EQUAL(mm_records_address(record), colliding[which]);
         CHECK(mm_records_forwarded(colliding[which]) == record);
         CHECK_EQUAL(atomic_load(&record->allocated), round << 8 | which);
-        atomic_store(&record->freed, 1);
+        mm_records_let_forwarded_go(record);
     }
 }
 
@@ -220,7 +216,7 @@ int main(void)
     held();
     distinct();
     places();
-    not_filled_yet();
+    again();
     each();
     racing();
     return 0;
