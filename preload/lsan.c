@@ -11,12 +11,15 @@
 #include "entry/options.h"
 #include "entry/process.h"
 #include "findings/report.h"
+#include "findings/sink.h"
+#include "leaks/answer.h"
 #include "leaks/leaks.h"
 #include "leaks/stop.h"
 #include "lookup.h"
 #include "system/coverage.h"
 #include "system/kernel.h"
 #include "system/os.h"
+#include "system/out.h"
 #include <errno.h>
 #include <string.h>
 
@@ -51,14 +54,45 @@ size_t shim_tell_leaks(const struct mm_here *here, enum mm_leaks_when when)
 
 /* --- a signal that asks for a look --- */
 
+/* What is to be told there, and nowhere else; -1: whoever sent the signal reads nothing. */
+static int open_answer(const siginfo_t *info)
+{
+    char path[64];
+    struct mm_out out;
+    int saved_errno = errno;
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int <= 0)
+        return -1;
+    mm_out_start(&out, path, sizeof path);
+    mm_out_format(&out, MM_ANSWER_FOLDER "/" MM_ANSWER_NAME "%u",
+                  (uint64_t)info->si_value.sival_int);
+    int fd = mm_os_open_pipe(path);
+    errno = saved_errno;
+    return fd;
+}
+
+static void answer(const struct mm_here *here, int fd)
+{
+    if (!mm_sink_divert(fd))
+        return;
+    if (is_turned_off)
+        mm_report_note("leaks are not looked for: the program does not want it");
+    shim_tell_leaks(here, MM_LEAKS_ANSWER);
+    mm_sink_divert_end();
+}
+
 static void look_at_signal(int signal, siginfo_t *info, void *context)
 {
     struct mm_here here;
     uint64_t began = mm_os_milliseconds();
     (void)signal;
-    (void)info;
     mm_here_take(&here);
-    shim_tell_leaks(&here, MM_LEAKS_LIVE);
+    int fd = open_answer(info);
+    if (fd >= 0) {
+        answer(&here, fd);
+        mm_os_close(fd);
+    } else {
+        shim_tell_leaks(&here, MM_LEAKS_LIVE);
+    }
     mm_stop_put_back(context, began);
 }
 

@@ -147,6 +147,7 @@ static struct mm_leaks_settings wanted_leaks(void)
     return (struct mm_leaks_settings){
         .on = mm_options.leaks != MM_LEAKS_OFF,
         .strict = mm_options.leaks == MM_LEAKS_STRICT,
+        .growth = mm_options.leaks == MM_LEAKS_GROWTH,
         .roots = {.own = (const void *)mm_process_default_config,
                   .libc_heap_is_own = !mm_next_may_call_back()},
     };

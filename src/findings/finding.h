@@ -33,10 +33,18 @@ struct mm_trace {
     struct mm_frame frames[MM_TRACE_MAX];
 };
 
-/* Blocks of one stack that are not reached, and how that is. */
+/* Blocks of one stack that are not reached, and how that is; or only that they become more. */
 struct mm_leak {
-    enum mm_leak_how { MM_LEAK_DIRECT, MM_LEAK_INDIRECT, MM_LEAK_TAGGED, MM_LEAK_UNSURE } how;
+    enum mm_leak_how {
+        MM_LEAK_DIRECT,
+        MM_LEAK_INDIRECT,
+        MM_LEAK_TAGGED,
+        MM_LEAK_UNSURE,
+        MM_LEAK_GROWN
+    } how;
     uint64_t blocks, bytes;
+    uint64_t grown_bytes, milliseconds; /* of MM_LEAK_GROWN: more than so long ago */
+    bool is_apart;                      /* told whatever was told before, and counted nowhere */
 };
 
 struct mm_damage;

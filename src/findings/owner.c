@@ -375,7 +375,14 @@ static void write_leaked(struct mm_out *out, const struct mm_leak *leak)
     static const char *const words[] = {"nothing points to", "only leaked blocks point to",
                                         "only pointers with a tag point to",
                                         "perhaps nothing points to"};
-    mm_out_format(out, " that %s", words[leak->how]);
+    if (leak->how != MM_LEAK_GROWN) {
+        mm_out_format(out, " that %s", words[leak->how]);
+        return;
+    }
+    mm_out_format(out, ", ");
+    mm_out_bytes(out, leak->grown_bytes);
+    mm_out_format(out, " more than %u.%u s ago, %u a second", leak->milliseconds / 1000,
+                  leak->milliseconds / 100 % 10, leak->grown_bytes * 1000 / leak->milliseconds);
 }
 
 /* Of several blocks one is described. */

@@ -237,6 +237,11 @@ static bool may_show(void)
            atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
 }
 
+static bool is_apart(const struct call *call)
+{
+    return call->misuse->leak != NULL && call->misuse->leak->is_apart;
+}
+
 static bool can_suppress(void)
 {
     return rules_count != 0 || settings.only != NULL;
@@ -253,13 +258,14 @@ MM_COLD static enum mm_told judge(struct mm_draft *draft, struct call *call)
     bool is_unwanted =
         can_suppress() && (is_elsewhere(&draft->finding) || is_suppressed(&draft->finding));
     enum mm_told told = is_unwanted ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
-    enum mm_told before = settings.once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
+    bool once = settings.once && !is_apart(call);
+    enum mm_told before = once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
     call->is_again = before == MM_TOLD_BEFORE; /* another thread was first */
     if (before != MM_TOLD_NEVER)
         return before;
     if (is_unwanted)
         return told;
-    call->is_again = !may_show();
+    call->is_again = !is_apart(call) && !may_show();
     return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
@@ -358,7 +364,8 @@ static enum mm_told judge_in_draft(struct call *call)
     struct mm_signals signals = mm_os_block_signals();
     struct mm_draft *draft = mm_draft_take();
     enum mm_told told = draft != NULL ? judge(draft, call) : MM_TOLD_BEFORE;
-    count(call->kind, told);
+    if (!is_apart(call))
+        count(call->kind, told);
     if (told == MM_TOLD_NOW) {
         if (!tell(draft, &signals))
             add_one(&hidden);
@@ -401,6 +408,8 @@ static enum mm_told recognise(struct call *call, const void *caller, bool exactl
 static enum mm_told judge_call(struct call *call, const void *caller)
 {
     enum mm_told told = MM_TOLD_BEFORE;
+    if (is_apart(call))
+        return judge_in_draft(call);
     if (!are_most_shown() || can_suppress()) {
         told = recognise(call, caller, false);
         if (told == MM_TOLD_NEVER)

@@ -275,10 +275,14 @@ static void write_damage(struct mm_out *out, const struct mm_damage *damage)
 
 static void write_leak(struct mm_out *out, const struct mm_leak *leak)
 {
-    static const char *const words[] = {"direct", "indirect", "tagged", "unsure"};
+    static const char *const words[] = {"direct", "indirect", "tagged", "unsure", "grown"};
     mm_out_format(out, ",\"leak\":{\"how\":\"%s\"", words[leak->how]);
     write_number(out, "blocks", leak->blocks);
     write_number(out, "bytes", leak->bytes);
+    if (leak->how == MM_LEAK_GROWN) {
+        write_number(out, "grown_bytes", leak->grown_bytes);
+        write_number(out, "milliseconds", leak->milliseconds);
+    }
     mm_out_format(out, "}");
 }
 

@@ -29,6 +29,8 @@ static struct log_file {
     bool inherited;          /* by fork() */
     char path[PATH_SIZE];
 } log_file;
+static _Atomic pid_t diverted;    /* the thread whose records go elsewhere; 0: none */
+static int diverted_to;           /* for that thread */
 static _Atomic pid_t complaining; /* the thread that says so now; 0: none */
 static _Atomic bool complained; /* of the log; it is tried again all the same, as disks get room */
 
@@ -271,8 +273,31 @@ static const char *write_to_stderr(const void *text, size_t size)
     return written ? NULL : "not written";
 }
 
+bool mm_sink_divert(int fd)
+{
+    pid_t none = 0;
+    if (!atomic_compare_exchange_strong_explicit(&diverted, &none, mm_os_thread_id(),
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    diverted_to = fd;
+    return true;
+}
+
+void mm_sink_divert_end(void)
+{
+    atomic_store_explicit(&diverted, 0, memory_order_release);
+}
+
+static bool is_diverted(void)
+{
+    pid_t thread = atomic_load_explicit(&diverted, memory_order_relaxed);
+    return thread != 0 && thread == mm_os_thread_id();
+}
+
 static bool write_record(const void *text, size_t size)
 {
+    if (is_diverted())
+        return mm_os_write(diverted_to, text, size);
     if (pattern != NULL && !is_of_the_log()) {
         const char *problem =
             to_syslog ? write_to_syslog(text, size) : write_alone(write_to_log, text, size);
@@ -298,4 +323,5 @@ void mm_sink_renew(void)
 {
     mm_hold_renew(&hold);
     log_file.inherited = true;
+    atomic_store_explicit(&diverted, 0, memory_order_relaxed);
 }

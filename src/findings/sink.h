@@ -32,6 +32,11 @@ bool mm_sink_tell_syslog(const char *line);
  * either, and of what does not fit on its disk nothing. False when nobody took it. */
 bool mm_sink_write(const void *text, size_t size);
 
+/* From here on what the calling thread writes goes to this open file alone, to the end. False when
+ * another thread's does. */
+bool mm_sink_divert(int fd);
+void mm_sink_divert_end(void);
+
 /* In a fork()'s child. */
 void mm_sink_renew(void);
 

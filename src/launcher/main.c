@@ -3,6 +3,7 @@
 #include "launcher/base.h"
 #include "launcher/check.h"
 #include "launcher/gdb.h"
+#include "launcher/leaks.h"
 #include "launcher/options.h"
 #include "launcher/report.h"
 #include "launcher/symbolize.h"
@@ -33,6 +34,7 @@ static const char usage[] =
     "finds\n"
     "       mmshim --check program [argument...]          say whether the shim takes effect in it\n"
     "       mmshim symbolize [--debug-dir=DIR]... <log    add function, file and line to reports\n"
+    "       mmshim leaks PID                              ask a process that runs for its leaks\n"
     "       mmshim report [--junit|--sarif|--github|--prometheus] [PATH...]\n"
     "                                                     tell JSON reports grouped by bug\n"
     "       mmshim sarif [--source-root=DIR] <log.jsonl   turn JSON reports into SARIF 2.1.0\n";
@@ -240,6 +242,7 @@ static const struct subcommand {
     const char *help;
 } subcommands[] = {
     {"symbolize", launcher_symbolize, launcher_symbolize_help},
+    {"leaks", launcher_leaks, launcher_leaks_help},
     {"report", launcher_report, launcher_report_help},
     {"sarif", launcher_sarif, launcher_sarif_help},
 };

@@ -4,6 +4,7 @@
 #include "blocks/threads.h"
 #include "findings/finding.h"
 #include "findings/report.h"
+#include "leaks/growth.h"
 #include "leaks/look.h"
 #include "system/out.h"
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ void mm_leaks_start(const struct mm_leaks_settings *wanted)
 void mm_leaks_after_fork(void)
 {
     mm_look_renew();
+    mm_growth_renew();
     atomic_store_explicit(&first_thread, mm_threads_next(), memory_order_relaxed);
 }
 
@@ -40,13 +42,14 @@ struct sums {
 };
 
 static void tell_group(const struct mm_look *look, const struct mm_look_group *group,
-                       enum mm_call call, struct sums *sums)
+                       enum mm_leaks_when when, struct sums *sums)
 {
-    struct mm_leak leak = {how_of(look, group->mark), group->blocks, group->bytes};
+    struct mm_leak leak = {how_of(look, group->mark), group->blocks, group->bytes,
+                           .is_apart = when == MM_LEAKS_ANSWER};
     bool is_certain = leak.how == MM_LEAK_DIRECT || leak.how == MM_LEAK_INDIRECT;
     struct mm_misuse misuse = {.kind = is_certain ? MEM_MNGR_LEAK : MEM_MNGR_POSSIBLE_LEAK,
                                .ptr = (const void *)group->first, /* NOLINT */
-                               .call = call,
+                               .call = when == MM_LEAKS_AT_EXIT ? MM_CALL_EXIT : MM_CALL_NONE,
                                .leak = &leak};
     if (!mm_report(&misuse))
         return;
@@ -65,7 +68,7 @@ static void write_sum(struct mm_out *out, const char *before, uint64_t bytes, ui
     mm_out_format(out, " %s", how);
 }
 
-static void tell_sums(const struct mm_look *look, const struct sums *sums)
+static void tell_sums(const struct mm_look *look, const struct sums *sums, enum mm_leaks_when when)
 {
     static const char *const words[] = {"direct", "indirect", "possible", "possible"};
     char line[256];
@@ -85,12 +88,16 @@ static void tell_sums(const struct mm_look *look, const struct sums *sums)
     }
     if (told != 0 && look->is_cut)
         mm_out_format(&out, "; not all memory could be looked at");
-    if (told != 0)
+    if (told == 0)
+        mm_out_format(&out, " none");
+    if (told != 0 || when == MM_LEAKS_ANSWER)
         mm_report_note(line);
 }
 
-static void complain(enum mm_look_result result)
+static void complain(enum mm_look_result result, enum mm_leaks_when when)
 {
+    if (result == MM_LOOK_BUSY && when == MM_LEAKS_ANSWER)
+        mm_report_note("leaks are not looked for: another thread does");
     if (result == MM_LOOK_NO_LIST)
         mm_report_note("leaks are not looked for: /proc/self can't be read");
     if (result == MM_LOOK_NO_MEMORY)
@@ -104,19 +111,20 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
     struct mm_look_settings with = {
         .strict = settings.strict,
         .roots = settings.roots,
-        .in_copy = when == MM_LEAKS_LIVE,
+        .in_copy = when != MM_LEAKS_AT_EXIT,
         .first_thread = atomic_load_explicit(&first_thread, memory_order_relaxed),
     };
-    enum mm_call call = when == MM_LEAKS_AT_EXIT ? MM_CALL_EXIT : MM_CALL_NONE;
     if (mm_os_is_guest())
         return 0;
+    if (settings.growth)
+        return when != MM_LEAKS_AT_EXIT ? mm_growth_look(here) : 0;
     enum mm_look_result result = mm_look(&look, &with, here);
     for (size_t i = 0; i < look.count; i++)
-        tell_group(&look, &look.groups[i], call, &sums);
+        tell_group(&look, &look.groups[i], when, &sums);
     if (result == MM_LOOK_DONE)
-        tell_sums(&look, &sums);
+        tell_sums(&look, &sums, when);
     else
-        complain(result);
+        complain(result, when);
     mm_look_end(&look);
     return sums.findings;
 }

@@ -9,6 +9,7 @@
 struct mm_leaks_settings {
     bool on;     /* otherwise nobody will ask */
     bool strict; /* a pointer to a block's start alone reaches it */
+    bool growth; /* instead what has become more since the last look, by who allocated it */
     struct mm_roots_settings roots;
 };
 
@@ -17,7 +18,11 @@ void mm_leaks_start(const struct mm_leaks_settings *settings);
 /* Tells what there is; how many findings, without possible and suppressed ones. A live process goes
  * on meanwhile, but for the calling thread: a copy of it is looked through. No lock of ours may be
  * held. Not in a vfork()'s child, whose memory is its parent's. */
-enum mm_leaks_when { MM_LEAKS_AT_EXIT, MM_LEAKS_LIVE };
+enum mm_leaks_when {
+    MM_LEAKS_AT_EXIT,
+    MM_LEAKS_LIVE,
+    MM_LEAKS_ANSWER /* live, for somebody who asked: all is told, that there is none, too */
+};
 size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when);
 /* In a fork()'s child, before it allocates: what is there is its parent's. */
 void mm_leaks_after_fork(void);

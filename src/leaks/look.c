@@ -131,6 +131,15 @@ static void group_all(struct mm_look *look, const struct mm_look_settings *setti
     sort_groups(look);
 }
 
+static void group_live(struct mm_look *look, const struct mm_look_settings *settings,
+                       const struct mm_marks *marks)
+{
+    struct grouping grouping = {look, settings};
+    look->unsure = 0; /* nobody's registers matter */
+    mm_marks_each(marks, count_block, &grouping);
+    sort_groups(look);
+}
+
 static enum mm_look_result look_while_all_stand(struct mm_look *look,
                                                 const struct mm_look_settings *settings,
                                                 const struct mm_here *here)
@@ -142,7 +151,10 @@ static enum mm_look_result look_while_all_stand(struct mm_look *look,
     look->is_cut = look->is_cut || !stop.is_whole;
     if (!mm_marks_start(&marks, settings->strict))
         return MM_LOOK_NO_MEMORY;
-    if (mm_roots_start(&roots, &settings->roots, &stop, here, &marks)) {
+    if (settings->all) {
+        group_live(look, settings, &marks);
+        result = MM_LOOK_DONE;
+    } else if (mm_roots_start(&roots, &settings->roots, &stop, here, &marks)) {
         look->is_cut = look->is_cut || roots.is_cut;
         group_all(look, settings, &roots, &marks);
         mm_roots_end(&roots);

@@ -12,6 +12,8 @@
 
 struct mm_look_settings {
     bool strict;
+    bool
+        all; /* whatever points to it: every live block, as MM_MARK_INDIRECT; no roots are needed */
     struct mm_roots_settings roots;
     bool in_copy;          /* of the process, so that it goes on meanwhile, if it can be copied */
     uint32_t first_thread; /* blocks that threads before this one allocated are not told of */

@@ -367,6 +367,19 @@ int mm_os_open_append(const char *path)
     return move_up(fd);
 }
 
+int mm_os_open_pipe(const char *path)
+{
+    struct stat status;
+    int fd = mm_kernel_open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0)
+        return -1;
+    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) == 0 && S_ISFIFO(status.st_mode))
+        return move_up(fd);
+    mm_kernel_close(fd);
+    errno = ENXIO;
+    return -1;
+}
+
 size_t mm_os_read(int fd, void *buffer, size_t size)
 {
     ssize_t got;

@@ -188,6 +188,9 @@ int mm_os_open_read(const char *path);
  * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
  * errno. */
 int mm_os_open_append(const char *path);
+/* The same of a pipe that is there, and that somebody reads. A slow reader is waited for, as in
+ * mm_os_write(). */
+int mm_os_open_pipe(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
 /* The same from a place in the file, which stays where it is read otherwise. */
