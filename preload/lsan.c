@@ -12,7 +12,7 @@
 #include "entry/process.h"
 #include "findings/report.h"
 #include "findings/sink.h"
-#include "leaks/answer.h"
+#include "leaks/answer.def"
 #include "leaks/leaks.h"
 #include "leaks/stop.h"
 #include "lookup.h"

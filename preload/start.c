@@ -138,7 +138,8 @@ static struct mm_report_settings wanted_reports(void)
                                                           : MM_THEN_GO_ON,
         .has_exit_status = mm_options.exitcode >= 0,
         .exit_status = (int)mm_options.exitcode,
-        .leak_status = mm_options.leaks ? LEAK_STATUS : 0,
+        .leak_status =
+            mm_options.leaks != MM_LEAKS_OFF && mm_options.leaks != MM_LEAKS_SUM ? LEAK_STATUS : 0,
     };
 }
 
@@ -147,6 +148,7 @@ static struct mm_leaks_settings wanted_leaks(void)
     return (struct mm_leaks_settings){
         .on = mm_options.leaks != MM_LEAKS_OFF,
         .strict = mm_options.leaks == MM_LEAKS_STRICT,
+        .in_sum = mm_options.leaks == MM_LEAKS_SUM,
         .growth = mm_options.leaks == MM_LEAKS_GROWTH,
         .roots = {.own = (const void *)mm_process_default_config,
                   .libc_heap_is_own = !mm_next_may_call_back()},

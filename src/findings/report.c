@@ -516,6 +516,26 @@ bool mm_report(const struct mm_misuse *misuse)
     return told != MM_TOLD_SUPPRESSED;
 }
 
+bool mm_report_would_suppress(const struct mm_misuse *misuse)
+{
+    struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
+    if (!can_suppress())
+        return false;
+    int saved_errno = errno;
+    struct mm_signals signals = mm_os_block_signals();
+    struct mm_draft *draft = mm_draft_take();
+    bool is_unwanted = false;
+    if (draft != NULL) {
+        begin_finding(draft, &call);
+        describe(draft, &call);
+        is_unwanted = is_elsewhere(&draft->finding) || is_suppressed(&draft->finding);
+        mm_draft_give_back(draft);
+    }
+    mm_os_restore_signals(&signals);
+    errno = saved_errno;
+    return is_unwanted;
+}
+
 void mm_report_uncertain(void)
 {
     add_one(&uncertain);

@@ -56,6 +56,8 @@ void mm_report_uncertain(void);
 
 /* In a fork()'s child, which begins with no misuse of its own. */
 void mm_report_forget(void);
+/* Whether it is one that is not to be told, as far as names tell that are found without a tool. */
+bool mm_report_would_suppress(const struct mm_misuse *misuse);
 /* Further rules beside those of the settings; kept for good. */
 void mm_report_add_suppressions(const char *rules, size_t size);
 /* Findings that count: not those that are only possible, nor those that are suppressed. */

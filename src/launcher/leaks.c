@@ -1,11 +1,11 @@
-/* leaks.c - asks a process for its leaks; see leaks/answer.h. The pipe lies in the process's own
+/* leaks.c - asks a process for its leaks; see leaks/answer.def. The pipe lies in the process's own
  * /tmp, wherever its root is, and is its user's to open. What comes is symbolized here, where the
  * process need not wait for it. */
 #include "launcher/leaks.h"
 
 #include "launcher/base.h"
 #include "launcher/symbolize.h"
-#include "leaks/answer.h"
+#include "leaks/answer.def"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

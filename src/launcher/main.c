@@ -18,7 +18,8 @@
 /* What a developer wants to know, where the environment says nothing else. */
 static const struct {
     const char *name, *value;
-} defaults[] = {{"MM_DEBUG", "1"}, {"MM_SYMBOLIZE", "1"}, {"MM_EXITCODE", "99"}};
+} defaults[] = {
+    {"MM_DEBUG", "1"}, {"MM_LEAKS", "sum"}, {"MM_SYMBOLIZE", "1"}, {"MM_EXITCODE", "99"}};
 #define DEFAULTS (sizeof defaults / sizeof defaults[0])
 
 /* Of --tree and what belongs to it. */

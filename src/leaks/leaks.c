@@ -51,9 +51,10 @@ static void tell_group(const struct mm_look *look, const struct mm_look_group *g
                                .ptr = (const void *)group->first, /* NOLINT */
                                .call = when == MM_LEAKS_AT_EXIT ? MM_CALL_EXIT : MM_CALL_NONE,
                                .leak = &leak};
-    if (!mm_report(&misuse))
+    bool in_sum = settings.in_sum && when == MM_LEAKS_AT_EXIT;
+    if (in_sum ? mm_report_would_suppress(&misuse) : !mm_report(&misuse))
         return;
-    sums->findings += is_certain;
+    sums->findings += is_certain && !in_sum;
     sums->blocks[leak.how] += leak.blocks;
     sums->bytes[leak.how] += leak.bytes;
 }
@@ -90,6 +91,8 @@ static void tell_sums(const struct mm_look *look, const struct sums *sums, enum 
         mm_out_format(&out, "; not all memory could be looked at");
     if (told == 0)
         mm_out_format(&out, " none");
+    else if (settings.in_sum && when == MM_LEAKS_AT_EXIT)
+        mm_out_format(&out, "; MM_LEAKS=1 tells them");
     if (told != 0 || when == MM_LEAKS_ANSWER)
         mm_report_note(line);
 }
