@@ -47,7 +47,7 @@ static void *next_of(const char *name)
 
 size_t shim_tell_leaks(const struct mm_here *here, enum mm_leaks_when when)
 {
-    if (!mm_options.leaks || is_turned_off || is_done || !mm_process_started())
+    if (!shim_looks() || is_turned_off || is_done || !mm_process_started())
         return 0;
     return mm_leaks_look(here, when);
 }
@@ -135,7 +135,7 @@ void shim_find_lsan(void)
 
 void shim_start_lsan(void)
 {
-    if (!mm_options.leaks)
+    if (!shim_looks())
         return;
     is_turned_off = program.turned_off != NULL && program.turned_off() != 0;
     const char *text = program.rules != NULL ? program.rules() : NULL;

@@ -79,8 +79,7 @@ static size_t or_debug(int64_t value, size_t debug)
 
 static unsigned wanted_frames(void)
 {
-    return (unsigned)(mm_options.stacks < 0 && mm_options.leaks ? 16
-                                                                : or_debug(mm_options.stacks, 16));
+    return (unsigned)(mm_options.stacks < 0 && shim_looks() ? 16 : or_debug(mm_options.stacks, 16));
 }
 
 /* Of glibc's malloc the low byte counts. */
@@ -146,7 +145,9 @@ static struct mm_report_settings wanted_reports(void)
 static struct mm_leaks_settings wanted_leaks(void)
 {
     return (struct mm_leaks_settings){
-        .on = mm_options.leaks != MM_LEAKS_OFF,
+        .on = shim_looks(),
+        .leaks = mm_options.leaks != MM_LEAKS_OFF,
+        .dangling = mm_options.dangling,
         .strict = mm_options.leaks == MM_LEAKS_STRICT,
         .in_sum = mm_options.leaks == MM_LEAKS_SUM,
         .growth = mm_options.leaks == MM_LEAKS_GROWTH,
@@ -205,7 +206,7 @@ struct mm_process_config mm_process_default_config(void)
         .checks = wanted_checks(),
         .leaks = wanted_leaks(),
         .stacks = {.frames = wanted_frames(),
-                   .all = mm_options.leaks != MM_LEAKS_OFF,
+                   .all = shim_looks(),
                    .every = (uint32_t)mm_options.stacks_sample,
                    .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
                               .own = (const void *)mm_process_default_config}},
@@ -280,7 +281,7 @@ static void at_exit(void *unused)
 {
     struct mm_here here = {0};
     (void)unused;
-    if (mm_options.leaks)
+    if (shim_looks())
         mm_here_take(&here);
     tell_the_rest(&here);
     write_counts();

@@ -48,6 +48,7 @@ void shim_tell_start(void)
         {mm_checks.mismatch, true, "mismatched frees"},
         {mm_stacks_are_kept(), true, "who allocated and freed"},
         {mm_options.leaks != MM_LEAKS_OFF, false, "leaks"},
+        {mm_options.dangling, false, "dangling pointers"},
         {false, false, "reads"},
     };
     const unsigned count = sizeof parts / sizeof parts[0];

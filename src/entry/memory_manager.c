@@ -30,7 +30,7 @@ static struct mm_process_config config_of(const struct mem_mngr_config *config)
         .checks = {.quarantine = config->quarantine,
                    .guard = config->guard,
                    .mismatch = config->checks_mismatch != 0},
-        .leaks = {.on = true},
+        .leaks = {.on = true, .leaks = true},
     };
 }
 

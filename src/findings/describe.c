@@ -59,9 +59,10 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
 {
     struct mm_finding *finding = &draft->finding;
     finding->asked = history->asked;
-    finding->has_freed = history->has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
-                                                finding->kind == MEM_MNGR_USE_AFTER_FREE ||
-                                                finding->kind == MEM_MNGR_BAD_QUERY);
+    finding->has_freed =
+        history->has_freed &&
+        (finding->kind <= MEM_MNGR_FOREIGN_FREE || finding->kind == MEM_MNGR_USE_AFTER_FREE ||
+         finding->kind == MEM_MNGR_DANGLING || finding->kind == MEM_MNGR_BAD_QUERY);
     finding->has_allocated = history->has_allocated;
     finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
     take_history(&finding->freed, &history->freed,
@@ -73,6 +74,15 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
     mm_traces_name((struct mm_trace *const[]){&finding->bad, &finding->freed, &finding->allocated,
                                               &finding->freed_before, &finding->allocated_before},
                    MM_TRACES_MOST, draft->program, &draft->names);
+}
+
+static void take_holder(struct mm_draft *draft, const struct mm_dangling *dangling)
+{
+    struct mm_stack_history history = {0};
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    if (mm_stacks_history((const void *)dangling->at, &history) && history.has_allocated)
+        take_history(&draft->finding.bad, &history.allocated, name_of_allocator(history.shape),
+                     draft);
 }
 
 void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
@@ -92,6 +102,9 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
     finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0;
     finding->damage = misuse->damage;
     finding->leak = misuse->leak;
+    finding->dangling = misuse->dangling;
+    if (misuse->dangling != NULL)
+        take_holder(draft, misuse->dangling);
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
 }

@@ -47,6 +47,14 @@ struct mm_leak {
     bool is_apart;                      /* told whatever was told before, and counted nowhere */
 };
 
+/* Pointers to freed blocks of one stack, that lie in blocks of another, or in none. */
+struct mm_dangling {
+    uintptr_t at; /* where one lies */
+    uint64_t pointers;
+    bool is_to_start; /* of the block */
+    bool is_apart;    /* as mm_leak's */
+};
+
 struct mm_damage;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
@@ -59,11 +67,12 @@ struct mm_finding {
     bool has_freed, has_allocated, has_before;
     struct mm_trace freed, allocated;
     struct mm_trace freed_before,
-        allocated_before;           /* of the memory's last life; for a second free */
-    const struct mm_damage *damage; /* NULL: none */
-    const struct mm_leak *leak;     /* NULL: it is none */
-    size_t asked;                   /* bytes; only with has_allocated */
-    bool say_how;                   /* how to get the history */
+        allocated_before;               /* of the memory's last life; for a second free */
+    const struct mm_damage *damage;     /* NULL: none */
+    const struct mm_leak *leak;         /* NULL: it is none */
+    const struct mm_dangling *dangling; /* the same; `bad` is who allocated what it lies in */
+    size_t asked;                       /* bytes; only with has_allocated */
+    bool say_how;                       /* how to get the history */
 };
 
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module
@@ -82,7 +91,7 @@ struct mm_names {
  * allocated the block. */
 static inline const struct mm_trace *mm_finding_trace(const struct mm_finding *finding)
 {
-    bool is_late = finding->damage != NULL || finding->leak != NULL;
+    bool is_late = finding->damage != NULL || finding->leak != NULL || finding->dangling != NULL;
     return is_late && finding->has_allocated ? &finding->allocated : &finding->bad;
 }
 

@@ -397,6 +397,40 @@ static void begin_leak(struct mm_out *out, const struct mm_leak *leak)
     mm_out_format(out, "; one of them is ");
 }
 
+static struct mm_forwarded block_around(uintptr_t address)
+{
+    struct mm_forwarded block = {0};
+    struct mm_slot_info info = {0};
+    if (mm_arena_has(address))
+        info = mm_batch_inspect(address);
+    else
+        mm_registry_around((const void *)address, &block); /* NOLINT */
+    if (info.in_slot)
+        block = (struct mm_forwarded){.start = address - info.offset, .size = info.size};
+    if (address - block.start >= block.size)
+        return (struct mm_forwarded){0};
+    struct mm_stacks_note note = mm_stacks_note(block.start);
+    block.size = note.is_known ? note.asked : block.size;
+    return block;
+}
+
+/* Where it lies. Of several one is described. */
+static void begin_dangling(struct mm_out *out, const struct mm_dangling *dangling,
+                           const struct mm_owner_of *of)
+{
+    struct mm_forwarded block = block_around(dangling->at);
+    if (dangling->pointers > 1)
+        mm_out_format(out, "one of %u pointers: ", dangling->pointers);
+    if (block.start == 0) {
+        describe_foreign(out, dangling->at, of);
+    } else {
+        write_distance(out, dangling->at, block.start, block.size);
+        write_block(out, block.size, true);
+        mm_out_format(out, " at %x", (uint64_t)block.start);
+    }
+    mm_out_format(out, dangling->is_to_start ? "; it points to " : "; it points ");
+}
+
 /* What else is wrong with it. */
 static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
@@ -430,7 +464,7 @@ static void describe_slot(struct mm_out *out, const struct mm_owner_of *of, uint
     bool exactly = find_asked(of, &size);
     write_place_in(out, address, address - info.offset, size);
     write_block(out, size, exactly);
-    if (kind == MEM_MNGR_DOUBLE_FREE || (is_odd && !live))
+    if (kind == MEM_MNGR_DOUBLE_FREE || kind == MEM_MNGR_DANGLING || (is_odd && !live))
         mm_out_format(out, ", freed before");
     write_end(out, of);
     write_slot(out, &info);
@@ -466,7 +500,7 @@ static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, u
         write_block(out, size, true);
     else
         mm_out_format(out, "a block of the system allocator");
-    if (kind == MEM_MNGR_DOUBLE_FREE)
+    if (kind == MEM_MNGR_DOUBLE_FREE || kind == MEM_MNGR_DANGLING)
         mm_out_format(out, ", freed before");
     write_end(out, of);
 }
@@ -541,6 +575,8 @@ MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
     uintptr_t address = mm_os_untagged(of->misuse->ptr);
     if (of->misuse->leak != NULL)
         begin_leak(out, of->misuse->leak);
+    if (of->misuse->dangling != NULL)
+        begin_dangling(out, of->misuse->dangling, of);
     if (of->misuse->damage != NULL)
         describe_damage(out, of->misuse->damage);
     else if (mm_arena_has(address))

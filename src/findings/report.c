@@ -237,9 +237,17 @@ static bool may_show(void)
            atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
 }
 
+/* Nobody's call: what a look found. */
+static bool is_looked_for(const struct call *call)
+{
+    return call->misuse->leak != NULL || call->misuse->dangling != NULL;
+}
+
 static bool is_apart(const struct call *call)
 {
-    return call->misuse->leak != NULL && call->misuse->leak->is_apart;
+    const struct mm_misuse *misuse = call->misuse;
+    return (misuse->leak != NULL && misuse->leak->is_apart) ||
+           (misuse->dangling != NULL && misuse->dangling->is_apart);
 }
 
 static bool can_suppress(void)
@@ -383,7 +391,10 @@ static uint64_t hash_of_stack(const struct call *call)
     uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
     if (call->misuse->leak != NULL)
         hash += (uint64_t)call->misuse->leak->how << 32;
-    if (call->misuse->damage != NULL || call->misuse->leak != NULL)
+    if (call->misuse->dangling != NULL)
+        hash += (uint64_t)mm_stacks_allocator((const void *)call->misuse->dangling->at) /* NOLINT */
+                << 32;
+    if (call->misuse->damage != NULL || is_looked_for(call))
         hash = mm_seen_hash(hash + mm_stacks_allocator(call->ptr), NULL);
     for (unsigned i = 0; i < call->stack.count; i++)
         hash = mm_seen_hash(hash, call->stack.frames[i]);
@@ -397,7 +408,7 @@ static bool are_most_shown(void)
 
 static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
-    if (call->misuse->leak == NULL)
+    if (!is_looked_for(call))
         mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
     return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
@@ -467,7 +478,7 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
 {
     struct mm_out out;
     begin_finding(draft, call);
-    if (call->misuse->leak != NULL) {
+    if (is_looked_for(call)) {
         describe(draft, call);
         judge_traces(&draft->finding);
     } else {
@@ -509,7 +520,7 @@ bool mm_report(const struct mm_misuse *misuse)
     enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (told != MM_TOLD_SUPPRESSED && misuse->leak == NULL)
+    if (told != MM_TOLD_SUPPRESSED && !is_looked_for(&call))
         obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;

@@ -46,9 +46,10 @@ struct mm_misuse {
     enum mm_call call;              /* what the caller called */
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
     const struct mm_leak *leak;     /* of leaks; else NULL */
+    const struct mm_dangling *dangling; /* of dangling pointers; else NULL */
 };
-/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after a
- * leak. False when it is suppressed. */
+/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after
+ * what a look found. False when it is suppressed. */
 bool mm_report(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */

@@ -297,6 +297,9 @@ void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding
         write_damage(out, finding->damage);
     if (finding->leak != NULL)
         write_leak(out, finding->leak);
+    if (finding->dangling != NULL)
+        mm_out_format(out, ",\"dangling\":{\"at\":\"%x\",\"pointers\":%u}",
+                      (uint64_t)finding->dangling->at, finding->dangling->pointers);
     size_t before = out->length, most = TEXT_SHOWN;
     while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
         mm_out_back_to(out, before);

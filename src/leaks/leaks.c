@@ -41,8 +41,8 @@ struct sums {
     uint64_t findings, blocks[MM_LEAK_UNSURE + 1], bytes[MM_LEAK_UNSURE + 1];
 };
 
-static void tell_group(const struct mm_look *look, const struct mm_look_group *group,
-                       enum mm_leaks_when when, struct sums *sums)
+static void tell_leak(const struct mm_look *look, const struct mm_look_group *group,
+                      enum mm_leaks_when when, struct sums *sums)
 {
     struct mm_leak leak = {how_of(look, group->mark), group->blocks, group->bytes,
                            .is_apart = when == MM_LEAKS_ANSWER};
@@ -57,6 +57,20 @@ static void tell_group(const struct mm_look *look, const struct mm_look_group *g
     sums->findings += is_certain && !in_sum;
     sums->blocks[leak.how] += leak.blocks;
     sums->bytes[leak.how] += leak.bytes;
+}
+
+static void tell_dangling(const struct mm_look_group *group, enum mm_leaks_when when)
+{
+    bool is_slot = mm_arena_has(group->first);
+    struct mm_dangling dangling = {.at = group->at,
+                                   .pointers = group->blocks,
+                                   .is_to_start = !is_slot || group->offset == 0,
+                                   .is_apart = when == MM_LEAKS_ANSWER};
+    struct mm_misuse misuse = {.kind = MEM_MNGR_DANGLING,
+                               .ptr = (const void *)(group->first + (is_slot ? group->offset : 0)),
+                               .call = when == MM_LEAKS_AT_EXIT ? MM_CALL_EXIT : MM_CALL_NONE,
+                               .dangling = &dangling};
+    mm_report(&misuse);
 }
 
 static void write_sum(struct mm_out *out, const char *before, uint64_t bytes, uint64_t blocks,
@@ -112,6 +126,8 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
     struct mm_look look;
     struct sums sums = {0};
     struct mm_look_settings with = {
+        .leaks = settings.leaks,
+        .dangling = settings.dangling,
         .strict = settings.strict,
         .roots = settings.roots,
         .in_copy = when != MM_LEAKS_AT_EXIT,
@@ -122,9 +138,13 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
     if (settings.growth)
         return when != MM_LEAKS_AT_EXIT ? mm_growth_look(here) : 0;
     enum mm_look_result result = mm_look(&look, &with, here);
-    for (size_t i = 0; i < look.count; i++)
-        tell_group(&look, &look.groups[i], when, &sums);
-    if (result == MM_LOOK_DONE)
+    for (size_t i = 0; i < look.count; i++) {
+        if (look.groups[i].mark == MM_MARK_FREED)
+            tell_dangling(&look.groups[i], when);
+        else
+            tell_leak(&look, &look.groups[i], when, &sums);
+    }
+    if (result == MM_LOOK_DONE && settings.leaks)
         tell_sums(&look, &sums, when);
     else
         complain(result, when);

@@ -30,17 +30,6 @@ struct grouping {
     const struct mm_look_settings *settings;
 };
 
-/* A place of this key, or a free one. */
-static struct mm_look_group *find_group(struct mm_look *look, uint32_t stack, enum mm_mark mark)
-{
-    uint64_t key = mm_bits_mixed((uint64_t)stack * 4 + mark + 1);
-    for (;; key++) {
-        struct mm_look_group *group = &look->groups[key % GROUPS];
-        if (group->first == 0 || (group->stack == stack && group->mark == mark))
-            return group;
-    }
-}
-
 /* The dynamic linker keeps what it has for the threads that are gone where only stacks that are to
  * be used again tell of it. */
 static bool is_of_linker(uint32_t stack)
@@ -51,7 +40,36 @@ static bool is_of_linker(uint32_t stack)
            (uintptr_t)frames[0] >= linker.start && (uintptr_t)frames[0] < linker.end;
 }
 
-/* Those of too many stacks are put together. */
+/* A place of this key, or a free one. */
+static struct mm_look_group *find_group(struct mm_look *look, uint32_t stack, uint32_t holder,
+                                        enum mm_mark mark)
+{
+    uint64_t key = mm_bits_mixed(((uint64_t)holder << 32 | stack) * 8 + mark + 1);
+    for (;; key++) {
+        struct mm_look_group *group = &look->groups[key % GROUPS];
+        if (group->first == 0 ||
+            (group->stack == stack && group->holder == holder && group->mark == mark))
+            return group;
+    }
+}
+
+/* The same, with room for one more: those of too many stacks are put together. */
+static struct mm_look_group *need_group(struct mm_look *look, uint32_t stack, uint32_t holder,
+                                        enum mm_mark mark, uintptr_t first)
+{
+    struct mm_look_group *group = find_group(look, stack, holder, mark);
+    if (group->first == 0 && look->count >= GROUPS_MOST) {
+        stack = holder = 0;
+        group = find_group(look, stack, holder, mark);
+    }
+    if (group->first != 0)
+        return group;
+    look->count++;
+    *group = (struct mm_look_group){.stack = stack, .holder = holder, .mark = mark, .first = first};
+    group->is_of_linker = is_of_linker(stack);
+    return group;
+}
+
 static void count_block(uintptr_t start, size_t size, enum mm_mark mark, void *with)
 {
     struct grouping *grouping = with;
@@ -62,27 +80,32 @@ static void count_block(uintptr_t start, size_t size, enum mm_mark mark, void *w
         return;
     if (mm_look_is_unsure(look))
         mark = MM_MARK_POSSIBLE;
-    uint32_t group_stack = note.stack;
-    struct mm_look_group *group = find_group(look, group_stack, mark);
-    if (group->first == 0 && look->count >= GROUPS_MOST) {
-        group_stack = 0;
-        group = find_group(look, group_stack, mark);
-    }
-    if (group->first == 0) {
-        look->count++;
-        *group = (struct mm_look_group){.stack = group_stack, .mark = mark, .first = start};
-        group->is_of_linker = is_of_linker(group_stack);
-    }
+    struct mm_look_group *group = need_group(look, note.stack, 0, mark, start);
     group->blocks++;
     group->bytes += note.is_known ? note.asked : size;
+}
+
+static void count_pointer(const struct mm_dangling_pointer *pointer, void *with)
+{
+    struct grouping *grouping = with;
+    uint32_t stack = mm_stacks_allocator((const void *)pointer->block); /* NOLINT */
+    uint32_t holder =
+        pointer->holder != 0 ? mm_stacks_allocator((const void *)pointer->holder) : 0; /* NOLINT */
+    struct mm_look_group *group =
+        need_group(grouping->look, stack, holder, MM_MARK_FREED, pointer->block);
+    if (group->blocks++ == 0) {
+        group->at = pointer->at;
+        group->offset = pointer->offset;
+    }
 }
 
 static bool comes_before(const void *left, const void *right)
 {
     const struct mm_look_group *one = left, *other = right;
-    bool one_is_possible = one->mark == MM_MARK_POSSIBLE;
-    if (one_is_possible != (other->mark == MM_MARK_POSSIBLE))
-        return !one_is_possible;
+    unsigned one_last = one->mark == MM_MARK_FREED ? 2 : one->mark == MM_MARK_POSSIBLE;
+    unsigned other_last = other->mark == MM_MARK_FREED ? 2 : other->mark == MM_MARK_POSSIBLE;
+    if (one_last != other_last)
+        return one_last < other_last;
     if (one->bytes != other->bytes)
         return one->bytes > other->bytes;
     return one->mark != other->mark ? one->mark < other->mark : one->first < other->first;
@@ -114,20 +137,26 @@ static void mark_all(struct mm_roots *roots, struct mm_marks *marks)
     mm_marks_flood(marks);
 }
 
-static void group_all(struct mm_look *look, const struct mm_look_settings *settings,
-                      struct mm_roots *roots, struct mm_marks *marks)
+static void sort_out(struct mm_roots *roots, struct mm_marks *marks, struct grouping *grouping)
 {
-    struct grouping grouping = {look, settings};
-    mark_all(roots, marks);
-    if (mm_marks_are_all(marks))
-        return;
     mm_marks_reached(marks);
     mm_marks_tagged(marks);
     mm_roots_tell(roots);
     mm_marks_flood(marks);
     mm_marks_possible(marks);
     mm_marks_classify(marks);
-    mm_marks_each(marks, count_block, &grouping);
+    mm_marks_each(marks, count_block, grouping);
+}
+
+static void group_all(struct mm_look *look, const struct mm_look_settings *settings,
+                      struct mm_roots *roots, struct mm_marks *marks)
+{
+    struct grouping grouping = {look, settings};
+    mark_all(roots, marks);
+    if (settings->dangling)
+        mm_dangling_each(marks, roots, count_pointer, &grouping);
+    if (settings->leaks && !mm_marks_are_all(marks))
+        sort_out(roots, marks, &grouping);
     sort_groups(look);
 }
 

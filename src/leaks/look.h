@@ -4,6 +4,7 @@
 #ifndef MM_LOOK_H
 #define MM_LOOK_H
 
+#include "leaks/dangling.h"
 #include "leaks/mark.h"
 #include "leaks/roots.h"
 #include <stdbool.h>
@@ -11,20 +12,24 @@
 #include <stdint.h>
 
 struct mm_look_settings {
+    bool leaks, dangling; /* which are wanted; or instead */
+    bool all;             /* every live block, as MM_MARK_INDIRECT; no roots are needed */
     bool strict;
-    bool
-        all; /* whatever points to it: every live block, as MM_MARK_INDIRECT; no roots are needed */
     struct mm_roots_settings roots;
     bool in_copy;          /* of the process, so that it goes on meanwhile, if it can be copied */
     uint32_t first_thread; /* blocks that threads before this one allocated are not told of */
 };
 
 struct mm_look_group {
-    uint32_t stack; /* number; 0: not known */
+    uint32_t stack;  /* number; 0: not known */
+    uint32_t holder; /* of MM_MARK_FREED the same of what the pointers lie in */
     enum mm_mark mark;
-    uintptr_t first;   /* a block of it; 0: there is no such group */
     bool is_of_linker; /* not to be told of */
+    uintptr_t first;   /* a block of it; 0: there is no such group */
     uint64_t blocks, bytes;
+    /* Of MM_MARK_FREED `blocks` are pointers. Of one: where it lies, and where it points to. */
+    uintptr_t at;
+    size_t offset;
 };
 
 enum mm_look_result {

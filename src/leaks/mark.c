@@ -371,6 +371,20 @@ void mm_marks_flood(struct mm_marks *marks)
 
 /* --- what comes of it --- */
 
+struct visit {
+    mm_marks_visit visit;
+    uintptr_t block;
+    void *with;
+};
+
+static void visit_words(struct mm_marks *marks, const uintptr_t *at, const uintptr_t *end,
+                        const void *with)
+{
+    const struct visit *visit = with;
+    (void)marks;
+    visit->visit(at, (size_t)(end - at), visit->block, visit->with);
+}
+
 static struct mm_mark_batch *next_batch(const struct mm_marks *marks, uint32_t *line)
 {
     for (; *line < marks->lines_end; *line += MM_LINE_SIZE) {
@@ -385,6 +399,26 @@ static struct mm_mark_batch *next_batch(const struct mm_marks *marks, uint32_t *
 
 #define EACH_BATCH(marks, batch)                                                                   \
     for (uint32_t line_of_batch_ = 0; ((batch) = next_batch(marks, &line_of_batch_)) != NULL;)
+
+void mm_marks_each_marked(struct mm_marks *marks, mm_marks_visit visit, void *with)
+{
+    struct mm_mark_batch *batch;
+    struct visit visiting = {visit, 0, with};
+    struct words_of_block words = {marks, visit_words, &visiting};
+    EACH_BATCH(marks, batch)
+    {
+        for (uint64_t left = batch->live & batch->marked; left != 0; left &= left - 1) {
+            unsigned index = mm_bit_lowest(left);
+            visiting.block = base_of(batch) + index * size_of(batch);
+            read_block(&words, visiting.block, end_of_slot(batch, index));
+        }
+    }
+    for (size_t i = 0; i < marks->block_count; i++) {
+        visiting.block = marks->blocks[i].start;
+        if (marks->blocks[i].marked)
+            read_block(&words, visiting.block, end_of_block(&marks->blocks[i]));
+    }
+}
 
 static bool is_ignored(const struct mm_record *record)
 {

@@ -26,7 +26,8 @@ enum mm_mark {
     MM_MARK_REACHED,
     MM_MARK_POSSIBLE, /* only by a pointer with a tag in its high bits, or from what that reaches */
     MM_MARK_DIRECT,   /* nothing points to it, or only such as it points to */
-    MM_MARK_INDIRECT  /* another one that is not reached points to it */
+    MM_MARK_INDIRECT, /* another one that is not reached points to it */
+    MM_MARK_FREED /* it is no live block any more, and what is reached points to it all the same */
 };
 
 /* Of a batch, by line; 64 bytes, as a line has. */
@@ -82,6 +83,10 @@ void mm_marks_words(struct mm_marks *marks, const uintptr_t *words, size_t count
 void mm_marks_ignored(struct mm_marks *marks);
 /* All that can be reached from there. */
 void mm_marks_flood(struct mm_marks *marks);
+
+/* Calls back for the words of each block that is marked so far. */
+typedef void (*mm_marks_visit)(const uintptr_t *words, size_t count, uintptr_t block, void *with);
+void mm_marks_each_marked(struct mm_marks *marks, mm_marks_visit visit, void *with);
 
 /* In this order: what is marked so far is reached; whether all is. */
 bool mm_marks_are_all(const struct mm_marks *marks);

@@ -331,8 +331,12 @@ void mm_roots_end(struct mm_roots *roots)
 static void tell_words(struct mm_roots *roots, uintptr_t at, size_t size)
 {
     bool is_libc = at >= roots->libc && at < roots->libc_end;
-    mm_marks_words(roots->marks, roots->words, size / sizeof *roots->words,
-                   is_libc ? MM_WORDS_OF_LIBC : MM_WORDS_ANY);
+    size_t count = size / sizeof *roots->words;
+    if (roots->visit == NULL)
+        mm_marks_words(roots->marks, roots->words, count,
+                       is_libc ? MM_WORDS_OF_LIBC : MM_WORDS_ANY);
+    else if (!is_libc)
+        roots->visit(roots->words, count, at, roots->with);
 }
 
 /* As much as can be read from there on, up to `most`; through a pipe, where there is no other way,
@@ -417,13 +421,36 @@ static void tell_list(struct mm_roots *roots, const struct mm_ranges *list)
         mm_ranges_outside(&roots->excluded, list->of[i], tell_part, roots);
 }
 
-void mm_roots_tell(struct mm_roots *roots)
+static void tell_lists(struct mm_roots *roots)
 {
     int own_fd = roots->pages_fd;
     tell_list(roots, &roots->candidates);
     roots->pages_fd = roots->shared_pages_fd;
     tell_list(roots, &roots->shared);
     roots->pages_fd = own_fd;
+}
+
+void mm_roots_each(struct mm_roots *roots, mm_roots_visit visit, void *with)
+{
+    roots->visit = visit;
+    roots->with = with;
+    tell_lists(roots);
+    roots->visit = NULL;
+}
+
+bool mm_roots_is_stack(const struct mm_roots *roots, uintptr_t address)
+{
+    bool is_stack = address >= roots->here->low && address < roots->here->home;
+    for (size_t i = 0; i < atomic_load(&roots->stop->count) && !is_stack; i++) {
+        const struct mm_thread *thread = &roots->stop->threads[i];
+        is_stack = address >= thread->low && address < thread->home;
+    }
+    return is_stack;
+}
+
+void mm_roots_tell(struct mm_roots *roots)
+{
+    tell_lists(roots);
     tell_registers(roots);
     mm_marks_words(roots->marks, roots->here->registers, MM_HERE_REGISTERS, MM_WORDS_ANY);
 }

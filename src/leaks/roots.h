@@ -56,6 +56,8 @@ struct mm_roots {
     int pages_fd, shared_pages_fd;
     uintptr_t libc, libc_end; /* libc's own data */
     struct mm_marks *marks;
+    void (*visit)(const uintptr_t *words, size_t count, uintptr_t at, void *with); /* or NULL */
+    void *with;
     bool is_cut; /* not all could be read */
 };
 
@@ -82,6 +84,12 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
                     const struct mm_stop *stop, const struct mm_here *here, struct mm_marks *marks);
 /* Tells their words to the marks. */
 void mm_roots_tell(struct mm_roots *roots);
+/* Calls back for them instead, but for registers and libc's own: a copy of each row, and where it
+ * lies. */
+typedef void (*mm_roots_visit)(const uintptr_t *words, size_t count, uintptr_t at, void *with);
+void mm_roots_each(struct mm_roots *roots, mm_roots_visit visit, void *with);
+/* Where what is left over lies beside what is in use. */
+bool mm_roots_is_stack(const struct mm_roots *roots, uintptr_t address);
 /* The same of what the kernel holds for an epoll. */
 void mm_roots_tell_epolls(struct mm_roots *roots);
 void mm_roots_end(struct mm_roots *roots);

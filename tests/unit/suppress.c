@@ -65,13 +65,16 @@ static void broken_lines(void)
     check_complaints(
         "double_free:a\n:a\nDouble-free:a",
         "1: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, "
+        "dangling-pointer, as "
         "reports name them\n"
         "2: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, "
+        "dangling-pointer, as "
         "reports name them\n"
         "3: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, "
+        "dangling-pointer, as "
         "reports name them\n");
 }
 
