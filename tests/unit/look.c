@@ -53,8 +53,8 @@ static size_t blocks_found(void)
 /* How many blocks are found, and that all is known of these. */
 static size_t look(bool in_copy, bool libc_heap_is_own)
 {
-    struct mm_look_settings settings = {.in_copy = in_copy,
-                                        .roots = {.libc_heap_is_own = libc_heap_is_own}};
+    struct mm_look_settings settings = {
+        .leaks = true, .in_copy = in_copy, .roots = {.libc_heap_is_own = libc_heap_is_own}};
     CHECK_EQUAL(look_with(&settings), MM_LOOK_DONE);
     CHECK(!mm_look_is_unsure(&found));
     size_t count = blocks_found();
@@ -275,7 +275,7 @@ static void *wait_with_block(void *with)
 static void with_thread(bool has_stack, bool blocks_all)
 {
     struct waiter waiter = {.block = take(SMALL), .blocks_all = blocks_all};
-    struct mm_look_settings settings = {.in_copy = has_stack};
+    struct mm_look_settings settings = {.leaks = true, .in_copy = has_stack};
     uintptr_t lost = take(SMALL);
     pthread_t thread;
     waiter.stack = has_stack ? malloc(4 * 16384) : NULL;
@@ -322,7 +322,7 @@ static void take_by_all_ways(unsigned depth)
 
 static void many_stacks(void)
 {
-    struct mm_look_settings settings = {.in_copy = true};
+    struct mm_look_settings settings = {.leaks = true, .in_copy = true};
     take_by_all_ways(ORDER);
     wipe();
     CHECK_EQUAL(look_with(&settings), MM_LOOK_DONE);
@@ -340,7 +340,7 @@ static _Atomic bool was_busy;
 
 static void look_till_busy(unsigned number, void *unused)
 {
-    struct mm_look_settings settings = {.in_copy = true};
+    struct mm_look_settings settings = {.leaks = true, .in_copy = true};
     struct mm_look own;
     struct mm_here here;
     (void)number;
@@ -370,7 +370,7 @@ static size_t address_space(void)
 /* More and more until it is enough; the look says so each time that it is not. */
 static void refused(bool in_copy)
 {
-    struct mm_look_settings settings = {.in_copy = in_copy};
+    struct mm_look_settings settings = {.leaks = true, .in_copy = in_copy};
     struct rlimit all, some;
     enum mm_look_result result = MM_LOOK_NO_MEMORY;
     unsigned refusals = 0;
@@ -388,7 +388,7 @@ static void refused(bool in_copy)
 
 static void kept_from_copies(void)
 {
-    struct mm_look_settings settings = {.in_copy = true};
+    struct mm_look_settings settings = {.leaks = true, .in_copy = true};
     size_t page = mm_os_page_size();
     uintptr_t *place = map(page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     uintptr_t block = take(SMALL);
