@@ -367,6 +367,7 @@ static void leave_children_alone(void)
         return;
     const char *slash = strrchr(self.module, '/');
     take_out(list, slash != NULL ? slash + 1 : self.module);
+    take_out(list, "libmmshim_bounds.so");
     if (*list == '\0')
         forget(variable);
 }

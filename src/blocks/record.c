@@ -149,10 +149,27 @@ static struct mm_record *record_in(struct mm_record *records, unsigned table, ui
     return records != NULL ? &records[number] : NULL;
 }
 
-struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index)
+static inline struct mm_record *slot_at(uintptr_t base, size_t size, unsigned index)
 {
     unsigned table = table_of(size);
     return record_in(mm_piece_at(&tables.slots[table][group_of(base)]), table, base, index);
+}
+
+struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index)
+{
+    return slot_at(base, size, index);
+}
+
+mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned index)
+{
+    _Atomic uint64_t *word = held_in(mm_piece_at(held_piece(line)), line);
+    if (word != NULL && (atomic_load_explicit(word, memory_order_acquire) >> index & 1))
+        return MM_SHAPE_HELD;
+    word = traced_in(mm_piece_at(&tables.traced[group_of(base)]), base);
+    if (mm_unlikely(word == NULL) ||
+        !(atomic_load_explicit(word, memory_order_relaxed) >> index & 1))
+        return 0;
+    return mm_record_shape(slot_at(base, size, index)) & ~MM_SHAPE_HELD;
 }
 
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index)

@@ -51,6 +51,9 @@ _Atomic uint64_t *mm_records_need_held_word(uint32_t line);
 /* Whether or not it is traced; NULL when nothing is kept around there. `size` is a slot's. */
 struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index);
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index);
+/* For who looks at each of many accesses: of a live slot MM_SHAPE_HELD when it is held, what its
+ * record has when it is traced, and else 0. */
+mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned index);
 /* Whole chunks, `size` bytes, went back to the system: what is kept of them does, too. */
 void mm_records_give_back(uintptr_t start, size_t size);
 

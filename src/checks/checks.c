@@ -97,6 +97,11 @@ bool mm_checks_start(const struct mm_checks_settings *wanted,
     return wanted->quarantine == 0 || mm_checks.holds;
 }
 
+void mm_checks_keep_to_asked(void)
+{
+    mm_checks.keeps_to_asked = mm_stacks_are_kept();
+}
+
 void mm_checks_stop(void)
 {
     mm_stacks_stop();

@@ -32,7 +32,8 @@ struct mm_checks_settings {
 extern struct mm_checks {
     size_t guard; /* 0: none */
     bool any, holds, mismatch;
-    bool perturbs; /* slots are filled as they are handed out, and freed, held or not */
+    bool keeps_to_asked; /* what was asked is all that may be used of a block, where that is kept */
+    bool perturbs;       /* slots are filled as they are handed out, and freed, held or not */
     unsigned char freed, fresh; /* with what */
 } mm_checks;
 
@@ -40,6 +41,8 @@ extern struct mm_checks {
 bool mm_checks_start(const struct mm_checks_settings *wanted,
                      const struct mm_stacks_settings *stacks);
 void mm_checks_stop(void);
+/* From now on, see mm_checks.keeps_to_asked; a guard brings that anyway. */
+void mm_checks_keep_to_asked(void);
 
 #define MM_DAMAGE_BYTES 16u
 struct mm_damage {

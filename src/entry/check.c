@@ -5,6 +5,7 @@
  * until it is held, and what leaves to the thread that took it out of the row. */
 #include "entry/inside.h"
 
+#include "checks/bounds.h"
 #include "checks/mismatch.h"
 #include "checks/quarantine.h"
 #include "checks/shut.h"
@@ -67,6 +68,7 @@ static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *bl
         start -= mm_checks_front(alignment < MM_GRANULE ? MM_GRANULE : alignment);
     mm_record_set_shape(block->record, shape & ~(MM_SHAPE_GUARDED | MM_SHAPE_HELD));
     mm_records_let_forwarded_go(block->record);
+    mm_bounds_let_go();
     struct mm_gate *gate = mm_registry_enter();
     mm_next_free(whose, (void *)start, block->asked);
     mm_registry_leave(gate);
@@ -139,6 +141,7 @@ void mm_free_checked_outside(enum mm_next_whose whose, const struct mm_block *bl
                              const void *caller)
 {
     check_freed(block, how, caller);
+    mm_bounds_held(block->start, block->asked);
     if (!hold(block, caller))
         let_forwarded_go(whose, block);
 }

@@ -58,13 +58,6 @@ void mm_report_verdict(enum mm_verdict verdict, const void *ptr, mm_shape how, c
         mm_report(&misuse);
 }
 
-static bool is_stale(const struct mm_batch *batch)
-{
-    const struct mm_heap *owner = mm_batch_owner(batch);
-    return owner != NULL &&
-           atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
-}
-
 /* What a pointer into the arena that is not live comes to: the start of what was a block, or any
  * other place there. */
 static enum mm_verdict verdict_of_dead(const struct mm_slot_info *info)
@@ -72,7 +65,8 @@ static enum mm_verdict verdict_of_dead(const struct mm_slot_info *info)
     bool unused = mm_checks.guard != 0 && info->index == 0;
     if (!info->in_slot || info->offset != 0 || unused || mm_heap_never_handed_out(info))
         return MM_VERDICT_INTERIOR;
-    return info->batch != NULL && is_stale(info->batch) ? MM_VERDICT_UNCERTAIN : MM_VERDICT_DOUBLE;
+    return info->batch != NULL && mm_heap_left_behind(info->batch) ? MM_VERDICT_UNCERTAIN
+                                                                   : MM_VERDICT_DOUBLE;
 }
 
 enum mm_verdict mm_verdict_of_outside(const void *ptr)

@@ -276,7 +276,7 @@ void *mm_aligned_alloc(size_t alignment, size_t size)
 /* What may be used of a live slot: what was asked, where more is a guard. */
 static size_t usable_in(struct mm_batch *batch, const void *ptr)
 {
-    if (mm_likely(mm_checks.guard == 0))
+    if (mm_likely(mm_checks.guard == 0 && !mm_checks.keeps_to_asked))
         return mm_batch_size(batch);
     unsigned index = (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index;
     struct mm_block block = mm_block_of_slot(batch, index);

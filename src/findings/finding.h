@@ -40,6 +40,7 @@ struct mm_leak {
 };
 
 struct mm_damage;
+struct mm_access;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
@@ -54,6 +55,7 @@ struct mm_finding {
         allocated_before;           /* of the memory's last life; for a second free */
     const struct mm_damage *damage; /* NULL: none */
     const struct mm_leak *leak;     /* NULL: it is none */
+    const struct mm_access *access; /* NULL: none */
     size_t asked;                   /* bytes; only with has_allocated */
     bool say_how;                   /* how to get the history */
 };

@@ -52,6 +52,16 @@ static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
                   (uint64_t)info->size, (uint64_t)info->base);
 }
 
+/* Of a block, if that is one. */
+static void write_slot_of(struct mm_out *out, uintptr_t block)
+{
+    struct mm_slot_info info = {0};
+    if (mm_arena_has(block))
+        info = mm_batch_inspect(block);
+    if (info.in_slot)
+        write_slot(out, &info);
+}
+
 /* What was asked for; false when that is not known. */
 static bool find_asked(const struct mm_owner_of *of, size_t *asked)
 {
@@ -304,13 +314,16 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
     describe_beside_forwarded(out, address);
 }
 
-/* Of forwarded blocks a query's pointer may be any. */
+/* Of forwarded blocks a query's pointer may be any, as may that of a copy onto itself, which need
+ * be none's. */
 static enum mem_mngr_misuse_kind kind_outside(enum mem_mngr_misuse_kind kind, const void *ptr)
 {
     struct mm_forwarded block;
-    if (kind != MEM_MNGR_BAD_QUERY)
+    if (kind != MEM_MNGR_BAD_QUERY && kind != MEM_MNGR_OVERLAP)
         return kind;
-    if (mm_registry_was_block(ptr))
+    if (mm_registry_is_live(ptr))
+        return kind;
+    if (kind == MEM_MNGR_BAD_QUERY && mm_registry_was_block(ptr))
         return MEM_MNGR_DOUBLE_FREE;
     return mm_registry_around(ptr, &block) ? MEM_MNGR_INTERIOR_FREE : MEM_MNGR_FOREIGN_FREE;
 }
@@ -414,7 +427,8 @@ static void describe_slot(struct mm_out *out, const struct mm_owner_of *of, uint
     enum mem_mngr_misuse_kind kind = of->misuse->kind;
     bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
     bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
-    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY;
+    bool is_odd =
+        kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY || kind == MEM_MNGR_OVERLAP;
     if (is_odd && never) {
         describe_beside_slots(out, address);
         return;
@@ -522,22 +536,61 @@ static void describe_damage(struct mm_out *out, const struct mm_damage *damage)
     if (is_end_of_text(damage))
         mm_out_format(out, " (the zero at the end of a text?)");
     write_neighbour(out, damage);
-    struct mm_slot_info info = {0};
-    if (mm_arena_has(damage->block))
-        info = mm_batch_inspect(damage->block);
-    if (info.in_slot)
-        write_slot(out, &info);
+    write_slot_of(out, damage->block);
 }
 
-MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
+/* --- accesses: what a call reads or writes --- */
+
+static void write_bytes_used(struct mm_out *out, const struct mm_access *access)
+{
+    mm_out_format(out, "%s ", access->is_write ? "writes" : "reads");
+    mm_out_bytes(out, access->size);
+    mm_out_format(out, "%s, ", access->is_at_least ? " or more" : "");
+}
+
+static void describe_access(struct mm_out *out, const struct mm_access *access,
+                            enum mem_mngr_misuse_kind kind)
+{
+    write_bytes_used(out, access);
+    write_distance(out, access->start, access->block, access->asked);
+    write_block(out, access->asked, true);
+    if (kind == MEM_MNGR_USE_AFTER_FREE)
+        mm_out_format(out, ", freed before");
+    write_slot_of(out, access->block);
+}
+
+static void write_overlap(struct mm_out *out, const struct mm_access *access)
+{
+    bool is_forward = access->start > access->from;
+    mm_out_format(out, "copies ");
+    mm_out_bytes(out, access->size);
+    mm_out_format(out, " onto themselves, ");
+    mm_out_bytes(out, is_forward ? access->start - access->from : access->from - access->start);
+    mm_out_format(out, " further %s; ", is_forward ? "on" : "back");
+}
+
+static void describe_pointer(struct mm_out *out, const struct mm_owner_of *of)
 {
     uintptr_t address = mm_os_untagged(of->misuse->ptr);
     if (of->misuse->leak != NULL)
         begin_leak(out, of->misuse->leak);
-    if (of->misuse->damage != NULL)
-        describe_damage(out, of->misuse->damage);
-    else if (mm_arena_has(address))
+    if (mm_arena_has(address))
         describe_slot(out, of, address);
     else
         describe_outside(out, of, address);
+}
+
+MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
+{
+    const struct mm_misuse *misuse = of->misuse;
+    bool is_overlap = misuse->kind == MEM_MNGR_OVERLAP;
+    if (misuse->damage != NULL)
+        describe_damage(out, misuse->damage);
+    else if (misuse->access != NULL && !is_overlap)
+        describe_access(out, misuse->access, misuse->kind);
+    else {
+        if (is_overlap)
+            write_overlap(out, misuse->access);
+        describe_pointer(out, of);
+    }
 }

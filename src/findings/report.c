@@ -156,8 +156,10 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    finding->bad.call =
-        mm_describe_call(call->misuse->call, call->misuse->how, settings.is_library);
+    const struct mm_misuse *misuse = call->misuse;
+    finding->bad.call = misuse->access != NULL
+                            ? misuse->access->function
+                            : mm_describe_call(misuse->call, misuse->how, settings.is_library);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);

@@ -7,6 +7,7 @@
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 
+#include "checks/bounds.h"
 #include "checks/checks.h"
 #include "memory_manager.h"
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct mm_misuse {
     enum mm_call call;              /* what the caller called */
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
     const struct mm_leak *leak;     /* of leaks; else NULL */
+    const struct mm_access *access; /* the same, where the call itself is known; else NULL */
 };
 /* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after a
  * leak. False when it is suppressed. */
