@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bounds_table.sh TABLE BOUNDS LIBC NM LIST - TABLE (preload/bounds.def) has every function of libc's of
-# memory, strings, wide characters, printing, scanning, streams, files, sockets and sorting: those that
+# bounds_table.sh TABLE BOUNDS LIBC NM LIST - TABLE (preload/bounds.def, and what it includes) has every function of
+# libc's of memory, strings, wide characters, printing, scanning, streams, files, sockets and sorting: those that
 # LIBC exports, and those of glibc 2.17 as LIST has them. It is covered, and then BOUNDS exports it,
 # or left out with a reason; not both.
 set -euo pipefail
@@ -27,13 +27,18 @@ pattern="^_*(($families).*|.*(printf|scanf).*|.*_chk)\$"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+folder=$(dirname -- "$table")
+sed -n 's/^#include "\(.*\)"$/\1/p' "$table" | while IFS= read -r part; do
+    cat -- "$folder/$part"
+done >"$work/table"
+
 functions() {
     "$nm" -D --defined-only "$1" | awk '$2 ~ /[TWi]/ { sub(/@.*/, "", $3); print $3 }' | sort -u
 }
 
 sed -n -E 's/^BOUNDS_(FUNCTION|EARLY|PROCEDURE|VARIADIC|VARIADIC_PROCEDURE|FORTIFIED)\([^,]*, ([A-Za-z_0-9]+),.*/\1 \2/p' \
-    "$table" | awk '{ print $2 } $1 == "FORTIFIED" { print "__" $2 "_chk" }' | sort >"$work/covered"
-sed -n -E 's/^BOUNDS_LEFT_OUT\("([^"]*)", "..*"\)$/\1/p' "$table" >"$work/left_out"
+    "$work/table" | awk '{ print $2 } $1 == "FORTIFIED" { print "__" $2 "_chk" }' | sort >"$work/covered"
+sed -n -E 's/^BOUNDS_LEFT_OUT\("([^"]*)", "..*"\)$/\1/p' "$work/table" >"$work/left_out"
 
 {
     functions "$libc"
