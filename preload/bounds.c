@@ -61,12 +61,14 @@ __attribute__((constructor)) static void begin(void)
 /* --- memory outside of the arena --- */
 
 /* What was found around an address holds until a forwarded block comes or goes. Who reads an entry
- * looks at its stamp before and afterwards: a signal handler may have put another there. */
+ * looks at its stamp before and afterwards: a signal handler may have put another there. Addresses
+ * are kept as complements: who looks for leaks is not to take them for pointers to the block. */
 #define REGION_BITS 16u
 #define ENTRIES     32u
 struct entry {
     uint64_t changes; /* 0: nothing is here */
-    struct mm_bounds_range range;
+    uintptr_t not_start, not_end;
+    enum mm_bounds_of of;
     unsigned stamp;
 };
 static _Thread_local struct {
@@ -85,7 +87,7 @@ static bool knows(const volatile struct entry *entry, uint64_t changes, uintptr_
                   struct mm_bounds_range *range)
 {
     unsigned stamp = entry->stamp;
-    *range = (struct mm_bounds_range){entry->range.start, entry->range.end, entry->range.of};
+    *range = (struct mm_bounds_range){~entry->not_start, ~entry->not_end, entry->of};
     return entry->changes == changes && address - range->start < range->end - range->start &&
            entry->stamp == stamp;
 }
@@ -97,9 +99,9 @@ MM_COLD static size_t look(const struct shim_door *shim, volatile struct entry *
     if (!shim->outside(address, &range))
         return BOUNDS_ANY;
     entry->changes = 0;
-    entry->range.start = range.start;
-    entry->range.end = range.end;
-    entry->range.of = range.of;
+    entry->not_start = ~range.start;
+    entry->not_end = ~range.end;
+    entry->of = range.of;
     entry->stamp = ++kept.stamps;
     entry->changes = changes;
     return room_in(&range, address);
