@@ -80,7 +80,8 @@ static inline const struct mm_trace *mm_finding_trace(const struct mm_finding *f
     return is_late && finding->has_allocated ? &finding->allocated : &finding->bad;
 }
 
-/* Fills a trace's frames with what the modules tell. */
+/* Fills a trace's frames with what the modules tell. Those of modules that only stand in between
+ * (own.h) are none. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names);
 
