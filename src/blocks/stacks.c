@@ -145,11 +145,11 @@ void mm_stacks_thread_named(pid_t id, const char *name)
 
 static uint64_t event_now(struct mm_tracer *tracer)
 {
+    uint64_t thread = current_thread(tracer); /* first: it says whose stack is walked */
     uint32_t stack = current_stack(tracer);
     uint64_t tick = mm_arena_last_tick() / MM_PURGE_TICK_MS;
     MM_ASSERT(stack < 1u << MM_EVENT_STACK_BITS);
-    return tick << (64 - MM_EVENT_TICK_BITS) |
-           (uint64_t)current_thread(tracer) << MM_EVENT_STACK_BITS | stack;
+    return tick << (64 - MM_EVENT_TICK_BITS) | thread << MM_EVENT_STACK_BITS | stack;
 }
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
