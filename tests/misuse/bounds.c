@@ -64,6 +64,19 @@ void overflow_by_memcpy(void)
     free(block);
 }
 
+/* Allocated inside of a function that is called through ours. */
+void overflow_of_copied(void)
+{
+    char *block;
+
+    memset(text, 'x', SIZE - 1);
+    text[SIZE - 1] = '\0';
+    block = hidden(strdup(text));
+    publish_pointer("PTR", block);
+    BAD_CALL(memset(block, 0, SIZE + beyond(1)));
+    free(block);
+}
+
 void overflow_of_forwarded(void)
 {
     char *block = allocated_here(LARGE);
@@ -254,15 +267,15 @@ void nothing_beyond(void)
 }
 
 static const struct misuse_case cases[] = {
-    MISUSE_CASE(overflow_by_memcpy),       MISUSE_CASE(overflow_of_forwarded),
-    MISUSE_CASE(underflow_by_memmove),     MISUSE_CASE(over_read_by_strlen),
-    MISUSE_CASE(under_read_by_memcpy),     MISUSE_CASE(overflow_by_strcpy),
-    MISUSE_CASE(overflow_by_wide_copy),    MISUSE_CASE(overflow_by_sprintf),
-    MISUSE_CASE(use_after_free_by_memcpy), MISUSE_CASE(use_after_free_of_forwarded),
-    MISUSE_CASE(use_after_free_by_printf), MISUSE_CASE(overlap_by_memcpy),
-    MISUSE_CASE(overflow_by_read),         MISUSE_CASE(overflow_by_readv),
-    MISUSE_CASE(overflow_by_fgets),        MISUSE_CASE(overflow_by_snprintf),
-    MISUSE_CASE(nothing_beyond),
+    MISUSE_CASE(overflow_by_memcpy),          MISUSE_CASE(overflow_of_copied),
+    MISUSE_CASE(overflow_of_forwarded),       MISUSE_CASE(underflow_by_memmove),
+    MISUSE_CASE(over_read_by_strlen),         MISUSE_CASE(under_read_by_memcpy),
+    MISUSE_CASE(overflow_by_strcpy),          MISUSE_CASE(overflow_by_wide_copy),
+    MISUSE_CASE(overflow_by_sprintf),         MISUSE_CASE(use_after_free_by_memcpy),
+    MISUSE_CASE(use_after_free_of_forwarded), MISUSE_CASE(use_after_free_by_printf),
+    MISUSE_CASE(overlap_by_memcpy),           MISUSE_CASE(overflow_by_read),
+    MISUSE_CASE(overflow_by_readv),           MISUSE_CASE(overflow_by_fgets),
+    MISUSE_CASE(overflow_by_snprintf),        MISUSE_CASE(nothing_beyond),
 };
 
 int main(int argc, char **argv)
