@@ -12,6 +12,7 @@
 #include "blocks/record.h"
 
 #include "slots/arena.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 #include "system/pieces.h"
 
@@ -46,10 +47,12 @@ static struct {
 } tables;
 static mm_piece held[1u << (LINES_BITS - HELD_SHIFT)] MM_SELDOM;
 static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+static mm_piece guarded; /* by number of the slot */
 
-#define TRACED_PIECE (sizeof(_Atomic uint64_t) * GROUP_UNITS)
-#define HELD_PIECE   (sizeof(_Atomic uint64_t) << HELD_SHIFT)
-#define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
+#define TRACED_PIECE  (sizeof(_Atomic uint64_t) * GROUP_UNITS)
+#define HELD_PIECE    (sizeof(_Atomic uint64_t) << HELD_SHIFT)
+#define BLOCK_PIECE   (sizeof(struct block) << BLOCK_SHIFT)
+#define GUARDED_PIECE (sizeof(struct mm_record) * MM_GUARDED_SLOTS)
 
 static size_t records_of_table(unsigned table)
 {
@@ -79,6 +82,7 @@ void mm_records_stop(void)
 {
     mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
     mm_piece_release_all(held, sizeof held / sizeof held[0], HELD_PIECE);
+    mm_piece_release_all(&guarded, 1, GUARDED_PIECE);
     if (tables.traced == NULL)
         return;
     mm_piece_release_all(tables.traced, tables.groups, TRACED_PIECE);
@@ -205,6 +209,23 @@ void mm_records_give_back(uintptr_t start, size_t size)
         if (records != NULL)
             give_back(records, table, start, size);
     }
+}
+
+/* --- blocks in guarded slots --- */
+
+static struct mm_record *guarded_in(struct mm_record *records, unsigned number)
+{
+    return records != NULL ? &records[number] : NULL;
+}
+
+struct mm_record *mm_records_guarded(unsigned number)
+{
+    return guarded_in(mm_piece_at(&guarded), number);
+}
+
+struct mm_record *mm_records_need_guarded(unsigned number)
+{
+    return guarded_in(mm_piece_need(&guarded, GUARDED_PIECE), number);
 }
 
 /* --- forwarded blocks --- */

@@ -93,6 +93,12 @@ void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record 
                                             void *with),
                                void *with);
 
+/* --- blocks in guarded slots (slots/guarded.h), by their number --- */
+
+/* NULL: it never had one, or memory is refused. */
+struct mm_record *mm_records_guarded(unsigned number);
+struct mm_record *mm_records_need_guarded(unsigned number);
+
 static inline mm_shape mm_record_shape(const struct mm_record *record)
 {
     return atomic_load_explicit(&record->shape, memory_order_relaxed);

@@ -76,6 +76,10 @@ struct mm_block mm_block_forwarded(const void *ptr);
  * may be another block's; and of each block damages are told once in its life. */
 #define MM_GUARDS 2u
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
+/* Whether bytes beside a block that nobody else has are still MM_GUARD_BYTE. */
+#define MM_GUARD_BYTE 0xfdu
+bool mm_checks_beside(const struct mm_block *block, uintptr_t from, uintptr_t end,
+                      struct mm_damage *damage);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
 /* The bytes behind what is asked now become its guard; of a slot the last ones are that already,

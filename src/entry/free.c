@@ -3,6 +3,7 @@
  * Owns nothing: slots are their heaps' (heap.h, batch.h), forwarded blocks the registry's. */
 #include "entry/inside.h"
 
+#include "entry/guarded.h"
 #include "entry/route.h"
 #include "findings/report.h"
 #include <errno.h>
@@ -79,6 +80,8 @@ enum mm_verdict mm_verdict_of_outside(const void *ptr)
 
 enum mm_verdict mm_verdict_of(const void *ptr)
 {
+    if (mm_guarded_has(mm_os_untagged(ptr)))
+        return mm_verdict_of_guarded(ptr);
     if (!mm_in_arena(ptr))
         return mm_verdict_of_outside(ptr);
     struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
@@ -166,6 +169,8 @@ static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shap
                                     const void *caller)
 {
     int saved_errno = errno;
+    if (mm_unlikely(mm_guarded_has(mm_os_untagged(ptr))))
+        return mm_free_guarded(ptr, how, caller);
     bool nested = mm_came_back();
     if (!mm_process_started())
         mm_process_heap();

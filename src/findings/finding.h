@@ -5,6 +5,7 @@
 #include "findings/kind.h"
 #include "stacks/module.h"
 #include "stacks/symtab.h"
+#include "system/fault.h"
 #include "system/os.h"
 #include <stdbool.h>
 
@@ -39,6 +40,14 @@ struct mm_leak {
     uint64_t blocks, bytes;
 };
 
+/* An access to what is closed, of a block or beside one. */
+struct mm_touch {
+    enum mm_fault_access access;
+    uintptr_t at, block;
+    size_t asked;        /* by the block */
+    const void *context; /* of the handler: the instruction's registers */
+};
+
 struct mm_damage;
 struct mm_access;
 struct mm_finding {
@@ -56,6 +65,7 @@ struct mm_finding {
     const struct mm_damage *damage; /* NULL: none */
     const struct mm_leak *leak;     /* NULL: it is none */
     const struct mm_access *access; /* NULL: none */
+    const struct mm_touch *touch;   /* NULL: none */
     size_t asked;                   /* bytes; only with has_allocated */
     bool say_how;                   /* how to get the history */
 };

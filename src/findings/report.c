@@ -156,10 +156,7 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    const struct mm_misuse *misuse = call->misuse;
-    finding->bad.call = misuse->access != NULL
-                            ? misuse->access->function
-                            : mm_describe_call(misuse->call, misuse->how, settings.is_library);
+    finding->bad.call = mm_describe_what(call->misuse, settings.is_library);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);
@@ -392,7 +389,9 @@ static bool are_most_shown(void)
 
 static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
-    if (call->misuse->leak == NULL)
+    if (call->misuse->touch != NULL)
+        mm_unwinder_walk_context(call->misuse->touch->context, FRAMES, exactly, &call->stack);
+    else if (call->misuse->leak == NULL)
         mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
     return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
@@ -466,6 +465,8 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
     } else {
         draft->finding.damage = NULL;
         draft->finding.leak = NULL;
+        draft->finding.access = NULL;
+        draft->finding.touch = NULL;
         mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
                        &draft->names);
         mm_own_judge(&draft->finding.bad);
@@ -502,11 +503,17 @@ bool mm_report(const struct mm_misuse *misuse)
     enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (told != MM_TOLD_SUPPRESSED && misuse->leak == NULL)
+    bool ends_by_fault = misuse->touch != NULL && settings.then == MM_THEN_ABORT;
+    if (told != MM_TOLD_SUPPRESSED && misuse->leak == NULL && !ends_by_fault)
         obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
     return told != MM_TOLD_SUPPRESSED;
+}
+
+bool mm_report_fault(const struct mm_misuse *misuse)
+{
+    return mm_report(misuse) && settings.then == MM_THEN_ABORT;
 }
 
 void mm_report_uncertain(void)

@@ -48,10 +48,13 @@ struct mm_misuse {
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
     const struct mm_leak *leak;     /* of leaks; else NULL */
     const struct mm_access *access; /* the same, where the call itself is known; else NULL */
+    const struct mm_touch *touch;   /* of what faulted; else NULL */
 };
 /* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after a
  * leak. False when it is suppressed. */
 bool mm_report(const struct mm_misuse *misuse);
+/* The same from a fault's handler: true if the process is to end by that. */
+bool mm_report_fault(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);

@@ -298,6 +298,16 @@ static void write_access(struct mm_out *out, const struct mm_access *access)
                       (uint64_t)access->asked);
 }
 
+/* What an instruction did, and where, from the block's start on. */
+static void write_touch(struct mm_out *out, const struct mm_touch *touch)
+{
+    mm_out_format(out, ",\"access\":{\"offset\":%d,\"size\":%u",
+                  (int64_t)(touch->at - touch->block), (uint64_t)touch->asked);
+    if (touch->access != MM_FAULT_UNKNOWN)
+        mm_out_format(out, ",\"by\":\"%s\"", touch->access == MM_FAULT_WRITE ? "write" : "read");
+    mm_out_format(out, "}");
+}
+
 /* Where not all frames fit beside long names, these are written shorter. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
@@ -311,6 +321,8 @@ void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding
         write_leak(out, finding->leak);
     if (finding->access != NULL)
         write_access(out, finding->access);
+    if (finding->touch != NULL)
+        write_touch(out, finding->touch);
     size_t before = out->length, most = TEXT_SHOWN;
     while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
         mm_out_back_to(out, before);

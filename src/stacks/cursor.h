@@ -106,6 +106,24 @@ begin_here(struct cursor *at, struct home_stack *home, struct mm_peeker *strange
     begin_stack(at);
 }
 
+static inline void begin_at_context(struct cursor *at, const void *context)
+{
+    const ucontext_t *from = context;
+    *at = (struct cursor){.interrupted = true};
+#if defined __x86_64__
+    at->pc = (uintptr_t)from->uc_mcontext.gregs[REG_RIP];
+    at->sp = (uintptr_t)from->uc_mcontext.gregs[REG_RSP];
+    at->fp = (uintptr_t)from->uc_mcontext.gregs[REG_RBP];
+#elif defined __aarch64__
+    at->pc = (uintptr_t)from->uc_mcontext.pc;
+    at->sp = (uintptr_t)from->uc_mcontext.sp;
+    at->fp = (uintptr_t)from->uc_mcontext.regs[29];
+    at->link = (uintptr_t)from->uc_mcontext.regs[30];
+#endif
+    begin_stack(at);
+    at->readable = 0; /* the page below may not be there */
+}
+
 static inline uintptr_t address_of(const struct cursor *at)
 {
     return at->interrupted ? at->pc : at->pc - 1;

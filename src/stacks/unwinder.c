@@ -29,7 +29,7 @@ bool mm_unwinder_start(const struct mm_unwinder_settings *settings)
         own = (struct mm_loaded){0};
     if (!mm_loaded_linker(&linker))
         linker = (struct mm_loaded){0};
-    return mm_rules_start();
+    return mm_rules_start(settings->few);
 }
 
 void mm_unwinder_stop(void)
@@ -46,7 +46,7 @@ static inline struct mm_cfi_rule rule_of(struct cursor *at)
     uintptr_t address = address_of(at);
     if (use_frame_pointers && !mm_loaded_has(&own, address))
         return by_frame_pointer;
-    return mm_rule_of(mm_rules, MM_RULES_BITS, address, &at->passed);
+    return mm_rule_of(mm_rules, mm_rules_bits, address, &at->passed);
 }
 
 /* The same for a bad call's stack. */
@@ -430,4 +430,15 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
     } while (frames->count < most && steps++ < STEPS_MOST && step_back(&at, exactly));
     if (frames->count == 0)
         frames->frames[frames->count++] = (const char *)caller - 1;
+}
+
+void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
+                              struct mm_frames *frames)
+{
+    struct cursor at;
+    frames->count = 0;
+    begin_at_context(&at, context);
+    do {
+        frames->frames[frames->count++] = (const void *)address_of(&at);
+    } while (frames->count < most && step_back(&at, exactly));
 }
