@@ -93,7 +93,7 @@ static uintptr_t stack_pointer(void)
     return (uintptr_t)__builtin_frame_address(0);
 }
 
-void mm_fault_call_on(char *stack, size_t size, void (*function)(void *), void *argument)
+void mm_fault_call_on(const char *stack, size_t size, void (*function)(void *), void *argument)
 {
     uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
     __asm__ volatile("movq %%rsp, %%rbx\n\tmovq %0, %%rsp\n\tcall *%1\n\tmovq %%rbx, %%rsp"
@@ -137,7 +137,7 @@ static uintptr_t stack_pointer(void)
     return (uintptr_t)__builtin_frame_address(0);
 }
 
-void mm_fault_call_on(char *stack, size_t size, void (*function)(void *), void *argument)
+void mm_fault_call_on(const char *stack, size_t size, void (*function)(void *), void *argument)
 {
     register uintptr_t top __asm__("x20") = ((uintptr_t)stack + size) & ~(uintptr_t)15;
     register void *first __asm__("x0") = argument;

@@ -32,6 +32,6 @@ uintptr_t mm_fault_pc(const void *context);
 /* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */
 size_t mm_fault_stack_left(const void *context);
 /* Calls it on a stack of so many bytes. */
-void mm_fault_call_on(char *stack, size_t size, void (*function)(void *), void *argument);
+void mm_fault_call_on(const char *stack, size_t size, void (*function)(void *), void *argument);
 
 #endif
