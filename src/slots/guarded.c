@@ -20,7 +20,7 @@ struct slot {
     _Atomic uint32_t state;  /* enum mm_guarded_state */
     _Atomic uint32_t opened; /* enum opened */
     _Atomic uint32_t fence;  /* enum fence: the one above it */
-    uint32_t size;           /* asked */
+    _Atomic uint32_t size;   /* asked */
     _Atomic uintptr_t block, before;
     _Atomic uint64_t aside; /* where in that ring its content is */
 };
