@@ -228,6 +228,13 @@ struct mm_record *mm_records_need_guarded(unsigned number)
     return guarded_in(mm_piece_need(&guarded, GUARDED_PIECE), number);
 }
 
+struct mm_record *mm_records_of_guarded(uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    mm_guarded_find(address, &slot, &above);
+    return slot.number != MM_GUARDED_SLOTS ? mm_records_guarded(slot.number) : NULL;
+}
+
 /* --- forwarded blocks --- */
 
 /* The places that a block may have, in one piece. */
@@ -279,6 +286,11 @@ static bool take(struct block *block, uintptr_t found, uintptr_t address)
 {
     return atomic_compare_exchange_strong_explicit(&block->address, &found, address,
                                                    memory_order_acq_rel, memory_order_relaxed);
+}
+
+struct mm_record *mm_records_own_outside(uintptr_t start)
+{
+    return mm_guarded_has(start) ? mm_records_of_guarded(start) : mm_records_own_forwarded(start);
 }
 
 struct mm_record *mm_records_again_forwarded(uintptr_t address)

@@ -98,6 +98,10 @@ void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record 
 /* NULL: it never had one, or memory is refused. */
 struct mm_record *mm_records_guarded(unsigned number);
 struct mm_record *mm_records_need_guarded(unsigned number);
+/* By an address of the pool: of the slot that it is in, or in the fence of. */
+struct mm_record *mm_records_of_guarded(uintptr_t address);
+/* Of a live block that is in no batch's slot, by where it starts. */
+struct mm_record *mm_records_own_outside(uintptr_t start);
 
 static inline mm_shape mm_record_shape(const struct mm_record *record)
 {

@@ -474,25 +474,19 @@ struct mm_record *mm_stacks_guarded(struct mm_watch *watch, unsigned number, mm_
     if (record == NULL)
         lose();
     else
-        begin_record(record, shape, mm_stacks_now_guarded(watch));
+        begin_record(record, as_told(settings.on ? tracer_of(watch) : NULL, shape),
+                     mm_stacks_now_guarded(watch));
     return record;
 }
 
 /* --- what is known of a pointer --- */
-
-static struct mm_record *record_in_guarded(uintptr_t address)
-{
-    struct mm_guarded_slot slot, above;
-    mm_guarded_find(address, &slot, &above);
-    return slot.number != MM_GUARDED_SLOTS ? mm_records_guarded(slot.number) : NULL;
-}
 
 static struct mm_record *record_around(const void *ptr)
 {
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_forwarded around;
     if (mm_guarded_has(address))
-        return record_in_guarded(address);
+        return mm_records_of_guarded(address);
     if (!settings.on)
         return NULL;
     if (mm_arena_has(address)) {
@@ -529,7 +523,8 @@ uint32_t mm_stacks_allocator(const void *ptr)
 static struct mm_record *record_of_live(const void *ptr)
 {
     struct mm_forwarded around;
-    if (mm_arena_has(mm_os_untagged(ptr)))
+    uintptr_t address = mm_os_untagged(ptr);
+    if (mm_arena_has(address) || mm_guarded_has(address))
         return record_around(ptr);
     return mm_registry_around(ptr, &around) ? mm_records_own_forwarded(around.start) : NULL;
 }

@@ -275,7 +275,11 @@ bool mm_os_protect(void *start, size_t size)
 
 bool mm_os_move(void *from, void *to, size_t size)
 {
-    return mm_kernel_mremap(from, to, size);
+    forget((uintptr_t)from, (uintptr_t)from + size);
+    bool done = mm_kernel_mremap(from, to, size);
+    if (!done)
+        note(from, size);
+    return done;
 }
 
 void mm_os_keep_small(void *start, size_t size)
