@@ -107,8 +107,17 @@ MM_COLD static size_t look(const struct shim_door *shim, volatile struct entry *
     return room_in(&range, address);
 }
 
+bool bounds_is_guarded(const struct shim_door *shim, uintptr_t address)
+{
+    /* Acquire pairs with the release of who made the pool. */
+    size_t size = atomic_load_explicit(&shim->guarded->size, memory_order_acquire);
+    return size != 0 && address - shim->guarded->base < size;
+}
+
 size_t bounds_room_outside(const struct shim_door *shim, uintptr_t address)
 {
+    if (mm_unlikely(bounds_is_guarded(shim, address)))
+        return shim->room_guarded(address);
     /* Acquire pairs with the release of mm_registry_note_change(). */
     uint64_t changes = atomic_load_explicit(shim->changes, memory_order_acquire);
     volatile struct entry *entry = &kept.entries[(address >> REGION_BITS) % ENTRIES];
@@ -153,6 +162,13 @@ void bounds_tell(struct bounds_call call, const void *at, size_t size, enum boun
                                .is_write = how == BOUNDS_WRITES,
                                .is_at_least = how == BOUNDS_READS_AT_LEAST};
     tell(&access, call);
+}
+
+void bounds_begin(struct bounds_call call, const void *at, size_t size)
+{
+    uintptr_t address = mm_os_untagged(at);
+    if (bounds_is_guarded(call.shim, address) && bounds_room(call, at) < size)
+        call.shim->begins(address, size);
 }
 
 void bounds_tell_overlap(struct bounds_call call, const void *to, const void *from, size_t size)
@@ -271,6 +287,36 @@ void bounds_vector(struct bounds_call call, const struct iovec *pieces, size_t c
         bounds_use(call, pieces[i].iov_base, part, how);
         size -= part;
     }
+}
+
+/* What the kernel is to find unreadable, or too many, it finds itself. */
+static bool can_read(struct bounds_call call, const void *first, size_t count, size_t size)
+{
+    const char *last = (const char *)first + count * size - 1;
+    return count != 0 && count <= IOV_MAX && call.shim->is_readable(first) &&
+           call.shim->is_readable(last);
+}
+
+void bounds_begin_pieces(struct bounds_call call, const struct iovec *pieces, size_t count)
+{
+    if (!bounds_has_guarded(call) || !can_read(call, pieces, count, sizeof *pieces))
+        return;
+    for (size_t i = 0; i < count; i++)
+        bounds_begin(call, pieces[i].iov_base, pieces[i].iov_len);
+}
+
+void bounds_begin_message(struct bounds_call call, const struct msghdr *message)
+{
+    if (bounds_has_guarded(call) && can_read(call, message, 1, sizeof *message))
+        bounds_begin_pieces(call, message->msg_iov, message->msg_iovlen);
+}
+
+void bounds_begin_messages(struct bounds_call call, const struct mmsghdr *messages, size_t count)
+{
+    if (!bounds_has_guarded(call) || !can_read(call, messages, count, sizeof *messages))
+        return;
+    for (size_t i = 0; i < count; i++)
+        bounds_begin_pieces(call, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen);
 }
 
 void bounds_messages(struct bounds_call call, const struct mmsghdr *messages, int count,

@@ -63,7 +63,8 @@ struct bounds_call {
 
 #define BOUNDS_ANY SIZE_MAX
 
-/* Of memory outside of the arena. */
+/* Of memory outside of the arena; of the pool of guarded slots, too. */
+bool bounds_is_guarded(const struct shim_door *shim, uintptr_t address);
 size_t bounds_room_outside(const struct shim_door *shim, uintptr_t address);
 
 /* Bytes from a pointer on that are the program's: 0 where the heap is not, BOUNDS_ANY where there
@@ -103,6 +104,21 @@ static inline void bounds_use(struct bounds_call call, const void *at, size_t si
 }
 #define READS(at, size)  bounds_use(call, at, size, BOUNDS_READS);
 #define WRITES(at, size) bounds_use(call, at, size, BOUNDS_WRITES);
+
+/* Said before a call of what it is told of afterwards: `size` bytes at most are used. What would
+ * make a system call fail is out of its way. */
+MM_COLD void bounds_begin(struct bounds_call call, const void *at, size_t size);
+static inline bool bounds_has_guarded(struct bounds_call call)
+{
+    return call.shim != NULL &&
+           mm_unlikely(atomic_load_explicit(&call.shim->guarded->size, memory_order_relaxed) != 0);
+}
+static inline void bounds_opens(struct bounds_call call, const void *at, size_t size)
+{
+    if (bounds_has_guarded(call))
+        bounds_begin(call, at, size);
+}
+#define OPENS(at, size) bounds_opens(call, at, (size_t)(size));
 
 /* `size` bytes, `count` times. */
 static inline size_t bounds_product(size_t size, size_t count)
@@ -233,10 +249,20 @@ void bounds_messages(struct bounds_call call, const struct mmsghdr *messages, in
                      enum bounds_how how);
 #define FILLS_ALL(messages, count)   bounds_messages(call, messages, count, BOUNDS_WRITES);
 #define EMPTIES_ALL(messages, count) bounds_messages(call, messages, count, BOUNDS_READS);
+/* The same that OPENS says, of all pieces: where these can be read. */
+struct msghdr;
+void bounds_begin_pieces(struct bounds_call call, const struct iovec *pieces, size_t count);
+void bounds_begin_message(struct bounds_call call, const struct msghdr *message);
+void bounds_begin_messages(struct bounds_call call, const struct mmsghdr *messages, size_t count);
+#define OPENS_PIECES(pieces, count) bounds_begin_pieces(call, pieces, (size_t)(count));
+#define OPENS_MESSAGE(message)      bounds_begin_message(call, message);
+#define OPENS_ALL(messages, count)  bounds_begin_messages(call, messages, (size_t)(count));
 #define FILLS(pieces, count, result)                                                               \
-    bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_WRITES);
+    if ((result) > 0)                                                                              \
+        bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_WRITES);
 #define EMPTIES(pieces, count, result)                                                             \
-    bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_READS);
+    if ((result) > 0)                                                                              \
+        bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_READS);
 
 /* How many bytes were transferred; an error is none. */
 static inline size_t bounds_done(ptrdiff_t result)

@@ -42,6 +42,7 @@ int bounds_print(struct bounds_call call, char *to, struct bounds_print how, con
 int bounds_wide_print(struct bounds_call call, wchar_t *to, struct bounds_print how,
                       const wchar_t *format, va_list list)
 {
+    OPENS(to, bounds_product(how.size, sizeof(wchar_t)))
     int result = how.is_fortified
                      ? NEXT(__vswprintf_chk)(to, how.size, how.flag, how.whole, format, list)
                      : NEXT(vswprintf)(to, how.size, format, list);

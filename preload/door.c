@@ -17,10 +17,14 @@ EXPORT const struct shim_door *SHIM_DOOR(void)
     static struct shim_door door = {
         .start = (uintptr_t)__ehdr_start,
         .arena = &mm_arena,
+        .guarded = &mm_guarded,
         .changes = &mm_registry_changes,
         .room = mm_bounds_room,
+        .room_guarded = mm_bounds_room_guarded,
         .outside = mm_bounds_outside,
         .tell = mm_access_tell,
+        .begins = mm_access_begins,
+        .is_readable = mm_os_is_readable,
     };
     door.size = (uintptr_t)_end - (uintptr_t)__ehdr_start;
     if (shim_is_aside())

@@ -8,6 +8,7 @@
 #include "checks/checks.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
+#include "slots/guarded.h"
 #include "slots/heap.h"
 
 /* --- slots --- */
@@ -47,6 +48,16 @@ size_t mm_bounds_room(uintptr_t address)
     }
     size_t into = address - start;
     return into < asked ? asked - into : 0;
+}
+
+size_t mm_bounds_room_guarded(uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    mm_guarded_find(address, &slot, &above);
+    if (slot.number == MM_GUARDED_SLOTS || slot.state != MM_GUARDED_LIVE)
+        return 0;
+    size_t into = address - slot.block;
+    return into < slot.asked ? slot.asked - into : 0;
 }
 
 /* --- forwarded blocks --- */
@@ -282,8 +293,29 @@ static bool judge_forwarded(struct mm_access *access, enum mem_mngr_misuse_kind 
     return true;
 }
 
+/* False where the pool has never had a block. */
+static bool judge_guarded(struct mm_access *access, enum mem_mngr_misuse_kind *kind)
+{
+    struct mm_guarded_slot slot;
+    if (access->size <= mm_bounds_room_guarded(access->start) ||
+        !mm_guarded_nearest(access->start, &slot))
+        return false;
+    bool is_live = slot.state == MM_GUARDED_LIVE;
+    of_block(access, slot.block, slot.block + slot.asked);
+    *kind = !is_live                        ? MEM_MNGR_USE_AFTER_FREE
+            : access->start < access->block ? kind_before(access)
+                                            : kind_behind(access);
+    struct mm_record *record = mm_records_guarded(slot.number);
+    if (record != NULL && access->is_write)
+        atomic_fetch_or_explicit(&record->shape, is_live ? MM_SHAPE_TOLD : MM_SHAPE_TOLD_FREED,
+                                 memory_order_relaxed);
+    return true;
+}
+
 bool mm_bounds_judge(struct mm_access *access, enum mem_mngr_misuse_kind *kind)
 {
+    if (mm_guarded_has(access->start))
+        return judge_guarded(access, kind);
     if (!mm_arena_has(access->start))
         return judge_forwarded(access, kind);
     if (access->size <= mm_bounds_room(access->start))

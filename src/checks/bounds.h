@@ -29,8 +29,10 @@ struct mm_access {
 /* From now on forwarded blocks' comings and goings are counted (registry.h), and the size of a
  * block is what was asked of it wherever that is kept. */
 void mm_bounds_start(void);
-/* How many bytes from an address of the arena on are the program's; 0 where none is. */
+/* How many bytes from an address of the arena on are the program's; 0 where none is. And from one
+ * of the pool of guarded slots on. */
 size_t mm_bounds_room(uintptr_t address);
+size_t mm_bounds_room_guarded(uintptr_t address);
 
 /* The same elsewhere, for all addresses from `start` to `end`: they are of a forwarded block, of
  * one that is held, or of none. It holds until a forwarded block comes or goes (registry.h). False

@@ -305,7 +305,7 @@ static void start_pool(void)
 void mm_sample_start(const struct mm_sample_settings *wanted, bool (*asked)(void))
 {
     settings = *wanted;
-    if (settings.every == 0 && !settings.adaptive)
+    if (!mm_sample_is_on())
         return;
     is_ready = asked;
     mean = settings.every > 1 ? mean_of(settings.every) : 0;
@@ -321,6 +321,11 @@ void mm_sample_start(const struct mm_sample_settings *wanted, bool (*asked)(void
     watcher.elsewhere = elsewhere;
     watcher.ration = ration;
     mm_watcher = &watcher;
+}
+
+bool mm_sample_is_on(void)
+{
+    return settings.every != 0 || settings.adaptive;
 }
 
 void mm_sample_stop(void)

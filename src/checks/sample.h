@@ -19,6 +19,7 @@ struct mm_sample_settings {
  * would be told. */
 void mm_sample_start(const struct mm_sample_settings *settings, bool (*is_ready)(void));
 void mm_sample_stop(void);
+bool mm_sample_is_on(void);
 
 /* A block as the checks need it. */
 struct mm_block mm_block_guarded(const struct mm_guarded_slot *slot);

@@ -8,6 +8,7 @@
  * has the action that was in force then. An entry is filled before it is set, and never changed.
  * `is_ending` stays once it is set. */
 #include "system/fault.h"
+#include "entry/access.h"
 #include "entry/guarded.h"
 #include "findings/finding.h"
 #include "findings/report.h"
@@ -187,19 +188,6 @@ static void pass_on(unsigned entry, int number, siginfo_t *info, void *context)
 
 /* --- ours --- */
 
-/* What is nearest: between two blocks their distances count. */
-static const struct mm_guarded_slot *slot_of(uintptr_t at, const struct mm_guarded_slot *below,
-                                             const struct mm_guarded_slot *above)
-{
-    bool has_below = below->number != MM_GUARDED_SLOTS && below->block != 0;
-    bool has_above = above->number != MM_GUARDED_SLOTS && above->block != 0;
-    if (!has_below)
-        return has_above ? above : NULL;
-    if (!has_above || at < below->end)
-        return below;
-    return above->block - at < at - (below->block + below->asked) ? above : below;
-}
-
 static enum mem_mngr_misuse_kind kind_of(const struct mm_touch *touch,
                                          const struct mm_guarded_slot *slot)
 {
@@ -232,7 +220,9 @@ static bool tell(const struct fault *fault, const struct mm_guarded_slot *slot)
                                .ptr = (const void *)slot->block,
                                .caller = (const void *)mm_fault_pc(fault->context),
                                .touch = &touch};
-    return !mm_report_fault(&misuse);
+    bool goes_on = !mm_report_fault(&misuse);
+    mm_access_faulted(fault->context, slot->block);
+    return goes_on;
 }
 
 /* Another thread has opened it, or is handing it out. Or the program itself protects what it was
@@ -247,14 +237,14 @@ static bool is_open_by_now(const struct fault *fault)
 static void handle(void *with)
 {
     struct fault *fault = with;
-    struct mm_guarded_slot below, above;
-    mm_guarded_find(fault->at, &below, &above);
-    const struct mm_guarded_slot *slot = slot_of(fault->at, &below, &above);
-    if (slot == &below && fault->at < below.end && below.state == MM_GUARDED_LIVE) {
+    struct mm_guarded_slot slot;
+    bool has_block = mm_guarded_nearest(fault->at, &slot);
+    if (has_block && fault->at >= slot.start && fault->at < slot.end &&
+        slot.state == MM_GUARDED_LIVE) {
         fault->is_over = is_open_by_now(fault);
         return;
     }
-    fault->is_over = (slot == NULL || tell(fault, slot)) && mm_guarded_open(fault->at);
+    fault->is_over = (!has_block || tell(fault, &slot)) && mm_guarded_open(fault->at);
 }
 
 /* Programs' other stacks are as small as their own handlers need. */

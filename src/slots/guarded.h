@@ -79,6 +79,9 @@ void mm_guarded_close(const struct mm_guarded_slot *slot);
  * above. Its number is MM_GUARDED_SLOTS where there is none. */
 void mm_guarded_find(uintptr_t address, struct mm_guarded_slot *slot,
                      struct mm_guarded_slot *beside);
+/* The one whose block is nearest to an address of the pool: between two, in a fence, their
+ * distances count. False where none ever had a block. */
+bool mm_guarded_nearest(uintptr_t address, struct mm_guarded_slot *slot);
 /* The page, or the whole slot, is made accessible, with what was in it. False when the system
  * refuses. */
 bool mm_guarded_open(uintptr_t address);
