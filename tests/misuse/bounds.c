@@ -266,6 +266,83 @@ void nothing_beyond(void)
     free(other);
 }
 
+/* --- blocks that end at a page that nobody may touch: the same, and calls do what they would ---
+ */
+
+enum { PAGED = 48, FURTHER = 4000 };
+
+void page_overflow_by_read(void)
+{
+    char *block = allocated_here(PAGED);
+    int file = file_of(PAGED + beyond(FURTHER));
+
+    BAD_CALL(CHECK(read(file, block, HUGE_LIMIT) == (ssize_t)(PAGED + beyond(FURTHER))));
+    CHECK(block[PAGED - 1 + beyond(FURTHER)] == 'x');
+    close(file);
+    free(block);
+}
+
+void page_overflow_by_readv(void)
+{
+    char *block = allocated_here(PAGED);
+    int file = file_of(PAGED + 8 + beyond(FURTHER));
+    struct iovec pieces[] = {{text, 8}, {block, HUGE_LIMIT}};
+
+    BAD_CALL(CHECK(readv(file, pieces, 2) == (ssize_t)(PAGED + 8 + beyond(FURTHER))));
+    close(file);
+    free(block);
+}
+
+void page_over_read_by_write(void)
+{
+    char *block = allocated_here(PAGED);
+    int ends[2];
+
+    CHECK(pipe(ends) == 0);
+    memset(block, 'x', PAGED);
+    BAD_CALL(CHECK(write(ends[1], block, PAGED + beyond(FURTHER)) ==
+                   (ssize_t)(PAGED + beyond(FURTHER))));
+    close(ends[0]);
+    close(ends[1]);
+    free(block);
+}
+
+void page_use_after_free_by_read(void)
+{
+    char *block = allocated_here(PAGED);
+    int file = file_of(8);
+
+    memset(block, 'y', PAGED);
+    if (!is_twin())
+        freed_here(block);
+    BAD_CALL(CHECK(read(file, block, 8) == 8));
+    CHECK(block[7] == 'x' && block[8] == 'y');
+    close(file);
+    if (is_twin())
+        freed_here(block);
+}
+
+void page_overflow_by_memcpy(void)
+{
+    char *block = allocated_here(PAGED);
+
+    memset(text, 'x', PAGED + FURTHER);
+    BAD_CALL(memcpy(block, text, PAGED + beyond(FURTHER)));
+    CHECK(block[PAGED - 1 + beyond(FURTHER)] == 'x');
+    free(block);
+}
+
+/* By its instructions alone, which read ahead of what is known of the text. */
+void page_over_read_by_strspn(void)
+{
+    char *block = allocated_here(PAGED);
+
+    memset(block, 'x', PAGED);
+    block[PAGED - 1] = is_twin() ? '\0' : 'x';
+    BAD_CALL(CHECK(strspn(block, "x") == PAGED - is_twin()));
+    free(block);
+}
+
 static const struct misuse_case cases[] = {
     MISUSE_CASE(overflow_by_memcpy),          MISUSE_CASE(overflow_of_copied),
     MISUSE_CASE(overflow_of_forwarded),       MISUSE_CASE(underflow_by_memmove),
@@ -276,6 +353,9 @@ static const struct misuse_case cases[] = {
     MISUSE_CASE(overlap_by_memcpy),           MISUSE_CASE(overflow_by_read),
     MISUSE_CASE(overflow_by_readv),           MISUSE_CASE(overflow_by_fgets),
     MISUSE_CASE(overflow_by_snprintf),        MISUSE_CASE(nothing_beyond),
+    MISUSE_CASE(page_overflow_by_read),       MISUSE_CASE(page_overflow_by_readv),
+    MISUSE_CASE(page_over_read_by_write),     MISUSE_CASE(page_use_after_free_by_read),
+    MISUSE_CASE(page_overflow_by_memcpy),     MISUSE_CASE(page_over_read_by_strspn),
 };
 
 int main(int argc, char **argv)
