@@ -8,6 +8,7 @@
 #include "checks/bounds.h"
 #include "checks/mismatch.h"
 #include "checks/quarantine.h"
+#include "checks/sample.h"
 #include "checks/shut.h"
 #include "entry/guarded.h"
 #include "entry/route.h"
@@ -338,11 +339,11 @@ static unsigned check_held(const void *caller)
 size_t mm_check(const void *caller)
 {
     struct check check = {caller, 0};
-    if (mm_os_is_guest())
+    bool has_pages = mm_sample_is_on();
+    if ((!mm_checks.any && !has_pages) || mm_os_is_guest())
         return 0;
-    check.told += mm_check_guarded(caller, call_of(caller));
-    if (!mm_checks.any)
-        return check.told;
+    if (has_pages)
+        check.told += mm_check_guarded(caller, call_of(caller));
     if (mm_checks.holds)
         check.told += check_held(caller);
     if (mm_checks.guard != 0) {
