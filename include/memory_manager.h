@@ -40,7 +40,11 @@ enum mem_mngr_misuse_kind {
     /* These only by mem_mngr_leaks(), and `ptr` is one of the blocks. */
     MEM_MNGR_LEAK,          /* blocks of one stack that nothing points to any more */
     MEM_MNGR_POSSIBLE_LEAK, /* the same, if it is no pointer that has a tag in its high bits */
-    MEM_MNGR_DANGLING /* memory in use points to a block that was freed: not by this library */
+    MEM_MNGR_DANGLING, /* memory in use points to a block that was freed: not by this library */
+    /* Only by the shim, where libmmshim_bounds.so stands before it. */
+    MEM_MNGR_OVER_READ,  /* bytes behind a block are read */
+    MEM_MNGR_UNDER_READ, /* bytes before it */
+    MEM_MNGR_OVERLAP     /* bytes are copied onto themselves by a function that may not */
 };
 
 struct mem_mngr_misuse {

@@ -12,6 +12,7 @@
 #include "entry/process.h"
 #include "findings/report.h"
 #include "findings/sink.h"
+#include "findings/unwanted.h"
 #include "leaks/answer.def"
 #include "leaks/leaks.h"
 #include "leaks/stop.h"
@@ -115,7 +116,7 @@ static void add_known_leaks(void)
     int saved_errno = errno;
     const char *rules = mm_os_read_file(MM_LEAKS_FILE, &size);
     if (rules != NULL)
-        mm_report_add_suppressions(rules, size);
+        mm_unwanted_add(rules, size);
     errno = saved_errno;
 }
 
@@ -140,7 +141,7 @@ void shim_start_lsan(void)
     is_turned_off = program.turned_off != NULL && program.turned_off() != 0;
     const char *text = program.rules != NULL ? program.rules() : NULL;
     if (text != NULL)
-        mm_report_add_suppressions(text, strlen(text));
+        mm_unwanted_add(text, strlen(text));
     add_known_leaks();
     if (mm_options.leaks_signal > 0)
         obey_signal((int)mm_options.leaks_signal);

@@ -117,6 +117,22 @@ EXPORT __attribute__((noinline)) void mmshim_on_finding(const struct mem_mngr_mi
     __asm__ volatile("" : : "r"(finding) : "memory");
 }
 
+#define FRAMES_GUARDED 12u /* of blocks with pages of their own */
+
+static struct mm_sample_settings wanted_sample(void)
+{
+    int64_t every = mm_options.guard_sample;
+    return (struct mm_sample_settings){.every = every > 0 ? (uint32_t)every : 0,
+                                       .adaptive = every < 0 && mm_options.debug};
+}
+
+static unsigned wanted_guarded_frames(void)
+{
+    struct mm_sample_settings sample = wanted_sample();
+    bool any = sample.every != 0 || sample.adaptive;
+    return !any ? 0 : wanted_frames() != 0 ? wanted_frames() : FRAMES_GUARDED;
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
@@ -205,9 +221,11 @@ struct mm_process_config mm_process_default_config(void)
         .counts = mm_options.verbose,
         .checks = wanted_checks(),
         .leaks = wanted_leaks(),
+        .sample = wanted_sample(),
         .stacks = {.frames = wanted_frames(),
                    .all = shim_looks(),
                    .every = (uint32_t)mm_options.stacks_sample,
+                   .guarded = wanted_guarded_frames(),
                    .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
                               .own = (const void *)mm_process_default_config}},
     };
@@ -371,6 +389,7 @@ static void leave_children_alone(void)
         return;
     const char *slash = strrchr(self.module, '/');
     take_out(list, slash != NULL ? slash + 1 : self.module);
+    take_out(list, "libmmshim_bounds.so");
     if (*list == '\0')
         forget(variable);
 }

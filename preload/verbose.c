@@ -4,6 +4,7 @@
 
 #include "blocks/stacks.h"
 #include "checks/checks.h"
+#include "checks/sample.h"
 #include "entry/options.h"
 #include "findings/report.h"
 #include "slots/counting.h"
@@ -41,15 +42,17 @@ static bool would_debug_add(const struct part *parts, unsigned count)
 
 void shim_tell_start(void)
 {
+    const bool has_pages = mm_sample_is_on();
     const struct part parts[] = {
         {true, false, "bad frees"},
         {mm_checks.guard != 0, true, "writes beside blocks"},
         {mm_checks.holds, true, "writes to freed blocks"},
         {mm_checks.mismatch, true, "mismatched frees"},
+        {has_pages, true, "what touches blocks' own pages"},
         {mm_stacks_are_kept(), true, "who allocated and freed"},
         {mm_options.leaks != MM_LEAKS_OFF, false, "leaks"},
         {mm_options.dangling, false, "dangling pointers"},
-        {false, false, "reads"},
+        {false, false, has_pages ? "other reads" : "reads"},
     };
     const unsigned count = sizeof parts / sizeof parts[0];
     char line[400];

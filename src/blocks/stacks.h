@@ -42,9 +42,10 @@ struct mm_stacks_note {
 struct mm_stacks_note mm_stacks_note(uintptr_t start);
 
 struct mm_stacks_settings {
-    unsigned frames; /* kept of a stack; 0: nothing is traced, unless: */
-    bool all;        /* each allocation has a record, and one in so many a stack */
-    uint32_t every;  /* one in so many allocations is traced, on average */
+    unsigned frames;  /* kept of a stack; 0: nothing is traced, unless: */
+    bool all;         /* each allocation has a record, and one in so many a stack */
+    uint32_t every;   /* one in so many allocations is traced, on average */
+    unsigned guarded; /* frames of blocks in guarded slots, which are always traced; 0: none is */
     struct mm_unwinder_settings unwind;
 };
 
@@ -90,5 +91,10 @@ void mm_stacks_ignore(const void *block);
 void mm_stacks_ignore_new(struct mm_watch *watch, bool ignore);
 /* Whether there are any. */
 bool mm_stacks_has_ignored(void);
+
+/* A block in a guarded slot is handed out now: its record; NULL when memory is refused. And what
+ * happens now, for the free of one. */
+struct mm_record *mm_stacks_guarded(struct mm_watch *watch, unsigned number, mm_shape shape);
+uint64_t mm_stacks_now_guarded(struct mm_watch *watch);
 
 #endif

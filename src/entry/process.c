@@ -7,6 +7,7 @@
 #include "entry/process.h"
 
 #include "checks/quarantine.h"
+#include "entry/guarded.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/counting.h"
@@ -122,6 +123,8 @@ static void after_fork_in_child(void)
     mm_report_forget();
     mm_quarantine_after_fork();
     mm_leaks_after_fork();
+    mm_guarded_after_fork();
+    mm_faults_after_fork();
     mm_heap_renew_thread();
     if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
@@ -162,10 +165,13 @@ static void start(const struct mm_process_config *config)
         mm_batch_slots_most = SLOTS_GUARDED;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);
+    if (config->stacks.guarded != 0)
+        mm_faults_start();
     if (!mm_checks_start(&config->checks, &config->stacks))
         mm_report_note("no memory for stacks and checks: none are kept");
     if (config->counts)
         mm_counting_start();
+    mm_sample_start(&config->sample, mm_faults_are_told);
     make_thread_key();
     atomic_store_explicit(&started, true, memory_order_release);
 }
@@ -202,6 +208,7 @@ void mm_process_stop(void)
 {
     mm_lock(&start_lock);
     mm_heap_reset();
+    mm_sample_stop();
     mm_checks_stop();
     mm_arena_release();
     mm_registry_release();

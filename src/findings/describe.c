@@ -11,8 +11,7 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-/* NULL: nothing that has a name. */
-const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library)
+static const char *name_of_call(enum mm_call call, mm_shape how, bool is_library)
 {
     switch (call) {
     case MM_CALL_FREE:
@@ -30,6 +29,17 @@ const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library)
     default:
         return NULL;
     }
+}
+
+const char *mm_describe_what(const struct mm_misuse *misuse, bool is_library)
+{
+    if (misuse->access != NULL)
+        return misuse->access->function;
+    if (misuse->touch == NULL)
+        return name_of_call(misuse->call, misuse->how, is_library);
+    return misuse->touch->access == MM_FAULT_WRITE  ? "a write"
+           : misuse->touch->access == MM_FAULT_READ ? "a read"
+                                                    : "an access";
 }
 
 /* malloc() has many names. */
@@ -66,7 +76,7 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
     finding->has_allocated = history->has_allocated;
     finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
     take_history(&finding->freed, &history->freed,
-                 mm_describe_call(mm_shape_freed_by(history->shape), 0, is_library), draft);
+                 name_of_call(mm_shape_freed_by(history->shape), 0, is_library), draft);
     take_history(&finding->allocated, &history->allocated, name_of_allocator(history->shape),
                  draft);
     take_history(&finding->freed_before, &history->freed_before, NULL, draft);
@@ -99,12 +109,15 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                                                   .text = &draft->names.place,
                                                   .symtab = &draft->names.symtab,
                                                   .briefly = whom->on_terminal});
-    finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0;
+    finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0 &&
+                       !history.has_allocated;
     finding->damage = misuse->damage;
     finding->leak = misuse->leak;
     finding->dangling = misuse->dangling;
     if (misuse->dangling != NULL)
         take_holder(draft, misuse->dangling);
+    finding->access = misuse->access;
+    finding->touch = misuse->touch;
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
 }

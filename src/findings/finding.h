@@ -5,6 +5,7 @@
 #include "findings/kind.h"
 #include "stacks/module.h"
 #include "stacks/symtab.h"
+#include "system/fault.h"
 #include "system/os.h"
 #include <stdbool.h>
 
@@ -55,7 +56,16 @@ struct mm_dangling {
     bool is_apart;    /* as mm_leak's */
 };
 
+/* An access to what is closed, of a block or beside one. */
+struct mm_touch {
+    enum mm_fault_access access;
+    uintptr_t at, block;
+    size_t asked;        /* by the block */
+    const void *context; /* of the handler: the instruction's registers */
+};
+
 struct mm_damage;
+struct mm_access;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
@@ -71,6 +81,8 @@ struct mm_finding {
     const struct mm_damage *damage;     /* NULL: none */
     const struct mm_leak *leak;         /* NULL: it is none */
     const struct mm_dangling *dangling; /* the same; `bad` is who allocated what it lies in */
+    const struct mm_access *access;     /* NULL: none */
+    const struct mm_touch *touch;       /* NULL: none */
     size_t asked;                       /* bytes; only with has_allocated */
     bool say_how;                       /* how to get the history */
 };
@@ -95,7 +107,8 @@ static inline const struct mm_trace *mm_finding_trace(const struct mm_finding *f
     return is_late && finding->has_allocated ? &finding->allocated : &finding->bad;
 }
 
-/* Fills a trace's frames with what the modules tell. */
+/* Fills a trace's frames with what the modules tell. Those of modules that only stand in between
+ * (own.h) are none. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names);
 

@@ -15,6 +15,7 @@
 #include "findings/seen.h"
 #include "findings/sink.h"
 #include "findings/suppress.h"
+#include "findings/unwanted.h"
 #include "stacks/unwinder.h"
 #include "system/bitmap.h"
 #include "system/mapping.h"
@@ -31,13 +32,6 @@
 #define STACK_TAKEN 4096u /* for a report that is passed to a callback */
 
 static struct mm_report_settings settings;
-/* The user's rules, and others. Written at the start. */
-#define RULES_MOST 3u
-static struct {
-    const char *text;
-    size_t size;
-} rules[RULES_MOST];
-static unsigned rules_count;
 static _Atomic uint64_t counts[MM_KINDS], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
@@ -73,20 +67,13 @@ void mm_report_start(const struct mm_report_settings *wanted)
     settings = *wanted;
     mm_sink_start(settings.log, mm_report_note);
     mm_own_start(settings.wrappers);
+    mm_unwanted_start(settings.only);
 }
 
 static void note_suppressions(struct mm_out *out)
 {
     mm_out_format(out, "MM_SUPPRESSIONS=");
     mm_out_cut(out, settings.suppressions, 300);
-}
-
-void mm_report_add_suppressions(const char *text, size_t size)
-{
-    if (rules_count == RULES_MOST)
-        return;
-    rules[rules_count].text = text;
-    rules[rules_count++].size = size;
 }
 
 static void complain_of_rule(size_t line, const char *why)
@@ -105,7 +92,7 @@ static void read_suppressions(void)
     const char *read = mm_os_read_file(settings.suppressions, &size);
     if (read != NULL) {
         mm_suppress_check(read, size, complain_of_rule);
-        mm_report_add_suppressions(read, size);
+        mm_unwanted_add(read, size);
         return;
     }
     char text[512];
@@ -156,8 +143,7 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    finding->bad.call =
-        mm_describe_call(call->misuse->call, call->misuse->how, settings.is_library);
+    finding->bad.call = mm_describe_what(call->misuse, settings.is_library);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);
@@ -192,42 +178,6 @@ static void symbolize(struct mm_draft *draft)
         note_changed(draft->sources->changed);
 }
 
-static bool is_suppressed_by(const char *kind, const char *name)
-{
-    for (unsigned i = 0; i < rules_count; i++) {
-        if (mm_suppress_matches(rules[i].text, rules[i].size, kind, name))
-            return true;
-    }
-    return false;
-}
-
-/* Rules for leaks are for possible ones, too. */
-static const char *kind_to_judge(const struct mm_finding *finding)
-{
-    return mm_kinds[finding->leak != NULL ? MEM_MNGR_LEAK : finding->kind].name;
-}
-
-static bool is_suppressed(const struct mm_finding *finding)
-{
-    const char *kind = kind_to_judge(finding);
-    const struct mm_trace *trace = mm_finding_trace(finding);
-    for (unsigned i = 0; i < trace->count; i++) {
-        const struct mm_frame *frame = &trace->frames[i];
-        if (is_suppressed_by(kind, frame->place.symbol) ||
-            is_suppressed_by(kind, frame->place.module) ||
-            is_suppressed_by(kind, frame->function) || is_suppressed_by(kind, frame->file))
-            return true;
-    }
-    return false;
-}
-
-static bool is_elsewhere(const struct mm_finding *finding)
-{
-    const struct mm_trace *trace = mm_finding_trace(finding);
-    const char *module = trace->count > 0 ? trace->frames[0].place.module : NULL;
-    return settings.only != NULL && module != NULL && !mm_suppress_is_in(settings.only, module);
-}
-
 /* --- which are shown --- */
 
 /* Whether one more may be shown; then it is counted as that. */
@@ -250,21 +200,15 @@ static bool is_apart(const struct call *call)
            (misuse->dangling != NULL && misuse->dangling->is_apart);
 }
 
-static bool can_suppress(void)
-{
-    return rules_count != 0 || settings.only != NULL;
-}
-
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
  * and before that what may be suppressed by the names that it finds. */
 MM_COLD static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
     describe(draft, call);
-    if (can_suppress())
+    if (mm_unwanted_any())
         symbolize(draft);
-    bool is_unwanted =
-        can_suppress() && (is_elsewhere(&draft->finding) || is_suppressed(&draft->finding));
+    bool is_unwanted = mm_unwanted_any() && mm_unwanted(&draft->finding);
     enum mm_told told = is_unwanted ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
     bool once = settings.once && !is_apart(call);
     enum mm_told before = once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
@@ -300,7 +244,7 @@ static void judge_traces(struct mm_finding *finding)
 MM_COLD static size_t write_finding(struct mm_draft *draft)
 {
     struct mm_out out;
-    if (!can_suppress())
+    if (!mm_unwanted_any())
         symbolize(draft);
     judge_traces(&draft->finding);
     mm_out_start(&out, draft->text, sizeof draft->text);
@@ -408,7 +352,9 @@ static bool are_most_shown(void)
 
 static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
-    if (!is_looked_for(call))
+    if (call->misuse->touch != NULL)
+        mm_unwinder_walk_context(call->misuse->touch->context, FRAMES, exactly, &call->stack);
+    else if (!is_looked_for(call))
         mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
     return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
@@ -421,7 +367,7 @@ static enum mm_told judge_call(struct call *call, const void *caller)
     enum mm_told told = MM_TOLD_BEFORE;
     if (is_apart(call))
         return judge_in_draft(call);
-    if (!are_most_shown() || can_suppress()) {
+    if (!are_most_shown() || mm_unwanted_any()) {
         told = recognise(call, caller, false);
         if (told == MM_TOLD_NEVER)
             told = recognise(call, caller, true);
@@ -484,6 +430,8 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
     } else {
         draft->finding.damage = NULL;
         draft->finding.leak = NULL;
+        draft->finding.access = NULL;
+        draft->finding.touch = NULL;
         mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
                        &draft->names);
         mm_own_judge(&draft->finding.bad);
@@ -520,7 +468,8 @@ bool mm_report(const struct mm_misuse *misuse)
     enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (told != MM_TOLD_SUPPRESSED && !is_looked_for(&call))
+    bool ends_by_fault = misuse->touch != NULL && settings.then == MM_THEN_ABORT;
+    if (told != MM_TOLD_SUPPRESSED && !is_looked_for(&call) && !ends_by_fault)
         obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
@@ -530,7 +479,7 @@ bool mm_report(const struct mm_misuse *misuse)
 bool mm_report_would_suppress(const struct mm_misuse *misuse)
 {
     struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
-    if (!can_suppress())
+    if (!mm_unwanted_any())
         return false;
     int saved_errno = errno;
     struct mm_signals signals = mm_os_block_signals();
@@ -539,12 +488,17 @@ bool mm_report_would_suppress(const struct mm_misuse *misuse)
     if (draft != NULL) {
         begin_finding(draft, &call);
         describe(draft, &call);
-        is_unwanted = is_elsewhere(&draft->finding) || is_suppressed(&draft->finding);
+        is_unwanted = mm_unwanted(&draft->finding);
         mm_draft_give_back(draft);
     }
     mm_os_restore_signals(&signals);
     errno = saved_errno;
     return is_unwanted;
+}
+
+bool mm_report_fault(const struct mm_misuse *misuse)
+{
+    return mm_report(misuse) && settings.then == MM_THEN_ABORT;
 }
 
 void mm_report_uncertain(void)

@@ -7,6 +7,7 @@
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 
+#include "checks/bounds.h"
 #include "checks/checks.h"
 #include "memory_manager.h"
 #include <stdbool.h>
@@ -47,10 +48,14 @@ struct mm_misuse {
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
     const struct mm_leak *leak;     /* of leaks; else NULL */
     const struct mm_dangling *dangling; /* of dangling pointers; else NULL */
+    const struct mm_access *access;     /* the same, where the call itself is known; else NULL */
+    const struct mm_touch *touch;       /* of what faulted; else NULL */
 };
 /* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after
  * what a look found. False when it is suppressed. */
 bool mm_report(const struct mm_misuse *misuse);
+/* The same from a fault's handler: true if the process is to end by that. */
+bool mm_report_fault(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);
@@ -59,8 +64,6 @@ void mm_report_uncertain(void);
 void mm_report_forget(void);
 /* Whether it is one that is not to be told, as far as names tell that are found without a tool. */
 bool mm_report_would_suppress(const struct mm_misuse *misuse);
-/* Further rules beside those of the settings; kept for good. */
-void mm_report_add_suppressions(const char *rules, size_t size);
 /* Findings that count: not those that are only possible, nor those that are suppressed. */
 size_t mm_report_count(void);
 /* The counts, if there are any; once. Not in a vfork()'s child, which is no process of its own. */

@@ -6,6 +6,7 @@
 #include "checks/checks.h"
 #include "forwarded/registry.h"
 #include "leaks/sort.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 
 #define STEP      (MM_MARK_AHEAD / 3) /* pointers between two steps of one */
@@ -64,6 +65,11 @@ static void take_block(uintptr_t start, size_t size, void *with)
             (struct mm_mark_block){.start = start, .end = start + (size != 0 ? size : 1)};
 }
 
+static void take_guarded(const struct mm_guarded_slot *slot, void *marks)
+{
+    take_block(slot->block, slot->asked, marks);
+}
+
 static bool is_lower(const void *one, const void *other)
 {
     return ((const struct mm_mark_block *)one)->start <
@@ -73,6 +79,7 @@ static bool is_lower(const void *one, const void *other)
 static void take_blocks(struct mm_marks *marks)
 {
     mm_registry_each(take_block, marks);
+    mm_guarded_each(take_guarded, marks);
     mm_sort(marks->blocks, marks->block_count, sizeof *marks->blocks, is_lower);
     if (marks->block_count == 0)
         return;
@@ -89,7 +96,7 @@ bool mm_marks_start(struct mm_marks *marks, bool strict)
 {
     uint32_t lines_end = mm_arena_size() != 0 ? mm_arena_lines_end() : 0;
     /* Where a thread is between two steps of the registry, its count is not that of the bits. */
-    size_t blocks = 2 * mm_registry_count() + 1024;
+    size_t blocks = 2 * mm_registry_count() + mm_guarded_live(NULL) + 1024;
     *marks = (struct mm_marks){
         .strict = strict,
         .lines_end = lines_end,
@@ -332,7 +339,7 @@ static void scan_batch(struct mm_marks *marks, struct mm_mark_batch *batch, uint
 /* A record that was let go tells of another block. */
 static const struct mm_record *record_of_block(const struct mm_mark_block *block)
 {
-    return mm_stacks_are_kept() ? mm_records_own_forwarded(block->start) : NULL;
+    return mm_stacks_are_kept() ? mm_records_own_outside(block->start) : NULL;
 }
 
 static uintptr_t end_of_block(const struct mm_mark_block *block)

@@ -61,7 +61,7 @@ struct mm_marks {
     size_t block_count, block_capacity;
     uint32_t *block_queue;
     size_t block_head, block_tail;
-    uintptr_t lowest, span;      /* where forwarded blocks lie */
+    uintptr_t lowest, span;      /* where blocks lie that are no slots */
     struct mm_ranges unreadable; /* memory of blocks that can't be read now, sorted */
     struct {
         uintptr_t address;

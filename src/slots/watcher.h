@@ -10,6 +10,7 @@
 
 #include "slots/batch.h"
 #include "slots/size_class.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,6 +105,8 @@ struct mm_watcher {
      * given back. And slots that are never handed out, of any batch. */
     size_t guard;
     uint64_t unused;
+    /* Slots are handed out as they are: of the class that was asked for, and not written to. */
+    bool leaves_slots;
     /* All zero but for `held`, and stays where it is. */
     void (*heap_made)(struct mm_watch *watch, uint32_t seed);
     /* The calling thread takes the heap; all system calls that a sandbox might forbid come here,
@@ -113,8 +116,11 @@ struct mm_watcher {
     void (*thread_ends)(struct mm_watch *watch);
     void (*thread_lends)(struct mm_watch *watch);
 
+    /* A block for a request of a class, by the heap's own thread, that is none of the heap's; NULL:
+     * it gets a slot. The member is NULL where nobody makes such. */
+    void *(*elsewhere)(struct mm_watch *watch, unsigned class, mm_shape shape);
     /* Which of a batch's claimed slots (not 0) may be handed out unwatched; counts them. */
-    uint64_t (*ration)(struct mm_watch *watch, uint64_t claimed);
+    uint64_t (*ration)(struct mm_watch *watch, unsigned class, uint64_t claimed);
     /* The slots of a batch are handed out for the first time; `slots` are handed out unwatched; one
      * is handed out, watched, and not live yet. */
     void (*batch_opened)(const struct mm_batch *batch);

@@ -81,6 +81,18 @@ bool mm_kernel_munmap(void *start, size_t size)
     return call(SYS_munmap, (long[6]){(long)start, (long)size}) == 0;
 }
 
+bool mm_kernel_mremap(void *from, void *to, size_t size)
+{
+    long with[6] = {(long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to};
+    return call(SYS_mremap, with) == (long)to;
+}
+
+bool mm_kernel_queue_own(int number, siginfo_t *info)
+{
+    long with[6] = {mm_kernel_process_id(), mm_kernel_thread_id(), number, (long)info};
+    return call(SYS_rt_tgsigqueueinfo, with) == 0;
+}
+
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit)
 {
     return call(SYS_prlimit64, (long[6]){0, resource, 0, (long)limit}) == 0;

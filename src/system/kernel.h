@@ -45,6 +45,10 @@ void *mm_kernel_mmap_shared(size_t size);
 bool mm_kernel_mprotect(void *start, size_t size, int access);
 bool mm_kernel_madvise(void *start, size_t size, int advice);
 bool mm_kernel_munmap(void *start, size_t size);
+/* To a place of that size, and what was there is gone. */
+bool mm_kernel_mremap(void *from, void *to, size_t size);
+/* To the calling thread, as if it had come from where `info` says. */
+bool mm_kernel_queue_own(int number, siginfo_t *info);
 bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);

@@ -255,6 +255,64 @@ void mm_os_release(void *start, size_t size)
     mm_kernel_munmap(start, size);
 }
 
+#define GUARD_INSTALL 102 /* in the headers of glibc 2.42 */
+#define GUARD_REMOVE  103
+
+bool mm_os_mark(void *start, size_t size)
+{
+    return mm_kernel_madvise(start, size, GUARD_INSTALL);
+}
+
+bool mm_os_unmark(void *start, size_t size)
+{
+    return mm_kernel_madvise(start, size, GUARD_REMOVE);
+}
+
+bool mm_os_protect(void *start, size_t size)
+{
+    return mm_kernel_mprotect(start, size, PROT_NONE);
+}
+
+bool mm_os_move(void *from, void *to, size_t size)
+{
+    forget((uintptr_t)from, (uintptr_t)from + size);
+    bool done = mm_kernel_mremap(from, to, size);
+    if (!done)
+        note(from, size);
+    return done;
+}
+
+void mm_os_keep_small(void *start, size_t size)
+{
+    mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
+}
+
+#define MAPPINGS_USUAL 65530u
+
+size_t mm_os_mappings_most(void)
+{
+    char text[24];
+    size_t most = 0;
+    int saved_errno = errno;
+    int fd = mm_os_open_read("/proc/sys/vm/max_map_count");
+    size_t size = fd >= 0 ? mm_os_read(fd, text, sizeof text) : 0;
+    for (size_t i = 0; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+        most = most * 10 + (size_t)(text[i] - '0');
+    if (fd >= 0)
+        mm_os_close(fd);
+    errno = saved_errno;
+    return most != 0 ? most : MAPPINGS_USUAL;
+}
+
+uint64_t mm_os_nanoseconds(void)
+{
+    struct timespec now;
+    int saved_errno = errno;
+    bool is_told = clock_gettime(CLOCK_MONOTONIC, &now) == 0;
+    errno = saved_errno;
+    return is_told ? (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec : 0;
+}
+
 uint64_t mm_os_milliseconds(void)
 {
     struct timespec now;

@@ -108,6 +108,19 @@ void mm_os_each_map(void (*each)(uintptr_t start, uintptr_t end, void *with), vo
 /* Whether core files hold it, those that debuggers make of a running process too. */
 void mm_os_set_dumped(void *start, size_t size, bool dumped);
 
+/* Pages that nobody may touch, inside of a reservation: by markers (Linux 6.13), which split no
+ * mapping and drop what is there, and refused by memory that is locked; or by protection, which
+ * keeps it, and which mm_os_commit() takes away. */
+bool mm_os_mark(void *start, size_t size);
+bool mm_os_unmark(void *start, size_t size);
+bool mm_os_protect(void *start, size_t size);
+/* Mapped memory comes into the place of other in one step. */
+bool mm_os_move(void *from, void *to, size_t size);
+/* No huge page there. */
+void mm_os_keep_small(void *start, size_t size);
+/* How many mappings a process may have. */
+size_t mm_os_mappings_most(void);
+
 /* Lets other threads run, before the caller's next look at what one of them is about to do. It may
  * need a processor that this one's priority keeps from it: from some `round` on this sleeps. */
 void mm_os_wait(unsigned round);
@@ -115,6 +128,8 @@ void mm_os_wait(unsigned round);
 bool mm_os_is_readable(const void *start);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);
+/* The same, finer. */
+uint64_t mm_os_nanoseconds(void);
 /* Milliseconds since 1970, UTC. */
 uint64_t mm_os_wall_clock(void);
 /* An address above every frame of the stack that `sp` is in, as far as the thread has its own;
