@@ -55,45 +55,45 @@ size_t shim_tell_leaks(const struct mm_here *here, enum mm_leaks_when when)
 
 /* --- a signal that asks for a look --- */
 
-/* What is to be told there, and nowhere else; -1: whoever sent the signal reads nothing. */
-static int open_answer(const siginfo_t *info)
+/* -1: nobody reads there, any more. */
+static int open_answer(int number)
 {
     char path[64];
     struct mm_out out;
-    int saved_errno = errno;
-    if (info->si_code != SI_QUEUE || info->si_value.sival_int <= 0)
-        return -1;
     mm_out_start(&out, path, sizeof path);
-    mm_out_format(&out, MM_ANSWER_FOLDER "/" MM_ANSWER_NAME "%u",
-                  (uint64_t)info->si_value.sival_int);
-    int fd = mm_os_open_pipe(path);
-    errno = saved_errno;
-    return fd;
+    mm_out_format(&out, MM_ANSWER_FOLDER "/" MM_ANSWER_NAME "%u", (uint64_t)number);
+    return mm_os_open_pipe(path);
 }
 
-static void answer(const struct mm_here *here, int fd)
+/* What is told to who asked is told there, and nowhere else, as long as there is somebody. */
+static void answer(const struct mm_here *here, int number)
 {
-    if (!mm_sink_divert(fd))
+    int fd = open_answer(number);
+    bool is_diverted = fd >= 0 && mm_sink_divert(fd);
+    if (fd >= 0 && !is_diverted) {
+        mm_os_write(fd, MM_ANSWER_BUSY, sizeof MM_ANSWER_BUSY - 1);
+        mm_os_close(fd);
         return;
-    if (is_turned_off)
+    }
+    if (is_turned_off || is_done)
         mm_report_note("leaks are not looked for: the program does not want it");
     shim_tell_leaks(here, MM_LEAKS_ANSWER);
-    mm_sink_divert_end();
+    if (is_diverted)
+        mm_sink_divert_end(MM_ANSWER_END);
 }
 
 static void look_at_signal(int signal, siginfo_t *info, void *context)
 {
     struct mm_here here;
     uint64_t began = mm_os_milliseconds();
+    int saved_errno = errno;
     (void)signal;
     mm_here_take(&here);
-    int fd = open_answer(info);
-    if (fd >= 0) {
-        answer(&here, fd);
-        mm_os_close(fd);
-    } else {
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int <= 0)
         shim_tell_leaks(&here, MM_LEAKS_LIVE);
-    }
+    else if (!mm_os_is_guest())
+        answer(&here, info->si_value.sival_int);
+    errno = saved_errno;
     mm_stop_put_back(context, began);
 }
 
@@ -181,11 +181,17 @@ EXPORT void __lsan_unregister_root_region(const void *start, size_t size)
         other.drop_root(start, size);
 }
 
+/* What only the launcher's default asks for changes nothing that a program does. */
+static bool is_asked_for(void)
+{
+    return mm_options.leaks != MM_LEAKS_SUM;
+}
+
 EXPORT int __lsan_do_recoverable_leak_check(void)
 {
     struct mm_here here;
     mm_here_take(&here);
-    bool has_leaks = shim_tell_leaks(&here, MM_LEAKS_LIVE) != 0;
+    bool has_leaks = is_asked_for() && shim_tell_leaks(&here, MM_LEAKS_LIVE) != 0;
     return (other.recoverable_check != NULL && other.recoverable_check() != 0) || has_leaks;
 }
 
@@ -194,8 +200,8 @@ EXPORT void __lsan_do_leak_check(void)
 {
     struct mm_here here;
     mm_here_take(&here);
-    bool has_leaks = shim_tell_leaks(&here, MM_LEAKS_AT_EXIT) != 0;
-    is_done = true;
+    bool has_leaks = is_asked_for() && shim_tell_leaks(&here, MM_LEAKS_AT_EXIT) != 0;
+    is_done = is_asked_for();
     if (has_leaks) {
         mm_report_summary();
         mm_coverage_write();

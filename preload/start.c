@@ -162,7 +162,7 @@ static struct mm_leaks_settings wanted_leaks(void)
 {
     return (struct mm_leaks_settings){
         .on = shim_looks(),
-        .leaks = mm_options.leaks != MM_LEAKS_OFF,
+        .leaks = mm_options.leaks != MM_LEAKS_OFF && mm_options.leaks != MM_LEAKS_GROWTH,
         .dangling = mm_options.dangling,
         .strict = mm_options.leaks == MM_LEAKS_STRICT,
         .in_sum = mm_options.leaks == MM_LEAKS_SUM,

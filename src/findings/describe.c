@@ -4,6 +4,7 @@
 
 #include "blocks/stacks.h"
 #include "findings/owner.h"
+#include "stacks/interned.h"
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
 {
@@ -86,7 +87,17 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
                    MM_TRACES_MOST, draft->program, &draft->names);
 }
 
-static void take_holder(struct mm_draft *draft, const struct mm_dangling *dangling)
+static bool find_history(const struct mm_misuse *misuse, struct mm_stack_history *history)
+{
+    if (mm_owner_is_there(misuse))
+        return mm_stacks_history(misuse->ptr, history);
+    *history = (struct mm_stack_history){.has_allocated = true};
+    history->allocated.count = mm_interned_frames(misuse->leak->stack, history->allocated.frames);
+    return history->allocated.count != 0;
+}
+
+/* In a frame of its own, as a history is large and handlers' stacks are small. */
+MM_COLD static void take_holder(struct mm_draft *draft, const struct mm_dangling *dangling)
 {
     struct mm_stack_history history = {0};
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
@@ -101,7 +112,7 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
     struct mm_finding *finding = &draft->finding;
     struct mm_stack_history history = {0};
     struct mm_out out;
-    bool is_known = has_history(finding) && mm_stacks_history(finding->ptr, &history);
+    bool is_known = has_history(finding) && find_history(misuse, &history);
     mm_out_start(&out, finding->description, sizeof finding->description);
     mm_owner_describe(&out, &(struct mm_owner_of){.misuse = misuse,
                                                   .history = is_known ? &history : NULL,

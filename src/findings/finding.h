@@ -45,6 +45,7 @@ struct mm_leak {
     } how;
     uint64_t blocks, bytes;
     uint64_t grown_bytes, milliseconds; /* of MM_LEAK_GROWN: more than so long ago */
+    uint32_t stack;                     /* of who allocated them; 0: that of the one described */
     bool is_apart;                      /* told whatever was told before, and counted nowhere */
 };
 

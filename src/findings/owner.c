@@ -354,16 +354,23 @@ static void write_leaked(struct mm_out *out, const struct mm_leak *leak)
                   leak->milliseconds / 100 % 10, leak->grown_bytes * 1000 / leak->milliseconds);
 }
 
-/* Of several blocks one is described. */
-static void begin_leak(struct mm_out *out, const struct mm_leak *leak)
+bool mm_owner_is_there(const struct mm_misuse *misuse)
 {
-    if (leak->blocks == 1)
+    const struct mm_leak *leak = misuse->leak;
+    return leak == NULL || leak->stack == 0 || mm_stacks_allocator(misuse->ptr) == leak->stack;
+}
+
+/* Of several blocks one is described. */
+static void begin_leak(struct mm_out *out, const struct mm_leak *leak, bool is_there)
+{
+    if (leak->blocks == 1 && is_there)
         return;
     mm_out_bytes(out, leak->bytes);
     mm_out_format(out, " in ");
     mm_out_count(out, leak->blocks, "block", "blocks");
     write_leaked(out, leak);
-    mm_out_format(out, "; one of them is ");
+    if (is_there)
+        mm_out_format(out, "; one of them is ");
 }
 
 /* 0: none is known there. */
@@ -390,6 +397,9 @@ static struct mm_forwarded block_around(uintptr_t address)
         mm_registry_around((const void *)address, &block); /* NOLINT */
     if (info.in_slot)
         block = (struct mm_forwarded){.start = address - info.offset, .size = info.size};
+    struct mm_guarded_slot slot;
+    if (mm_guarded_has(address) && mm_guarded_nearest(address, &slot))
+        block = (struct mm_forwarded){.start = slot.block, .size = slot.asked};
     if (address - block.start >= block.size)
         return (struct mm_forwarded){0};
     struct mm_stacks_note note = mm_stacks_note(block.start);
@@ -398,8 +408,8 @@ static struct mm_forwarded block_around(uintptr_t address)
 }
 
 /* Where it lies. Of several one is described. */
-static void begin_dangling(struct mm_out *out, const struct mm_dangling *dangling,
-                           const struct mm_owner_of *of)
+MM_COLD static void begin_dangling(struct mm_out *out, const struct mm_dangling *dangling,
+                                   const struct mm_owner_of *of)
 {
     struct mm_forwarded block = block_around(dangling->at);
     if (dangling->pointers > 1)
@@ -507,8 +517,11 @@ static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, u
 static void describe_pointer(struct mm_out *out, const struct mm_owner_of *of)
 {
     uintptr_t address = mm_os_untagged(of->misuse->ptr);
+    bool is_there = mm_owner_is_there(of->misuse);
     if (of->misuse->leak != NULL)
-        begin_leak(out, of->misuse->leak);
+        begin_leak(out, of->misuse->leak, is_there);
+    if (!is_there)
+        return;
     if (of->misuse->dangling != NULL)
         begin_dangling(out, of->misuse->dangling, of);
     if (mm_arena_has(address))

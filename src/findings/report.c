@@ -319,7 +319,7 @@ static enum mm_told judge_in_draft(struct call *call)
     if (!is_apart(call))
         count(call->kind, told);
     if (told == MM_TOLD_NOW) {
-        if (!tell(draft, &signals))
+        if (!tell(draft, &signals) && !is_apart(call))
             add_one(&hidden);
         return told;
     }
@@ -430,6 +430,7 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
     } else {
         draft->finding.damage = NULL;
         draft->finding.leak = NULL;
+        draft->finding.dangling = NULL;
         draft->finding.access = NULL;
         draft->finding.touch = NULL;
         mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,

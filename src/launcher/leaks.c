@@ -1,6 +1,7 @@
 /* leaks.c - asks a process for its leaks; see leaks/answer.def. The pipe lies in the process's own
- * /tmp, wherever its root is, and is its user's to open. What comes is symbolized here, where the
- * process need not wait for it. */
+ * /tmp, wherever its root is, and is its user's to open. That folder may be hostile to who asks:
+ * what was made there is used by its descriptor alone, once it is seen to be what was made; and the
+ * answer is anybody's text. It is symbolized here, where the process need not wait for it. */
 #include "launcher/leaks.h"
 
 #include "launcher/base.h"
@@ -29,8 +30,9 @@ const char launcher_leaks_help[] =
     "  --wait=SECONDS  at most so long for the answer to begin (default: 60)\n"
     "Status 0, or 125 when there is no answer.\n";
 
-#define WAIT      60
-#define WAIT_MOST 86400
+#define WAIT        60
+#define WAIT_MOST   86400
+#define ANSWER_MOST ((size_t)64 << 20)
 
 static struct {
     int folder; /* open as long as the pipe is there; else -1 */
@@ -76,7 +78,10 @@ static int signal_of(pid_t process)
                      errno == ENOENT ? "there is none" : strerror(errno));
     const char *number = variable_of(variables, size, "MM_LEAKS_SIGNAL");
     const char *leaks = variable_of(variables, size, "MM_LEAKS");
-    if (number == NULL || leaks == NULL || strcmp(leaks, "0") == 0)
+    const char *dangling = variable_of(variables, size, "MM_DANGLING");
+    bool looks = (leaks != NULL && strcmp(leaks, "0") != 0) ||
+                 (dangling != NULL && strcmp(dangling, "0") != 0);
+    if (number == NULL || !looks)
         launcher_die(
             "process %d can't be asked: start it by mmshim --leaks=1 --leaks-signal=%d, or "
             "with another signal that it has no use for",
@@ -84,6 +89,15 @@ static int signal_of(pid_t process)
     int found = atoi(number);
     free(variables);
     return found;
+}
+
+static void need_shim(pid_t process)
+{
+    size_t size;
+    char *maps = read_of(process, "maps", &size);
+    if (maps == NULL || strstr(maps, "libmmshim.so") == NULL)
+        launcher_die("process %d: the shim is not active there", (int)process);
+    free(maps);
 }
 
 /* What stands in a line of its status; NULL: there is no such line. */
@@ -144,6 +158,15 @@ static int open_folder(pid_t process)
     return folder;
 }
 
+static void need_pipe(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode) || status.st_uid != geteuid() ||
+        status.st_nlink != 1 || (status.st_mode & 077) != 0)
+        launcher_die("in " MM_ANSWER_FOLDER " of the process somebody changed the pipe");
+}
+
+/* Whoever else may write there can put something else at the name: it is not used twice. */
 static int make_pipe(pid_t process, const char *status, int number)
 {
     uid_t user = file_system_id(status, "\nUid:");
@@ -155,30 +178,68 @@ static int make_pipe(pid_t process, const char *status, int number)
                      strerror(errno));
     answer_at.folder = folder;
     atexit(remove_pipe);
-    if (user != geteuid() &&
-        fchownat(folder, answer_at.name, user, group, AT_SYMLINK_NOFOLLOW) != 0)
-        launcher_die("process %d is another user's: %s", (int)process, strerror(errno));
-    int fd = openat(folder, answer_at.name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
+    int made = openat(folder, answer_at.name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    if (made < 0)
         launcher_die("no pipe in " MM_ANSWER_FOLDER " of process %d: %s", (int)process,
                      strerror(errno));
+    need_pipe(made);
+    char *path = launcher_text("/proc/self/fd/%d", made);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || (user != geteuid() && fchown(fd, user, group) != 0))
+        launcher_die("process %d is another user's: %s", (int)process, strerror(errno));
+    free(path);
+    close(made);
     return fd;
 }
 
-/* Whoever is to answer opens it within a moment: nobody else need find it. */
-static void wait_for_answer(pid_t process, int fd, long seconds)
+static bool wait_for_some(int fd, long seconds)
 {
     struct pollfd what = {.fd = fd, .events = POLLIN};
     int ready;
     do
         ready = poll(&what, 1, (int)seconds * 1000);
     while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
+    return ready > 0;
+}
+
+/* True once the last byte is there. What a terminal would obey is none of a report's. */
+static bool take(FILE *text, char *piece, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (piece[i] == MM_ANSWER_END)
+            return true;
+        bool is_control = ((unsigned char)piece[i] < ' ' && !strchr("\n\t", piece[i])) ||
+                          (unsigned char)piece[i] == 127;
+        fputc(is_control ? '?' : piece[i], text);
+    }
+    return false;
+}
+
+/* The text of the answer, to be read from its start. */
+static FILE *read_answer(pid_t process, int fd, long seconds)
+{
+    static char piece[65536];
+    FILE *text = tmpfile();
+    size_t sum = 0;
+    ssize_t got = 0;
+    bool is_whole = false;
+    if (text == NULL)
+        launcher_die("no temporary file: %s", strerror(errno));
+    while (!is_whole && sum < ANSWER_MOST && wait_for_some(fd, seconds) &&
+           (got = read(fd, piece, sizeof piece)) > 0) {
+        remove_pipe();
+        answer_at.folder = -1;
+        is_whole = take(text, piece, (size_t)got);
+        sum += (size_t)got;
+    }
+    if (sum == 0)
         launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
                      "its findings are told",
                      (int)process, seconds);
-    remove_pipe();
-    answer_at.folder = -1;
+    if (!is_whole)
+        launcher_say("the answer of process %d is not complete", (int)process);
+    rewind(text);
+    return text;
 }
 
 /* --- the command --- */
@@ -200,24 +261,38 @@ static int random_number(void)
     return (int)(number % INT32_MAX) + 1;
 }
 
-static void ask(pid_t process, long seconds)
+/* To the very process that was looked at; before Linux 5.3 to whoever has its number. */
+static int send_to(pid_t process, int fd, int number, int token)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = token;
+    if (fd >= 0)
+        return (int)syscall(SYS_pidfd_send_signal, fd, number, &info, 0);
+    return sigqueue(process, number, info.si_value);
+}
+
+static FILE *ask(pid_t process, long seconds)
 {
     size_t size;
+    int target = (int)syscall(SYS_pidfd_open, process, 0);
     int number = signal_of(process), token = random_number();
     char *status = read_of(process, "status", &size);
     if (status == NULL)
         launcher_die("process %d: %s", (int)process, strerror(errno));
     need_handler(process, status, number);
+    need_shim(process);
     signal(SIGINT, remove_and_end);
     signal(SIGTERM, remove_and_end);
     signal(SIGHUP, remove_and_end);
     int fd = make_pipe(process, status, token);
-    if (sigqueue(process, number, (union sigval){.sival_int = token}) != 0)
+    if (send_to(process, target, number, token) != 0)
         launcher_die("process %d: %s", (int)process, strerror(errno));
-    wait_for_answer(process, fd, seconds);
-    fcntl(fd, F_SETFL, 0);
-    dup2(fd, STDIN_FILENO);
     free(status);
+    FILE *text = read_answer(process, fd, seconds);
+    close(fd);
+    return text;
 }
 
 int launcher_leaks(char *const *arguments)
@@ -235,6 +310,7 @@ int launcher_leaks(char *const *arguments)
     long process = *arguments != NULL ? number_of(*arguments, 1, INT32_MAX) : -1;
     if (process < 0 || arguments[1] != NULL)
         launcher_die("leaks takes a process's number");
-    ask((pid_t)process, seconds);
+    FILE *text = ask((pid_t)process, seconds);
+    dup2(fileno(text), STDIN_FILENO);
     return launcher_symbolize(none);
 }

@@ -1,11 +1,12 @@
 /* dangling.c - see dangling.h. A word is taken for a pointer when it lies in what was asked for of
- * a slot that was freed and not handed out again, or of a forwarded block that is held: any other
- * may be somebody else's memory by now. Stacks are left out: most of what points to freed blocks
- * there is left over. For one thread, while no other changes a block. */
+ * a slot that was freed and not handed out again, guarded or not, or of a forwarded block that is
+ * held: any other may be somebody else's memory by now. Stacks are left out: most of what points to
+ * freed blocks there is left over. For one thread, while no other changes a block. */
 #include "leaks/dangling.h"
 
 #include "blocks/record.h"
 #include "leaks/sort.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 
 struct freed {
@@ -89,13 +90,25 @@ static uintptr_t freed_slot_around(uintptr_t address)
     return address - info.offset;
 }
 
+/* --- guarded slots --- */
+
+static uintptr_t freed_guarded_around(uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    mm_guarded_find(address, &slot, &above);
+    bool was_freed = slot.number != MM_GUARDED_SLOTS && slot.block != 0 &&
+                     slot.state != MM_GUARDED_LIVE && address - slot.block < slot.asked;
+    return was_freed ? slot.block : 0;
+}
+
 /* --- words --- */
 
 static void look_at(const struct search *search, uintptr_t word, uintptr_t at, uintptr_t holder)
 {
     uintptr_t address = mm_os_untagged((const void *)word); /* NOLINT */
-    uintptr_t block =
-        mm_arena_has(address) ? freed_slot_around(address) : held_around(search, address);
+    uintptr_t block = mm_arena_has(address)     ? freed_slot_around(address)
+                      : mm_guarded_has(address) ? freed_guarded_around(address)
+                                                : held_around(search, address);
     struct mm_dangling_pointer pointer = {at, holder, block, address - block};
     if (block != 0 && (holder != 0 || !mm_roots_is_stack(search->roots, at)))
         search->each(&pointer, search->with);

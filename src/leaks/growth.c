@@ -112,6 +112,7 @@ static bool tell(const struct mm_look_group *group, uint64_t milliseconds)
                            .bytes = group->bytes,
                            .grown_bytes = growth_of(group),
                            .milliseconds = milliseconds,
+                           .stack = group->stack,
                            .is_apart = true};
     struct mm_misuse misuse = {.kind = MEM_MNGR_POSSIBLE_LEAK,
                                .ptr = (const void *)group->first, /* NOLINT */

@@ -10,8 +10,8 @@ struct mm_leaks_settings {
     bool on;              /* otherwise nobody will ask */
     bool leaks, dangling; /* what is looked for */
     bool strict;          /* a pointer to a block's start alone reaches it */
-    bool in_sum;          /* at exit, in a line that counts nowhere */
-    bool growth; /* instead what has become more since the last look, by who allocated it */
+    bool in_sum;          /* at exit, in a line; nothing counts anywhere */
+    bool growth;          /* and what has become more since the last look, by who allocated it */
     struct mm_roots_settings roots;
 };
 

@@ -153,8 +153,8 @@ static void group_all(struct mm_look *look, const struct mm_look_settings *setti
 {
     struct grouping grouping = {look, settings};
     mark_all(roots, marks);
-    if (settings->dangling)
-        mm_dangling_each(marks, roots, count_pointer, &grouping);
+    if (settings->dangling && !mm_dangling_each(marks, roots, count_pointer, &grouping))
+        look->is_cut = true;
     if (settings->leaks && !mm_marks_are_all(marks))
         sort_out(roots, marks, &grouping);
     sort_groups(look);

@@ -293,6 +293,14 @@ static uintptr_t end_of_slot(const struct mm_mark_batch *batch, unsigned index)
     return start + size;
 }
 
+/* The same of any: of a small one, too, nobody wrote what is behind. */
+static uintptr_t end_of_asked(const struct mm_mark_batch *batch, unsigned index)
+{
+    uintptr_t start = base_of(batch) + index * size_of(batch);
+    struct mm_stacks_note note = mm_stacks_note(start);
+    return start + (note.is_known && note.asked < size_of(batch) ? note.asked : size_of(batch));
+}
+
 struct words_of_block {
     struct mm_marks *marks;
     void (*look)(struct mm_marks *marks, const uintptr_t *at, const uintptr_t *end,
@@ -417,7 +425,7 @@ void mm_marks_each_marked(struct mm_marks *marks, mm_marks_visit visit, void *wi
         for (uint64_t left = batch->live & batch->marked; left != 0; left &= left - 1) {
             unsigned index = mm_bit_lowest(left);
             visiting.block = base_of(batch) + index * size_of(batch);
-            read_block(&words, visiting.block, end_of_slot(batch, index));
+            read_block(&words, visiting.block, end_of_asked(batch, index));
         }
     }
     for (size_t i = 0; i < marks->block_count; i++) {

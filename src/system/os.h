@@ -186,6 +186,9 @@ void mm_os_trap(void);
  * reads (SIGPIPE), a file at its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program
  * does not expect one from a call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
+/* The same as mm_os_write() of a file that waits for nothing, until a time on the clock of
+ * mm_os_milliseconds(). */
+bool mm_os_write_within(int fd, const void *text, size_t size, uint64_t give_up);
 /* The same to the end of an open log, as a whole record or not at all: what a full disk or a limit
  * took of it is cut off again, where the path is still the file's and it may be read. Signals wait
  * where the log, `id`, is a file; SIGKILL does not, and may leave a part of the record. */
