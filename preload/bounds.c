@@ -293,7 +293,7 @@ void bounds_vector(struct bounds_call call, const struct iovec *pieces, size_t c
 static bool can_read(struct bounds_call call, const void *first, size_t count, size_t size)
 {
     const char *last = (const char *)first + count * size - 1;
-    return count != 0 && count <= IOV_MAX && call.shim->is_readable(first) &&
+    return count != 0 && count <= BOUNDS_PIECES_MOST && call.shim->is_readable(first) &&
            call.shim->is_readable(last);
 }
 

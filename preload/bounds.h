@@ -119,6 +119,8 @@ static inline void bounds_opens(struct bounds_call call, const void *at, size_t 
         bounds_begin(call, at, size);
 }
 #define OPENS(at, size) bounds_opens(call, at, (size_t)(size));
+/* Of calls that name no limit; and what the kernel takes of a vector. */
+enum { BOUNDS_PATH_MOST = 4096, BOUNDS_LINE_MOST = 2048, BOUNDS_PIECES_MOST = 1024 };
 
 /* `size` bytes, `count` times. */
 static inline size_t bounds_product(size_t size, size_t count)

@@ -15,8 +15,17 @@
 #define PART_OF_TIME    100u
 #define FEW_LEAST       5u
 #define BLOCKS_OF_FEW                                                                              \
-    25000u              /* of so many, those that are drawn get a slot each before one is used     \
-                           again */
+    25000u /* of so many, those that are drawn get a slot each before one is used                  \
+              again */
+/* What the first such block costs a process, 20 to 50 page faults, counts where few are drawn and
+ * the heap is small. So one process in PROCESSES is drawn there, and draws its blocks PROCESSES
+ * times as often: each block's odds are the same. */
+#define SPARSE      1000u /* one in so many, or fewer */
+#define PROCESSES   20u
+#define YOUNG_BYTES ((uintptr_t)16 << 20)       /* a heap of less, */
+#define YOUNG_TIME  ((uint64_t)60 * 1000000000) /* nanoseconds after the start */
+enum phase { GROWN, YOUNG_AND_DRAWN, YOUNG };
+
 #define LN2 0xb17217f8u /* the natural logarithm of 2, times 2^32 */
 
 /* Where every block gets one, as long as there are any. */
@@ -36,7 +45,8 @@ static const struct mm_watcher *inner; /* NULL: nobody else watches */
 static size_t draws_at;
 static struct mm_sample_settings settings;
 static bool (*is_ready)(void);
-static uint64_t mean; /* of what is drawn, times 2^16 */
+static uint64_t mean, mean_of_drawn; /* of what is drawn, times 2^16 */
+static _Atomic uint32_t phase;       /* enum phase; that of who is not sparse is GROWN */
 static _Atomic uint64_t spent, began;
 
 static struct draws *draws_of(struct mm_watch *watch)
@@ -82,7 +92,8 @@ static uint32_t draw_geometric(struct draws *draws)
     if (settings.every == 1)
         return 0;
     uint64_t log = (uint64_t)(log2_of_inverse(next_random(draws)) * (unsigned __int128)LN2 >> 32);
-    unsigned __int128 count = (unsigned __int128)log * mean >> 48;
+    bool is_drawn = atomic_load_explicit(&phase, memory_order_relaxed) == YOUNG_AND_DRAWN;
+    unsigned __int128 count = (unsigned __int128)log * (is_drawn ? mean_of_drawn : mean) >> 48;
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
@@ -94,6 +105,49 @@ static uint32_t draw_around(struct draws *draws, uint32_t average)
 static uint32_t draw(struct draws *draws)
 {
     return settings.adaptive ? draw_around(draws, draws->period) : draw_geometric(draws);
+}
+
+/* --- processes --- */
+
+/* The kernel's random bytes, and what differs from one start to the next. */
+static uint64_t random_of_process(uint64_t seed)
+{
+    const void *of_process =
+        (const void *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+    uint64_t word = 0;
+    if (of_process != NULL)
+        memcpy(&word, of_process, sizeof word);
+    return word ^ mm_os_nanoseconds() ^ mm_bits_mixed(seed);
+}
+
+static void draw_process(void)
+{
+    uint64_t random = random_of_process((uint64_t)mm_os_process_id());
+    bool is_drawn = mm_bits_mixed(random) % PROCESSES == 0;
+    if (settings.every >= SPARSE)
+        atomic_store_explicit(&phase, is_drawn ? YOUNG_AND_DRAWN : YOUNG, memory_order_relaxed);
+}
+
+static bool is_young(void)
+{
+    uint64_t passed = mm_os_nanoseconds() - atomic_load_explicit(&began, memory_order_relaxed);
+    return (uintptr_t)mm_arena_chunks() << MM_CHUNK_SHIFT < YOUNG_BYTES && passed < YOUNG_TIME;
+}
+
+/* Asked of each block that is drawn. */
+static bool is_left_out(void)
+{
+    uint32_t now = atomic_load_explicit(&phase, memory_order_relaxed);
+    if (now == GROWN || is_young())
+        return now == YOUNG;
+    atomic_store_explicit(&phase, GROWN, memory_order_relaxed);
+    return false;
+}
+
+void mm_sample_after_fork(void)
+{
+    if (atomic_load_explicit(&phase, memory_order_relaxed) != GROWN)
+        draw_process();
 }
 
 /* --- what a hundredth of the time pays for --- */
@@ -124,15 +178,9 @@ static void pay(uint64_t since)
 static void heap_made(struct mm_watch *watch, uint32_t seed)
 {
     struct draws *draws = draws_of(watch);
-    const uint64_t *of_process = (const uint64_t *)getauxval(AT_RANDOM);
     if (inner != NULL)
         inner->heap_made(watch, seed);
-    draws->random = mm_os_nanoseconds() ^ mm_bits_mixed(seed);
-    if (of_process != NULL) {
-        uint64_t word;
-        memcpy(&word, of_process, sizeof word);
-        draws->random ^= word;
-    }
+    draws->random = random_of_process(seed);
     draws->period = 1;
 }
 
@@ -193,7 +241,7 @@ static bool take(struct draws *draws, mm_shape shape, struct mm_guarded_slot *sl
     if (size > MM_GUARDED_MOST)
         return false;
     if (!settings.adaptive)
-        return is_ready() && mm_guarded_take(size, alignment, true, slot);
+        return !is_left_out() && is_ready() && mm_guarded_take(size, alignment, true, slot);
     uint64_t since = mm_os_nanoseconds();
     bool taken = draws->period == 1 && is_ready() && mm_guarded_take(size, alignment, false, slot);
     if (!taken && can_pay(draws, since)) {
@@ -309,8 +357,11 @@ void mm_sample_start(const struct mm_sample_settings *wanted, bool (*asked)(void
         return;
     is_ready = asked;
     mean = settings.every > 1 ? mean_of(settings.every) : 0;
+    mean_of_drawn = settings.every >= SPARSE ? mean_of(settings.every / PROCESSES) : 0;
     atomic_store(&spent, 0);
     atomic_store(&began, mm_os_nanoseconds());
+    atomic_store(&phase, GROWN);
+    draw_process();
     start_pool();
     inner = mm_watcher;
     watcher = inner != NULL ? *inner : alone;

@@ -20,6 +20,8 @@ struct mm_sample_settings {
 void mm_sample_start(const struct mm_sample_settings *settings, bool (*is_ready)(void));
 void mm_sample_stop(void);
 bool mm_sample_is_on(void);
+/* In a fork()'s child. */
+void mm_sample_after_fork(void);
 
 /* A block as the checks need it. */
 struct mm_block mm_block_guarded(const struct mm_guarded_slot *slot);

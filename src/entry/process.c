@@ -124,6 +124,7 @@ static void after_fork_in_child(void)
     mm_quarantine_after_fork();
     mm_leaks_after_fork();
     mm_guarded_after_fork();
+    mm_sample_after_fork();
     mm_faults_after_fork();
     mm_heap_renew_thread();
     if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))

@@ -1,7 +1,7 @@
 /* odds.c - with one block in N guarded (MM_GUARD_SAMPLE), a planted overflow is told as often as
  * the odds say: over 10,000 blocks of one process, and over 10,000 processes that each have one,
- * first of its size or in the middle of others. What is counted may be off by six times its
- * deviation. */
+ * first of its size or in the middle of others; "many": or a hundred. What is counted may be off by
+ * six times its deviation. */
 #include "check.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RUNS = 10000, SIZE = 48, TOLD = 9 };
+enum { RUNS = 10000, SIZE = 48, TOLD = 9, MANY = 100, SPARSE = 1000, PROCESSES = 20 };
 
 static unsigned one_in;
 
@@ -23,9 +23,9 @@ static void plant(void)
     free((void *)block);
 }
 
-static void check_count(unsigned count)
+static void check_count(unsigned count, double odds)
 {
-    double odds = 1.0 / one_in, expected = RUNS * odds;
+    double expected = RUNS * odds;
     double deviation = sqrt(expected * (1 - odds));
     if (count < expected - 6 * deviation || count > expected + 6 * deviation) {
         fprintf(stderr, "%u of %d, where %.0f were expected\n", count, RUNS, expected);
@@ -41,11 +41,12 @@ static void in_one_process(void)
     for (; summary != NULL; summary = strstr(summary + 1, " mmshim: "))
         last = summary;
     const char *comma = last != NULL ? strstr(last, "0 foreign, ") : NULL;
-    check_count(comma != NULL ? (unsigned)strtoul(comma + strlen("0 foreign, "), NULL, 10) : 0);
+    check_count(comma != NULL ? (unsigned)strtoul(comma + strlen("0 foreign, "), NULL, 10) : 0,
+                1.0 / one_in);
 }
 
 /* Each is a fork, which draws for itself. */
-static void in_many_processes(unsigned before)
+static void in_many_processes(unsigned before, unsigned planted, double odds)
 {
     unsigned count = 0;
     for (int run = 0; run < RUNS; run++) {
@@ -55,13 +56,21 @@ static void in_many_processes(unsigned before)
         if (child == 0) {
             for (unsigned i = 0; i < before; i++)
                 free(hide(malloc(SIZE + 32 * i)));
-            plant();
+            for (unsigned i = 0; i < planted; i++)
+                plant();
             exit(0);
         }
         CHECK(waitpid(child, &status, 0) == child);
         count += exited_with(status, TOLD);
     }
-    check_count(count);
+    check_count(count, odds);
+}
+
+/* Of processes that are small one in a few is drawn, and then draws so many times as often. */
+static double odds_of_many(void)
+{
+    unsigned drawn = one_in < SPARSE ? 1 : PROCESSES;
+    return (1 - pow(1 - (double)drawn / one_in, MANY)) / drawn;
 }
 
 int main(int argc, char **argv)
@@ -74,8 +83,10 @@ int main(int argc, char **argv)
             plant();
         return 0;
     }
-    if (argc > 1)
-        in_many_processes((unsigned)strtoul(argv[1], NULL, 10));
+    if (argc > 1 && strcmp(argv[1], "many") == 0)
+        in_many_processes(0, MANY, odds_of_many());
+    else if (argc > 1)
+        in_many_processes((unsigned)strtoul(argv[1], NULL, 10), 1, 1.0 / one_in);
     else
         in_one_process();
     return 0;
