@@ -6,6 +6,7 @@
 #include "findings/report.h"
 #include "leaks/growth.h"
 #include "leaks/look.h"
+#include "slots/guarded.h"
 #include "system/out.h"
 #include <stdatomic.h>
 
@@ -75,7 +76,7 @@ static void tell_dangling(const struct mm_look_group *group, enum mm_leaks_when 
 {
     if (when != MM_LEAKS_AT_EXIT && !is_left(group))
         return;
-    bool is_slot = mm_arena_has(group->first);
+    bool is_slot = mm_arena_has(group->first) || mm_guarded_has(group->first);
     struct mm_dangling dangling = {.at = group->at,
                                    .pointers = group->blocks,
                                    .is_to_start = !is_slot || group->offset == 0,
