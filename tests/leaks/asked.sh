@@ -36,6 +36,10 @@ stop() {
 lose() {
     echo "$1" >&3
     read -r -t 30 answer <&4 && [ "$answer" = done ] || fail "the program stands still"
+    # Until it waits for the next line, registers and stack may hold the last block.
+    until [ "$(sed 's/.*) //; s/ .*//' "/proc/$process/stat")" = S ]; do
+        sleep 0.01
+    done
 }
 
 # told PATTERN WHAT... - asks for what, and finds the pattern in the answer.
