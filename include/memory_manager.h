@@ -44,7 +44,9 @@ enum mem_mngr_misuse_kind {
     /* Only by the shim, where libmmshim_bounds.so stands before it. */
     MEM_MNGR_OVER_READ,  /* bytes behind a block are read */
     MEM_MNGR_UNDER_READ, /* bytes before it */
-    MEM_MNGR_OVERLAP     /* bytes are copied onto themselves by a function that may not */
+    MEM_MNGR_OVERLAP,    /* bytes are copied onto themselves by a function that may not */
+    /* Only by the shim, where it looks for what touches blocks' own pages. */
+    MEM_MNGR_BAD_ACCESS /* an instruction touched no memory of the process, which ends by that */
 };
 
 struct mem_mngr_misuse {

@@ -161,11 +161,52 @@ void mm_faults_after_fork(void)
     atomic_store_explicit(&is_filling, false, memory_order_relaxed);
 }
 
+/* Programs' other stacks are as small as their own handlers need. */
+static void call_with_room(const void *context, void (*function)(void *with), void *with)
+{
+    char *stack = NULL;
+    if (mm_fault_stack_left(context) < STACK_LEAST)
+        stack = mm_os_map(STACK_LEAST);
+    if (stack == NULL) {
+        function(with);
+        return;
+    }
+    mm_fault_call_on(stack, STACK_LEAST, function, with);
+    mm_os_release(stack, STACK_LEAST);
+}
+
 /* --- the program's faults --- */
 
-static void end_by(siginfo_t *info)
+struct wild {
+    const siginfo_t *info;
+    void *context;
+};
+
+static void tell_wild(void *with)
 {
-    atomic_store_explicit(&is_ending, true, memory_order_relaxed);
+    const struct wild *wild = with;
+    struct mm_touch touch = {.access = mm_fault_access(wild->context),
+                             .at = (uintptr_t)wild->info->si_addr,
+                             .is_untold = wild->info->si_code == SI_KERNEL,
+                             .context = wild->context};
+    if (touch.is_untold) {
+        touch.at = mm_fault_wild_register(wild->context);
+        touch.access = MM_FAULT_UNKNOWN;
+    }
+    struct mm_misuse misuse = {.kind = MEM_MNGR_BAD_ACCESS,
+                               .ptr = (const void *)touch.at,
+                               .caller = (const void *)mm_fault_pc(wild->context),
+                               .touch = &touch};
+    mm_report_fault(&misuse);
+}
+
+/* The process is about to end by it: nobody else will say why. */
+static void end_by_fault(siginfo_t *info, void *context)
+{
+    struct wild wild = {info, context};
+    bool is_new = !atomic_exchange_explicit(&is_ending, true, memory_order_relaxed);
+    if (info->si_code > 0 && is_new && !mm_os_is_guest())
+        call_with_room(context, tell_wild, &wild);
     mm_fault_end_by(info);
 }
 
@@ -176,7 +217,7 @@ static void pass_on(unsigned entry, int number, siginfo_t *info, void *context)
     const struct mm_kernel_action *theirs = &actions[entry];
     if (!is_handler(theirs)) {
         if ((uintptr_t)theirs->handler != (uintptr_t)SIG_IGN || info->si_code > 0)
-            end_by(info);
+            end_by_fault(info, context);
         return;
     }
     if (theirs->flags & SA_RESETHAND) {
@@ -247,27 +288,13 @@ static void handle(void *with)
     fault->is_over = (!has_block || tell(fault, &slot)) && mm_guarded_open(fault->at);
 }
 
-/* Programs' other stacks are as small as their own handlers need. */
-static void handle_with_room(struct fault *fault)
-{
-    char *stack = NULL;
-    if (mm_fault_stack_left(fault->context) < STACK_LEAST)
-        stack = mm_os_map(STACK_LEAST);
-    if (stack == NULL) {
-        handle(fault);
-        return;
-    }
-    mm_fault_call_on(stack, STACK_LEAST, handle, fault);
-    mm_os_release(stack, STACK_LEAST);
-}
-
 static __attribute__((noinline)) bool is_told(siginfo_t *info, void *context)
 {
     struct fault fault = {.info = info, .context = context, .at = mm_os_untagged(info->si_addr)};
     int saved_errno = errno;
     if (info->si_code <= 0 || !mm_guarded_has(fault.at))
         return false;
-    handle_with_room(&fault);
+    call_with_room(context, handle, &fault);
     errno = saved_errno;
     return fault.is_over;
 }

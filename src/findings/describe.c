@@ -38,6 +38,8 @@ const char *mm_describe_what(const struct mm_misuse *misuse, bool is_library)
         return misuse->access->function;
     if (misuse->touch == NULL)
         return name_of_call(misuse->call, misuse->how, is_library);
+    if (misuse->caller == misuse->ptr && misuse->touch->block == 0)
+        return "a jump";
     return misuse->touch->access == MM_FAULT_WRITE  ? "a write"
            : misuse->touch->access == MM_FAULT_READ ? "a read"
                                                     : "an access";
@@ -62,7 +64,7 @@ static void take_history(struct mm_trace *trace, const struct mm_stack *stack, c
 /* A pointer that is known not to be, or have been, one of a block has no history. */
 static bool has_history(const struct mm_finding *finding)
 {
-    return finding->kind != MEM_MNGR_FOREIGN_FREE;
+    return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_ACCESS;
 }
 
 static void take_lives(struct mm_draft *draft, const struct mm_stack_history *history,

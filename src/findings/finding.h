@@ -60,8 +60,10 @@ struct mm_dangling {
 /* An access to what is closed, of a block or beside one. */
 struct mm_touch {
     enum mm_fault_access access;
-    uintptr_t at, block;
+    uintptr_t at;        /* 0, of no block: null, or an address that the system does not tell */
+    uintptr_t block;     /* 0: of none */
     size_t asked;        /* by the block */
+    bool is_untold;      /* `at` is only what a register holds, or 0 */
     const void *context; /* of the handler: the instruction's registers */
 };
 

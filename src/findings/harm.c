@@ -112,8 +112,8 @@ bool mm_harm_describe(struct mm_out *out, const struct mm_misuse *misuse)
     } else if (access != NULL) {
         write_bytes_used(out, access);
         describe_place(out, access->start, access->block, access->asked, misuse->kind);
-    } else if (touch != NULL) {
+    } else if (touch != NULL && touch->block != 0) {
         describe_place(out, touch->at, touch->block, touch->asked, misuse->kind);
     }
-    return misuse->damage != NULL || access != NULL || touch != NULL;
+    return misuse->damage != NULL || access != NULL || (touch != NULL && touch->block != 0);
 }

@@ -196,7 +196,8 @@ static bool is_start(const struct mm_frame *frame)
 
 static bool is_own(const struct mm_frame *frame)
 {
-    return !is_of_runtime(frame) && !is_wrapping(frame) && !is_start(frame);
+    return frame->place.module != NULL && !is_of_runtime(frame) && !is_wrapping(frame) &&
+           !is_start(frame);
 }
 
 /* Below the last own frame nothing is of interest, but for _start, of which a stripped program

@@ -446,8 +446,8 @@ static void describe_slot(struct mm_out *out, const struct mm_owner_of *of, uint
     enum mem_mngr_misuse_kind kind = of->misuse->kind;
     bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
     bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
-    bool is_odd =
-        kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY || kind == MEM_MNGR_OVERLAP;
+    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY ||
+                  kind == MEM_MNGR_OVERLAP || kind == MEM_MNGR_BAD_ACCESS;
     if (is_odd && never) {
         describe_beside_slots(out, address);
         return;
@@ -493,11 +493,28 @@ static void describe_inside_forwarded(struct mm_out *out, const struct mm_owner_
     mm_out_format(out, " at %x", (uint64_t)block.start);
 }
 
+#define NULL_PAGES 4096u
+
+static void describe_null(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
+{
+    const struct mm_touch *touch = of->misuse->touch;
+    if (touch != NULL && touch->is_untold)
+        mm_out_format(out, "an address that the system does not tell, as no memory can have it");
+    else if (address == 0)
+        mm_out_format(out, "the null pointer");
+    else
+        mm_out_format(out, "%u bytes behind the null pointer", (uint64_t)address);
+}
+
 static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)
 {
     enum mem_mngr_misuse_kind kind = kind_outside(of->misuse->kind, of->misuse->ptr);
     size_t size;
-    if (kind == MEM_MNGR_FOREIGN_FREE) {
+    if (kind == MEM_MNGR_BAD_ACCESS && address < NULL_PAGES) {
+        describe_null(out, address, of);
+        return;
+    }
+    if (kind == MEM_MNGR_FOREIGN_FREE || kind == MEM_MNGR_BAD_ACCESS) {
         describe_foreign(out, address, of);
         return;
     }

@@ -305,10 +305,16 @@ static void write_access(struct mm_out *out, const struct mm_access *access)
 /* What an instruction did, and where, from the block's start on. */
 static void write_touch(struct mm_out *out, const struct mm_touch *touch)
 {
-    mm_out_format(out, ",\"access\":{\"offset\":%d,\"size\":%u",
-                  (int64_t)(touch->at - touch->block), (uint64_t)touch->asked);
+    const char *separator = "";
+    mm_out_format(out, ",\"access\":{");
+    if (touch->block != 0) {
+        mm_out_format(out, "\"offset\":%d,\"size\":%u", (int64_t)(touch->at - touch->block),
+                      (uint64_t)touch->asked);
+        separator = ",";
+    }
     if (touch->access != MM_FAULT_UNKNOWN)
-        mm_out_format(out, ",\"by\":\"%s\"", touch->access == MM_FAULT_WRITE ? "write" : "read");
+        mm_out_format(out, "%s\"by\":\"%s\"", separator,
+                      touch->access == MM_FAULT_WRITE ? "write" : "read");
     mm_out_format(out, "}");
 }
 

@@ -432,12 +432,34 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
         frames->frames[frames->count++] = (const char *)caller - 1;
 }
 
+/* Who called what is no code at all left nothing but where to go back to. */
+static bool leave_nowhere(struct cursor *at)
+{
+    struct mm_loaded module;
+    if (mm_loaded_find(at->pc, &module))
+        return false;
+#ifdef __x86_64__
+    uintptr_t back;
+    if (!load(at, at->sp, &back) || !mm_loaded_find(back, &module))
+        return false;
+    at->pc = back;
+    at->sp += sizeof back;
+    at->interrupted = false;
+    return true;
+#else
+    return leave_leaf(at, 0);
+#endif
+}
+
 void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
                               struct mm_frames *frames)
 {
     struct cursor at;
     frames->count = 0;
     begin_at_context(&at, context);
+    frames->frames[frames->count++] = (const void *)address_of(&at);
+    if (frames->count == most || !(leave_nowhere(&at) || step_back(&at, exactly)))
+        return;
     do {
         frames->frames[frames->count++] = (const void *)address_of(&at);
     } while (frames->count < most && step_back(&at, exactly));

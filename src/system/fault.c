@@ -88,6 +88,19 @@ uintptr_t mm_fault_pc(const void *context)
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 }
 
+#define HIGHEST 47u /* bit of an address of the process; those above are its, in a sign */
+
+uintptr_t mm_fault_wild_register(const void *context)
+{
+    const ucontext_t *at = context;
+    for (int i = REG_R8; i <= REG_RIP; i++) {
+        int64_t value = at->uc_mcontext.gregs[i];
+        if (value >> HIGHEST != 0 && value >> HIGHEST != -1)
+            return (uintptr_t)value;
+    }
+    return 0;
+}
+
 static uintptr_t stack_pointer(void)
 {
     return (uintptr_t)__builtin_frame_address(0);
@@ -130,6 +143,12 @@ enum mm_fault_access mm_fault_access(const void *context)
 uintptr_t mm_fault_pc(const void *context)
 {
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.pc;
+}
+
+uintptr_t mm_fault_wild_register(const void *context)
+{
+    (void)context;
+    return 0;
 }
 
 static uintptr_t stack_pointer(void)

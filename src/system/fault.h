@@ -29,6 +29,9 @@ void mm_fault_end_by(siginfo_t *info);
 enum mm_fault_access { MM_FAULT_UNKNOWN, MM_FAULT_READ, MM_FAULT_WRITE };
 enum mm_fault_access mm_fault_access(const void *context);
 uintptr_t mm_fault_pc(const void *context);
+/* What a register holds that no memory can have as its address, which the kernel does not tell of a
+ * fault by it; 0: none does. */
+uintptr_t mm_fault_wild_register(const void *context);
 /* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */
 size_t mm_fault_stack_left(const void *context);
 /* Calls it on a stack of so many bytes. */
