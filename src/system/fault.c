@@ -30,8 +30,9 @@ bool mm_fault_set_action(const struct mm_kernel_action *wanted, struct mm_kernel
     return mm_kernel_action(SIGSEGV, wanted, before);
 }
 
+#ifdef __x86_64__
 /* What libc adds to an action is what unwinders and debuggers know a handler's frame by. It is seen
- * in what libc sets, of a signal that nothing raises. */
+ * in what libc sets: the handler that is to be set now. Elsewhere the kernel has its own. */
 static void (*learn_restorer(mm_fault_handler *handler))(void)
 {
     struct mm_kernel_action set = {0};
@@ -43,6 +44,7 @@ static void (*learn_restorer(mm_fault_handler *handler))(void)
     errno = saved_errno;
     return set.flags & SA_RESTORES ? set.restorer : NULL;
 }
+#endif
 
 bool mm_fault_complete(struct mm_kernel_action *action, const struct mm_kernel_action *like)
 {
@@ -117,8 +119,8 @@ void mm_fault_call_on(const char *stack, size_t size, void (*function)(void *), 
                        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 #elif defined __aarch64__
-#define ESR_MAGIC 0x45535201u
-#define ESR_WROTE 64u
+#define MAGIC_OF_ESR 0x45535201u
+#define ESR_WROTE    64u
 
 /* What the kernel adds to the registers, one behind the other. */
 struct extra {
@@ -134,7 +136,7 @@ enum mm_fault_access mm_fault_access(const void *context)
     for (const struct extra *extra = (const void *)from;
          (const char *)extra <= end && extra->magic != 0 && extra->size != 0;
          extra = (const void *)((const char *)extra + extra->size)) {
-        if (extra->magic == ESR_MAGIC)
+        if (extra->magic == MAGIC_OF_ESR)
             return extra->esr & ESR_WROTE ? MM_FAULT_WRITE : MM_FAULT_READ;
     }
     return MM_FAULT_UNKNOWN;

@@ -19,7 +19,6 @@ enum { SIZE = 48, PAGE = 4096, TOLD = 9 };
 
 static volatile char *page; /* the program's own, which it protects */
 static volatile sig_atomic_t calls, others;
-static volatile uintptr_t faulted_at;
 static sigjmp_buf out;
 
 static void shut(void)
