@@ -4,6 +4,7 @@
 #include "checks/shut.h"
 #include "entry/process.h"
 #include "lookup.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -78,7 +79,8 @@ EXPORT int mprotect(void *start, size_t size, int access)
 {
     int (*next)(void *, size_t, int) = shim_libc(SHIM_MPROTECT);
     int both = PROT_READ | PROT_WRITE;
-    if (mm_unlikely(mm_checks.any) && (access & both) != both)
+    bool is_ours = mm_checks.any || mm_guarded_has((uintptr_t)start);
+    if (mm_unlikely(is_ours) && (access & both) != both)
         mm_shut_note(start, size);
     return next != NULL ? next(start, size, access) : not_there();
 }

@@ -6,6 +6,7 @@
 #include "findings/report.h"
 #include "findings/sink.h"
 #include "lookup.h"
+#include "lsan.h"
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
@@ -17,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT      __attribute__((visibility("default")))
+#define LEAK_STATUS 23 /* as LeakSanitizer has it */
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 extern void *__libc_stack_end;
@@ -77,7 +79,7 @@ static size_t or_debug(int64_t value, size_t debug)
 
 static unsigned wanted_frames(void)
 {
-    return (unsigned)or_debug(mm_options.stacks, 16);
+    return (unsigned)(mm_options.stacks < 0 && shim_looks() ? 16 : or_debug(mm_options.stacks, 16));
 }
 
 /* Of glibc's malloc the low byte counts. */
@@ -115,6 +117,22 @@ EXPORT __attribute__((noinline)) void mmshim_on_finding(const struct mem_mngr_mi
     __asm__ volatile("" : : "r"(finding) : "memory");
 }
 
+#define FRAMES_GUARDED 12u /* of blocks with pages of their own */
+
+static struct mm_sample_settings wanted_sample(void)
+{
+    int64_t every = mm_options.guard_sample;
+    return (struct mm_sample_settings){.every = every > 0 ? (uint32_t)every : 0,
+                                       .adaptive = every < 0 && mm_options.debug};
+}
+
+static unsigned wanted_guarded_frames(void)
+{
+    struct mm_sample_settings sample = wanted_sample();
+    bool any = sample.every != 0 || sample.adaptive;
+    return !any ? 0 : wanted_frames() != 0 ? wanted_frames() : FRAMES_GUARDED;
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
@@ -135,6 +153,22 @@ static struct mm_report_settings wanted_reports(void)
                                                           : MM_THEN_GO_ON,
         .has_exit_status = mm_options.exitcode >= 0,
         .exit_status = (int)mm_options.exitcode,
+        .leak_status =
+            mm_options.leaks != MM_LEAKS_OFF && mm_options.leaks != MM_LEAKS_SUM ? LEAK_STATUS : 0,
+    };
+}
+
+static struct mm_leaks_settings wanted_leaks(void)
+{
+    return (struct mm_leaks_settings){
+        .on = shim_looks(),
+        .leaks = mm_options.leaks != MM_LEAKS_OFF && mm_options.leaks != MM_LEAKS_GROWTH,
+        .dangling = mm_options.dangling,
+        .strict = mm_options.leaks == MM_LEAKS_STRICT,
+        .in_sum = mm_options.leaks == MM_LEAKS_SUM,
+        .growth = mm_options.leaks == MM_LEAKS_GROWTH,
+        .roots = {.own = (const void *)mm_process_default_config,
+                  .libc_heap_is_own = !mm_next_may_call_back()},
     };
 }
 
@@ -164,6 +198,7 @@ bool mm_process_steps_aside(void)
         return false;
     shim_leave_libc_alone();
     shim_find_operators();
+    shim_find_lsan();
     return true;
 }
 
@@ -174,6 +209,7 @@ struct mm_process_config mm_process_default_config(void)
         done = true;
         shim_set_up_libc();
         shim_find_operators();
+        shim_find_lsan();
         mm_loaded_start((const void *)mm_process_default_config);
         read_options();
     }
@@ -184,8 +220,12 @@ struct mm_process_config mm_process_default_config(void)
         .arena_size = (size_t)mm_options.arena_size,
         .counts = mm_options.verbose,
         .checks = wanted_checks(),
+        .leaks = wanted_leaks(),
+        .sample = wanted_sample(),
         .stacks = {.frames = wanted_frames(),
+                   .all = shim_looks(),
                    .every = (uint32_t)mm_options.stacks_sample,
+                   .guarded = wanted_guarded_frames(),
                    .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
                               .own = (const void *)mm_process_default_config}},
     };
@@ -220,17 +260,49 @@ static void tell_lost_stacks(void)
     mm_report_note(line);
 }
 
-static void at_exit(void *unused)
+MM_COLD static void tell_the_rest(const struct mm_here *here)
 {
-    (void)unused;
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_ending)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
     mm_check(NULL);
+    shim_tell_leaks(here, MM_LEAKS_AT_EXIT);
     mm_report_summary();
     shim_tell_end();
     tell_lost_stacks();
     if (mm_options.snapshot)
         write_snapshot();
+}
+
+#ifdef MM_COVERAGE
+void __real___gcov_exit(void);
+void __wrap___gcov_exit(void);
+
+/* Destructors would write what was counted, and nothing that comes after them: at_exit() does. */
+void __wrap___gcov_exit(void)
+{
+    if (shim_is_aside())
+        __real___gcov_exit();
+}
+
+static void write_counts(void)
+{
+    __real___gcov_exit();
+}
+#else
+static void write_counts(void)
+{
+}
+#endif
+
+/* Its frame is looked through for pointers, and so it has nothing else in it. */
+static void at_exit(void *unused)
+{
+    struct mm_here here = {0};
+    (void)unused;
+    if (shim_looks())
+        mm_here_take(&here);
+    tell_the_rest(&here);
+    write_counts();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
     if (mm_report_exit_status(-1) >= 0)
@@ -317,6 +389,7 @@ static void leave_children_alone(void)
         return;
     const char *slash = strrchr(self.module, '/');
     take_out(list, slash != NULL ? slash + 1 : self.module);
+    take_out(list, "libmmshim_bounds.so");
     if (*list == '\0')
         forget(variable);
 }
@@ -333,6 +406,7 @@ static void begin_for_process(void)
     if (mm_options.log == NULL && !mm_os_is_privileged())
         shim_tell_missing_stderr();
     leave_children_alone();
+    shim_start_lsan();
     shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);

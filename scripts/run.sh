@@ -16,7 +16,7 @@ esac
 
 need_build_tools
 want_libraries
-build_targets mmshim demo launcher
+build_targets mmshim mmshim_bounds demo launcher
 
 shim=$build/libmmshim.so
 case $shim in

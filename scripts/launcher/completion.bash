@@ -30,7 +30,7 @@ _mmshim() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i]} == = || ${COMP_WORDS[i - 1]} == = ]] || break
     done
-    if ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} != @(symbolize|report|sarif) ]]; then
+    if ((i < COMP_CWORD)) && [[ ${COMP_WORDS[i]} != @(symbolize|leaks|report|sarif) ]]; then
         # The rest of the line is the program's.
         if declare -F _command_offset >/dev/null; then
             _command_offset "$i"
@@ -43,12 +43,14 @@ _mmshim() {
     *:*:=) _mmshim_value "$before" '' ;;
     *:=:*) _mmshim_value "${COMP_WORDS[COMP_CWORD - 2]}" "$word" ;;
     symbolize:*:-*) _mmshim_flag --debug-dir= "$word" ;;
+    leaks:*:-*) _mmshim_flag '--wait=' "$word" ;;
+    leaks:*) mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word") ;;
     report:*:-*) _mmshim_flag '--junit --sarif --github --prometheus --source-root=' "$word" ;;
     sarif:*:-*) _mmshim_flag --source-root= "$word" ;;
     -*:*:-*) _mmshim_flag "$(_mmshim_flags)" "$word" ;;
     *)
         compopt -o filenames
-        mapfile -t COMPREPLY < <(compgen -c -W 'symbolize report sarif' -- "$word" | sort -u; compgen -d -- "$word")
+        mapfile -t COMPREPLY < <(compgen -c -W 'symbolize leaks report sarif' -- "$word" | sort -u; compgen -d -- "$word")
         ;;
     esac
 }

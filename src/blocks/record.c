@@ -12,6 +12,7 @@
 #include "blocks/record.h"
 
 #include "slots/arena.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 #include "system/pieces.h"
 
@@ -46,10 +47,12 @@ static struct {
 } tables;
 static mm_piece held[1u << (LINES_BITS - HELD_SHIFT)] MM_SELDOM;
 static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+static mm_piece guarded; /* by number of the slot */
 
-#define TRACED_PIECE (sizeof(_Atomic uint64_t) * GROUP_UNITS)
-#define HELD_PIECE   (sizeof(_Atomic uint64_t) << HELD_SHIFT)
-#define BLOCK_PIECE  (sizeof(struct block) << BLOCK_SHIFT)
+#define TRACED_PIECE  (sizeof(_Atomic uint64_t) * GROUP_UNITS)
+#define HELD_PIECE    (sizeof(_Atomic uint64_t) << HELD_SHIFT)
+#define BLOCK_PIECE   (sizeof(struct block) << BLOCK_SHIFT)
+#define GUARDED_PIECE (sizeof(struct mm_record) * MM_GUARDED_SLOTS)
 
 static size_t records_of_table(unsigned table)
 {
@@ -79,6 +82,7 @@ void mm_records_stop(void)
 {
     mm_piece_release_all(blocks, sizeof blocks / sizeof blocks[0], BLOCK_PIECE);
     mm_piece_release_all(held, sizeof held / sizeof held[0], HELD_PIECE);
+    mm_piece_release_all(&guarded, 1, GUARDED_PIECE);
     if (tables.traced == NULL)
         return;
     mm_piece_release_all(tables.traced, tables.groups, TRACED_PIECE);
@@ -149,10 +153,27 @@ static struct mm_record *record_in(struct mm_record *records, unsigned table, ui
     return records != NULL ? &records[number] : NULL;
 }
 
-struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index)
+static inline struct mm_record *slot_at(uintptr_t base, size_t size, unsigned index)
 {
     unsigned table = table_of(size);
     return record_in(mm_piece_at(&tables.slots[table][group_of(base)]), table, base, index);
+}
+
+struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index)
+{
+    return slot_at(base, size, index);
+}
+
+mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned index)
+{
+    _Atomic uint64_t *word = held_in(mm_piece_at(held_piece(line)), line);
+    if (word != NULL && (atomic_load_explicit(word, memory_order_acquire) >> index & 1))
+        return MM_SHAPE_HELD;
+    word = traced_in(mm_piece_at(&tables.traced[group_of(base)]), base);
+    if (mm_unlikely(word == NULL) ||
+        !(atomic_load_explicit(word, memory_order_relaxed) >> index & 1))
+        return 0;
+    return mm_record_shape(slot_at(base, size, index)) & ~MM_SHAPE_HELD;
 }
 
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index)
@@ -188,6 +209,30 @@ void mm_records_give_back(uintptr_t start, size_t size)
         if (records != NULL)
             give_back(records, table, start, size);
     }
+}
+
+/* --- blocks in guarded slots --- */
+
+static struct mm_record *guarded_in(struct mm_record *records, unsigned number)
+{
+    return records != NULL ? &records[number] : NULL;
+}
+
+struct mm_record *mm_records_guarded(unsigned number)
+{
+    return guarded_in(mm_piece_at(&guarded), number);
+}
+
+struct mm_record *mm_records_need_guarded(unsigned number)
+{
+    return guarded_in(mm_piece_need(&guarded, GUARDED_PIECE), number);
+}
+
+struct mm_record *mm_records_of_guarded(uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    mm_guarded_find(address, &slot, &above);
+    return slot.number != MM_GUARDED_SLOTS ? mm_records_guarded(slot.number) : NULL;
 }
 
 /* --- forwarded blocks --- */
@@ -241,6 +286,11 @@ static bool take(struct block *block, uintptr_t found, uintptr_t address)
 {
     return atomic_compare_exchange_strong_explicit(&block->address, &found, address,
                                                    memory_order_acq_rel, memory_order_relaxed);
+}
+
+struct mm_record *mm_records_own_outside(uintptr_t start)
+{
+    return mm_guarded_has(start) ? mm_records_of_guarded(start) : mm_records_own_forwarded(start);
 }
 
 struct mm_record *mm_records_again_forwarded(uintptr_t address)

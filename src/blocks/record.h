@@ -51,6 +51,9 @@ _Atomic uint64_t *mm_records_need_held_word(uint32_t line);
 /* Whether or not it is traced; NULL when nothing is kept around there. `size` is a slot's. */
 struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index);
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index);
+/* For who looks at each of many accesses: of a live slot MM_SHAPE_HELD when it is held, what its
+ * record has when it is traced, and else 0. */
+mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned index);
 /* Whole chunks, `size` bytes, went back to the system: what is kept of them does, too. */
 void mm_records_give_back(uintptr_t start, size_t size);
 
@@ -89,6 +92,16 @@ uintptr_t mm_records_address(const struct mm_record *record);
 void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,
                                             void *with),
                                void *with);
+
+/* --- blocks in guarded slots (slots/guarded.h), by their number --- */
+
+/* NULL: it never had one, or memory is refused. */
+struct mm_record *mm_records_guarded(unsigned number);
+struct mm_record *mm_records_need_guarded(unsigned number);
+/* By an address of the pool: of the slot that it is in, or in the fence of. */
+struct mm_record *mm_records_of_guarded(uintptr_t address);
+/* Of a live block that is in no batch's slot, by where it starts. */
+struct mm_record *mm_records_own_outside(uintptr_t start);
 
 static inline mm_shape mm_record_shape(const struct mm_record *record)
 {

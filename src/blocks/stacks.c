@@ -6,6 +6,7 @@
 #include "blocks/record.h"
 #include "blocks/threads.h"
 #include "forwarded/registry.h"
+#include "slots/guarded.h"
 #include "slots/heap.h"
 #include "stacks/interned.h"
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ struct mm_tracer {
     uint32_t untraced; /* allocations until the next that is traced */
     uint32_t thread;   /* number of the heap's thread; 0: there were too many */
     bool has_thread;   /* it was asked for */
+    uint32_t ignores;  /* how often that was asked for; not 0: blocks are not to be told of */
     struct mm_unwinder_memory *memory;
 };
 
@@ -32,8 +34,9 @@ static struct mm_tracer *tracer_of(struct mm_watch *watch)
 
 static struct {
     bool on;
-    bool all;        /* each block has a record, though not each a stack */
-    unsigned frames; /* 0: no stacks are kept */
+    bool all;         /* each block has a record, though not each a stack */
+    unsigned frames;  /* 0: no stacks are kept */
+    unsigned guarded; /* of blocks in guarded slots; 0: there are none */
     uint32_t every;
 } settings;
 static _Atomic uint64_t stacks_lost;
@@ -44,23 +47,41 @@ static void release_tables(void)
     mm_records_stop();
     mm_interned_stop();
     settings.on = false;
+    settings.guarded = 0;
 }
 
 static struct mm_watcher watcher;
 
+static unsigned at_most(unsigned frames)
+{
+    return frames < MM_UNWINDER_MOST ? frames : MM_UNWINDER_MOST;
+}
+
+static bool start_tables(const struct mm_stacks_settings *wanted)
+{
+    struct mm_unwinder_settings unwind = wanted->unwind;
+    unwind.few = !settings.on;
+    return (!settings.on || mm_records_start()) && mm_interned_start(!settings.on) &&
+           mm_unwinder_start(&unwind);
+}
+
+/* Of guarded slots alone no heap need know here. */
 bool mm_stacks_start(const struct mm_stacks_settings *wanted)
 {
-    if (wanted->frames == 0 && !wanted->all)
+    settings.on = wanted->frames != 0 || wanted->all;
+    if (!settings.on && wanted->guarded == 0)
         return true;
     atomic_store(&stacks_lost, 0);
     settings.all = wanted->all;
-    settings.frames = wanted->frames < MM_UNWINDER_MOST ? wanted->frames : MM_UNWINDER_MOST;
+    settings.frames = at_most(wanted->frames);
+    settings.guarded = at_most(wanted->guarded);
     settings.every = wanted->every;
-    if (!mm_records_start() || !mm_interned_start() || !mm_unwinder_start(&wanted->unwind)) {
+    if (!start_tables(wanted)) {
         release_tables();
         return false;
     }
-    settings.on = true;
+    if (!settings.on)
+        return true;
     watcher.size = sizeof(struct mm_tracer) + mm_unwinder_memory_size;
     mm_watcher = &watcher;
     return true;
@@ -68,7 +89,7 @@ bool mm_stacks_start(const struct mm_stacks_settings *wanted)
 
 void mm_stacks_stop(void)
 {
-    if (!settings.on)
+    if (!settings.on && settings.guarded == 0)
         return;
     mm_watcher = NULL;
     mm_unwinder_stop();
@@ -78,6 +99,11 @@ void mm_stacks_stop(void)
 bool mm_stacks_are_kept(void)
 {
     return settings.on;
+}
+
+bool mm_stacks_have_frames(void)
+{
+    return settings.on && settings.frames != 0 && settings.every == 1;
 }
 
 uint64_t mm_stacks_lost(void)
@@ -91,13 +117,12 @@ static void lose(void)
 }
 
 /* Walked by this thread at this moment; 0 when it is not kept. */
-static uint32_t current_stack(struct mm_tracer *tracer)
+static uint32_t current_stack(struct mm_tracer *tracer, unsigned most)
 {
     struct mm_frames frames;
-    if (settings.frames == 0)
+    if (most == 0)
         return 0;
-    uint32_t *note =
-        mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, settings.frames, &frames);
+    uint32_t *note = mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, most, &frames);
     uint32_t known = note != NULL ? *note : 0;
     if (known != 0)
         return known;
@@ -131,19 +156,25 @@ static uint32_t current_thread(struct mm_tracer *tracer)
 /* A vfork()'s child that names itself goes by its parent's id here. */
 void mm_stacks_thread_named(pid_t id, const char *name)
 {
-    if (mm_stacks_are_kept() && id != 0 && !mm_os_is_guest())
+    if ((settings.on || settings.guarded != 0) && id != 0 && !mm_os_is_guest())
         mm_threads_name(id, name);
 }
 
 /* --- events --- */
 
-static uint64_t event_now(struct mm_tracer *tracer)
+/* With up to `most` frames; a thread's memory is for stacks of one length. */
+static uint64_t event_with(struct mm_tracer *tracer, struct mm_tracer *memory, unsigned most)
 {
-    uint32_t stack = current_stack(tracer);
+    uint64_t thread = current_thread(tracer); /* first: it says whose stack is walked */
+    uint32_t stack = current_stack(memory, most);
     uint64_t tick = mm_arena_last_tick() / MM_PURGE_TICK_MS;
     MM_ASSERT(stack < 1u << MM_EVENT_STACK_BITS);
-    return tick << (64 - MM_EVENT_TICK_BITS) |
-           (uint64_t)current_thread(tracer) << MM_EVENT_STACK_BITS | stack;
+    return tick << (64 - MM_EVENT_TICK_BITS) | thread << MM_EVENT_STACK_BITS | stack;
+}
+
+static uint64_t event_now(struct mm_tracer *tracer)
+{
+    return event_with(tracer, tracer, settings.frames);
 }
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
@@ -163,6 +194,13 @@ static uint64_t load(const mm_event *happened)
 static void store(mm_event *place, uint64_t happened)
 {
     atomic_store_explicit(place, happened, memory_order_relaxed);
+}
+
+static _Atomic bool has_ignored; /* stays true */
+
+static mm_shape as_told(const struct mm_tracer *tracer, mm_shape shape)
+{
+    return tracer != NULL && tracer->ignores != 0 ? shape | MM_SHAPE_IGNORED : shape;
 }
 
 /* The memory's life so far, if it was one to its end, becomes the one before. */
@@ -237,6 +275,7 @@ static void thread_lends(struct mm_watch *watch)
     struct mm_tracer *tracer = tracer_of(watch);
     tracer->thread = 0;
     tracer->has_thread = false;
+    tracer->ignores = 0;
 }
 
 static void thread_ends(struct mm_watch *watch)
@@ -256,8 +295,9 @@ static bool is_due(struct mm_tracer *tracer)
     return true;
 }
 
-static uint64_t ration(struct mm_watch *watch, uint64_t claimed)
+static uint64_t ration(struct mm_watch *watch, unsigned class, uint64_t claimed)
 {
+    (void)class;
     struct mm_tracer *tracer = tracer_of(watch);
     uint64_t left = claimed;
     if (settings.all)
@@ -319,7 +359,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
         return;
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
-    begin_record(record, shape, now);
+    begin_record(record, as_told(tracer, shape), now);
     uint64_t before = atomic_load_explicit(traced, memory_order_relaxed);
     atomic_store_explicit(traced, before | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
@@ -352,6 +392,7 @@ static void settle(struct mm_batch *batch)
 }
 
 static struct mm_watcher watcher = {
+    .leaves_slots = true,
     .heap_made = begin_tracer,
     .thread_starts = thread_starts,
     .thread_ends = thread_ends,
@@ -393,7 +434,7 @@ struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, m
     if (record == NULL)
         lose();
     else
-        begin_record(record, shape, happened);
+        begin_record(record, as_told(tracer, shape), happened);
     return record;
 }
 
@@ -418,17 +459,41 @@ void mm_stacks_forwarded_kept(struct mm_record *record, const void *ptr)
     store(&record->freed, 0);
 }
 
+/* --- blocks in guarded slots --- */
+
+uint64_t mm_stacks_now_guarded(struct mm_watch *watch)
+{
+    struct mm_tracer *tracer = settings.on ? tracer_of(watch) : NULL;
+    bool is_usual = settings.guarded == settings.frames;
+    return event_with(tracer, is_usual ? tracer : NULL, settings.guarded);
+}
+
+struct mm_record *mm_stacks_guarded(struct mm_watch *watch, unsigned number, mm_shape shape)
+{
+    struct mm_record *record = mm_records_need_guarded(number);
+    if (record == NULL)
+        lose();
+    else
+        begin_record(record, as_told(settings.on ? tracer_of(watch) : NULL, shape),
+                     mm_stacks_now_guarded(watch));
+    return record;
+}
+
 /* --- what is known of a pointer --- */
 
-static const struct mm_record *record_around(const void *ptr)
+static struct mm_record *record_around(const void *ptr)
 {
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_forwarded around;
+    if (mm_guarded_has(address))
+        return mm_records_of_guarded(address);
+    if (!settings.on)
+        return NULL;
     if (mm_arena_has(address)) {
         struct mm_slot_info info = mm_batch_inspect(address);
         return info.in_slot ? mm_records_traced_slot(info.base, info.size, info.index) : NULL;
     }
-    const struct mm_record *record = mm_records_forwarded(address);
+    struct mm_record *record = mm_records_forwarded(address);
     if (record == NULL && mm_registry_around(ptr, &around))
         record = mm_records_forwarded(around.start);
     return record;
@@ -437,10 +502,10 @@ static const struct mm_record *record_around(const void *ptr)
 bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
 {
     *history = (struct mm_stack_history){0};
-    const struct mm_record *record = settings.on ? record_around(ptr) : NULL;
+    const struct mm_record *record = record_around(ptr);
     if (record == NULL)
         return false;
-    bool is_slot = mm_arena_has(mm_os_untagged(ptr));
+    bool is_slot = mm_arena_has(mm_os_untagged(ptr)) || mm_guarded_has(mm_os_untagged(ptr));
     uintptr_t address = is_slot ? 0 : mm_records_address(record);
     tell_record(history, record);
     /* Another block may have taken the place meanwhile. */
@@ -450,6 +515,56 @@ bool mm_stacks_history(const void *ptr, struct mm_stack_history *history)
 
 uint32_t mm_stacks_allocator(const void *ptr)
 {
-    const struct mm_record *record = settings.on ? record_around(ptr) : NULL;
+    const struct mm_record *record = record_around(ptr);
     return record != NULL ? load(&record->allocated) % (1u << MM_EVENT_STACK_BITS) : 0;
+}
+
+/* NULL as well where all that is known is of a block before. */
+static struct mm_record *record_of_live(const void *ptr)
+{
+    struct mm_forwarded around;
+    uintptr_t address = mm_os_untagged(ptr);
+    if (mm_arena_has(address) || mm_guarded_has(address))
+        return record_around(ptr);
+    return mm_registry_around(ptr, &around) ? mm_records_own_forwarded(around.start) : NULL;
+}
+
+struct mm_stacks_note mm_stacks_note(uintptr_t start)
+{
+    const struct mm_record *record = settings.on ? record_of_live((const void *)start) : NULL;
+    if (record == NULL)
+        return (struct mm_stacks_note){0};
+    uint64_t happened = load(&record->allocated);
+    return (struct mm_stacks_note){
+        .stack = happened % (1u << MM_EVENT_STACK_BITS),
+        .thread = happened >> MM_EVENT_STACK_BITS & ((1u << MM_EVENT_THREAD_BITS) - 1),
+        .asked = mm_shape_asked(mm_record_shape(record)),
+        .is_known = true,
+    };
+}
+
+/* --- blocks that are not to be told of --- */
+
+void mm_stacks_ignore(const void *block)
+{
+    struct mm_record *record = settings.on && block != NULL ? record_of_live(block) : NULL;
+    if (record == NULL)
+        return;
+    atomic_store_explicit(&has_ignored, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&record->shape, MM_SHAPE_IGNORED, memory_order_relaxed);
+}
+
+void mm_stacks_ignore_new(struct mm_watch *watch, bool ignore)
+{
+    struct mm_tracer *tracer = settings.on ? tracer_of(watch) : NULL;
+    if (tracer == NULL || (!ignore && tracer->ignores == 0))
+        return;
+    if (ignore)
+        atomic_store_explicit(&has_ignored, true, memory_order_relaxed);
+    tracer->ignores += ignore ? 1u : -1u;
+}
+
+bool mm_stacks_has_ignored(void)
+{
+    return atomic_load_explicit(&has_ignored, memory_order_relaxed);
 }

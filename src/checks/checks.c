@@ -10,7 +10,6 @@
 #include "system/peek.h"
 #include <string.h>
 
-#define GUARD_BYTE  0xfdu
 #define FREED_BYTE  0xddu /* no address of any program begins with such */
 #define PURGE_LEAST ((size_t)32 << 10)
 /* On either end of pages that went back: to look at one is to have it back, as one of zeros. */
@@ -40,10 +39,10 @@ static void guard_slot(struct mm_batch *batch, unsigned index, size_t asked)
     MM_ASSERT(index > 0 && asked + mm_checks.guard <= mm_batch_size(batch));
     if (is_there_beside(&block, 1))
         end -= mm_checks.guard;
-    memset((void *)behind, GUARD_BYTE, end - behind);
+    memset((void *)behind, MM_GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
     if (!is_below_live)
-        memset((void *)(block.start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+        memset((void *)(block.start - mm_checks.guard), MM_GUARD_BYTE, mm_checks.guard);
     if (block.record != NULL)
         mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
 }
@@ -82,19 +81,25 @@ bool mm_checks_start(const struct mm_checks_settings *wanted,
                      const struct mm_stacks_settings *stacks)
 {
     struct mm_stacks_settings with = *stacks;
-    with.all = wants_records(wanted);
+    with.all = with.all || wants_records(wanted);
     if (!mm_stacks_start(&with))
         return false;
-    if (!with.all)
+    if (!wants_records(wanted))
         return true;
     set(wanted);
     stacks_watcher = mm_watcher;
     watcher = *mm_watcher;
     watcher.handed_out = handed_out;
     watcher.guard = mm_checks.guard;
+    watcher.leaves_slots = mm_checks.guard == 0 && !mm_checks.perturbs;
     watcher.unused = mm_checks.guard != 0;
     mm_watcher = &watcher;
     return wanted->quarantine == 0 || mm_checks.holds;
+}
+
+void mm_checks_keep_to_asked(void)
+{
+    mm_checks.keeps_to_asked = mm_stacks_are_kept();
 }
 
 void mm_checks_stop(void)
@@ -201,8 +206,8 @@ static void note_life(struct mm_damage *damage, struct mm_record *record)
 /* Handed out anew, the block is somebody else's, and its guard was not there for a moment. */
 static bool is_same_life(const struct mm_damage *life)
 {
-    mm_shape flags =
-        MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED | MM_SHAPE_CALL;
+    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED |
+                     MM_SHAPE_CALL | MM_SHAPE_IGNORED;
     atomic_thread_fence(memory_order_acquire);
     return life->record != NULL && ((mm_record_shape(life->record) ^ life->shape) & ~flags) == 0 &&
            allocated_at(life->record) == life->allocated;
@@ -247,11 +252,11 @@ void mm_checks_lay(const struct mm_block *block)
 {
     uintptr_t behind = block->start + block->asked;
     if (block->batch != NULL) {
-        memset((void *)behind, GUARD_BYTE, end_of_guard(block) - mm_checks.guard - behind);
+        memset((void *)behind, MM_GUARD_BYTE, end_of_guard(block) - mm_checks.guard - behind);
         return;
     }
-    memset((void *)behind, GUARD_BYTE, mm_checks.guard);
-    memset((void *)(block->start - mm_checks.guard), GUARD_BYTE, mm_checks.guard);
+    memset((void *)behind, MM_GUARD_BYTE, mm_checks.guard);
+    memset((void *)(block->start - mm_checks.guard), MM_GUARD_BYTE, mm_checks.guard);
 }
 
 /* No more than the bytes that changed: further on there may be a damage of the block beside, which
@@ -262,8 +267,8 @@ void mm_checks_mend(const struct mm_block *block, const struct mm_damage *damage
     uintptr_t end = damage->at < block->start ? block->start : end_of_guard(block);
     volatile unsigned char *at =
         (volatile unsigned char *)(damage->at < least ? least : damage->at);
-    for (; (uintptr_t)at < end && *at != GUARD_BYTE; at++)
-        *at = GUARD_BYTE;
+    for (; (uintptr_t)at < end && *at != MM_GUARD_BYTE; at++)
+        *at = MM_GUARD_BYTE;
 }
 
 static bool has(const struct mm_record *record, mm_shape what)
@@ -308,13 +313,13 @@ static bool is_of_above(const struct mm_block *below, uintptr_t at, uintptr_t ab
 static bool was_mended(const struct mm_block *block, uintptr_t at)
 {
     atomic_thread_fence(memory_order_acquire);
-    return first_other_in(block, at, at + 1, GUARD_BYTE) != at;
+    return first_other_in(block, at, at + 1, MM_GUARD_BYTE) != at;
 }
 
 static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t behind = block->start + block->asked, end = end_of_guard(block);
-    uintptr_t at = first_other_in(block, behind, end, GUARD_BYTE);
+    uintptr_t at = first_other_in(block, behind, end, MM_GUARD_BYTE);
     if (at == end)
         return false;
     struct mm_block above = beside(block, 1);
@@ -322,7 +327,7 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
     bool is_before = is_there && is_of_above(block, at, end);
     if (was_mended(block, at))
         return false;
-    if (!note_damage(damage, is_before ? &above : block, at, end, GUARD_BYTE))
+    if (!note_damage(damage, is_before ? &above : block, at, end, MM_GUARD_BYTE))
         return false;
     damage->kind = is_before ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
     if (is_there && end - at <= mm_checks.guard)
@@ -332,7 +337,7 @@ static bool look_behind(const struct mm_block *block, struct mm_damage *damage)
 
 static bool is_guard(uintptr_t at)
 {
-    return *(const volatile unsigned char *)at == GUARD_BYTE;
+    return *(const volatile unsigned char *)at == MM_GUARD_BYTE;
 }
 
 /* Where the damaged bytes at the slot above begin in this one, whose guard may be longer, unless it
@@ -349,7 +354,7 @@ static uintptr_t next_damaged(uintptr_t at, uintptr_t end)
 {
     while (at < end && !is_guard(at))
         at++;
-    return first_other(at, end, GUARD_BYTE);
+    return first_other(at, end, MM_GUARD_BYTE);
 }
 
 /* Of the bytes before the block, damaged from `at` on, the first that are its own, or else those of
@@ -369,7 +374,7 @@ static uintptr_t begin_before(const struct mm_block *below, uintptr_t at, uintpt
 static bool look_before(const struct mm_block *block, struct mm_damage *damage)
 {
     uintptr_t end = block->start;
-    uintptr_t at = first_other_in(block, end - mm_checks.guard, end, GUARD_BYTE);
+    uintptr_t at = first_other_in(block, end - mm_checks.guard, end, MM_GUARD_BYTE);
     if (at == end)
         return false;
     struct mm_block below = beside(block, -1);
@@ -383,7 +388,7 @@ static bool look_before(const struct mm_block *block, struct mm_damage *damage)
     if (is_there)
         at = begin;
     bool is_behind = is_there && !is_of_above(&below, at, end);
-    if (!note_damage(damage, is_behind ? &below : block, at, end, GUARD_BYTE))
+    if (!note_damage(damage, is_behind ? &below : block, at, end, MM_GUARD_BYTE))
         return false;
     damage->kind = is_behind ? MEM_MNGR_OVERFLOW : MEM_MNGR_UNDERFLOW;
     if (is_there)
@@ -414,6 +419,16 @@ bool mm_checks_tell(const struct mm_damage *damage)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&damage->record->shape, &now, now | told,
                                                     memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+bool mm_checks_beside(const struct mm_block *block, uintptr_t from, uintptr_t end,
+                      struct mm_damage *damage)
+{
+    uintptr_t at = first_other_in(block, from, end, MM_GUARD_BYTE);
+    if (at == end || !note_damage(damage, block, at, end, MM_GUARD_BYTE))
+        return false;
+    damage->kind = at < block->start ? MEM_MNGR_UNDERFLOW : MEM_MNGR_OVERFLOW;
     return true;
 }
 

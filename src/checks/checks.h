@@ -32,7 +32,8 @@ struct mm_checks_settings {
 extern struct mm_checks {
     size_t guard; /* 0: none */
     bool any, holds, mismatch;
-    bool perturbs; /* slots are filled as they are handed out, and freed, held or not */
+    bool keeps_to_asked; /* what was asked is all that may be used of a block, where that is kept */
+    bool perturbs;       /* slots are filled as they are handed out, and freed, held or not */
     unsigned char freed, fresh; /* with what */
 } mm_checks;
 
@@ -40,6 +41,8 @@ extern struct mm_checks {
 bool mm_checks_start(const struct mm_checks_settings *wanted,
                      const struct mm_stacks_settings *stacks);
 void mm_checks_stop(void);
+/* From now on, see mm_checks.keeps_to_asked; a guard brings that anyway. */
+void mm_checks_keep_to_asked(void);
 
 #define MM_DAMAGE_BYTES 16u
 struct mm_damage {
@@ -73,6 +76,10 @@ struct mm_block mm_block_forwarded(const void *ptr);
  * may be another block's; and of each block damages are told once in its life. */
 #define MM_GUARDS 2u
 unsigned mm_checks_guards(const struct mm_block *block, struct mm_damage damages[MM_GUARDS]);
+/* Whether bytes beside a block that nobody else has are still MM_GUARD_BYTE. */
+#define MM_GUARD_BYTE 0xfdu
+bool mm_checks_beside(const struct mm_block *block, uintptr_t from, uintptr_t end,
+                      struct mm_damage *damage);
 /* That it will be told; false when that was said before. */
 bool mm_checks_tell(const struct mm_damage *damage);
 /* The bytes behind what is asked now become its guard; of a slot the last ones are that already,

@@ -2,6 +2,7 @@
 #include "checks/shut.h"
 
 #include "slots/arena.h"
+#include "slots/guarded.h"
 #include "system/os.h"
 
 struct mm_shut mm_shut;
@@ -9,7 +10,7 @@ struct mm_shut mm_shut;
 static bool is_of_a_block(uintptr_t start, uintptr_t last)
 {
     struct mm_forwarded block;
-    return mm_arena_has(start) || mm_arena_has(last) ||
+    return mm_guarded_has(start) || mm_arena_has(start) || mm_arena_has(last) ||
            mm_registry_around((const void *)start, &block) ||
            mm_registry_around((const void *)last, &block);
 }

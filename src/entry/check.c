@@ -5,17 +5,19 @@
  * until it is held, and what leaves to the thread that took it out of the row. */
 #include "entry/inside.h"
 
+#include "checks/bounds.h"
 #include "checks/mismatch.h"
 #include "checks/quarantine.h"
+#include "checks/sample.h"
 #include "checks/shut.h"
+#include "entry/guarded.h"
 #include "entry/route.h"
 #include "findings/report.h"
 #include <errno.h>
 
 /* --- blocks that are checked as they are freed --- */
 
-/* How many. */
-static unsigned tell_all(const struct mm_damage *damages, unsigned count, enum mm_call call,
+unsigned mm_tell_damages(const struct mm_damage *damages, unsigned count, enum mm_call call,
                          const void *caller)
 {
     unsigned told = 0;
@@ -38,7 +40,7 @@ static void tell_damage(const struct mm_block *block, enum mm_call call, const v
 {
     struct mm_damage damages[MM_GUARDS];
     unsigned count = mm_checks_guards(block, damages);
-    tell_all(damages, count, call, caller);
+    mm_tell_damages(damages, count, call, caller);
     for (unsigned i = 0; i < count; i++)
         mm_checks_mend(block, &damages[i]);
 }
@@ -67,6 +69,7 @@ static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *bl
         start -= mm_checks_front(alignment < MM_GRANULE ? MM_GRANULE : alignment);
     mm_record_set_shape(block->record, shape & ~(MM_SHAPE_GUARDED | MM_SHAPE_HELD));
     mm_records_let_forwarded_go(block->record);
+    mm_bounds_let_go();
     struct mm_gate *gate = mm_registry_enter();
     mm_next_free(whose, (void *)start, block->asked);
     mm_registry_leave(gate);
@@ -105,7 +108,7 @@ bool mm_let_go(bool all, const void *caller)
         fetch_what_goes_soon();
         struct mm_block block = held_block(address);
         mm_quarantine_took(mm_checks_resident(&block));
-        tell_all(&damage, mm_checks_filling(&block, &damage), MM_CALL_NONE, caller);
+        mm_tell_damages(&damage, mm_checks_filling(&block, &damage), MM_CALL_NONE, caller);
         if (block.batch != NULL)
             mm_let_slot_go(address);
         else
@@ -139,6 +142,7 @@ void mm_free_checked_outside(enum mm_next_whose whose, const struct mm_block *bl
                              const void *caller)
 {
     check_freed(block, how, caller);
+    mm_bounds_held(block->start, block->asked);
     if (!hold(block, caller))
         let_forwarded_go(whose, block);
 }
@@ -245,7 +249,7 @@ static unsigned check_batch(uintptr_t base, const void *caller)
         mm_pin_drop(pin);
         if (left == 0)
             break;
-        told += tell_all(damages, count, call_of(caller), caller);
+        told += mm_tell_damages(damages, count, call_of(caller), caller);
     }
     return told;
 }
@@ -261,7 +265,7 @@ static unsigned check_slots(const void *caller)
 
 struct check {
     const void *caller;
-    unsigned told;
+    size_t told;
 };
 
 /* Another thread may give it back meanwhile. */
@@ -291,7 +295,7 @@ static void check_forwarded(uintptr_t address, struct mm_record *record, void *w
     unsigned count = damages_of_forwarded(address, record, damages);
     for (unsigned look = 1; look < LOOKS && count != 0; look++)
         count = damages_of_forwarded(address, record, damages);
-    check->told += tell_all(damages, count, call_of(check->caller), check->caller);
+    check->told += mm_tell_damages(damages, count, call_of(check->caller), check->caller);
 }
 
 /* What went meanwhile, perhaps with its batch, is not looked at, or not told. */
@@ -327,7 +331,7 @@ static unsigned check_held(const void *caller)
             continue;
         unsigned count = damage_of_held(address, &damage);
         if (mm_quarantine_has(place))
-            told += tell_all(&damage, count, call_of(caller), caller);
+            told += mm_tell_damages(&damage, count, call_of(caller), caller);
     }
     return told;
 }
@@ -335,8 +339,11 @@ static unsigned check_held(const void *caller)
 size_t mm_check(const void *caller)
 {
     struct check check = {caller, 0};
-    if (!mm_checks.any || mm_os_is_guest())
+    bool has_pages = mm_sample_is_on();
+    if ((!mm_checks.any && !has_pages) || mm_os_is_guest())
         return 0;
+    if (has_pages)
+        check.told += mm_check_guarded(caller, call_of(caller));
     if (mm_checks.holds)
         check.told += check_held(caller);
     if (mm_checks.guard != 0) {

@@ -3,6 +3,7 @@
  * Owns nothing: slots are their heaps' (heap.h, batch.h), forwarded blocks the registry's. */
 #include "entry/inside.h"
 
+#include "entry/guarded.h"
 #include "entry/route.h"
 #include "findings/report.h"
 #include <errno.h>
@@ -58,13 +59,6 @@ void mm_report_verdict(enum mm_verdict verdict, const void *ptr, mm_shape how, c
         mm_report(&misuse);
 }
 
-static bool is_stale(const struct mm_batch *batch)
-{
-    const struct mm_heap *owner = mm_batch_owner(batch);
-    return owner != NULL &&
-           atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
-}
-
 /* What a pointer into the arena that is not live comes to: the start of what was a block, or any
  * other place there. */
 static enum mm_verdict verdict_of_dead(const struct mm_slot_info *info)
@@ -72,7 +66,8 @@ static enum mm_verdict verdict_of_dead(const struct mm_slot_info *info)
     bool unused = mm_checks.guard != 0 && info->index == 0;
     if (!info->in_slot || info->offset != 0 || unused || mm_heap_never_handed_out(info))
         return MM_VERDICT_INTERIOR;
-    return info->batch != NULL && is_stale(info->batch) ? MM_VERDICT_UNCERTAIN : MM_VERDICT_DOUBLE;
+    return info->batch != NULL && mm_heap_left_behind(info->batch) ? MM_VERDICT_UNCERTAIN
+                                                                   : MM_VERDICT_DOUBLE;
 }
 
 enum mm_verdict mm_verdict_of_outside(const void *ptr)
@@ -85,6 +80,8 @@ enum mm_verdict mm_verdict_of_outside(const void *ptr)
 
 enum mm_verdict mm_verdict_of(const void *ptr)
 {
+    if (mm_guarded_has(mm_os_untagged(ptr)))
+        return mm_verdict_of_guarded(ptr);
     if (!mm_in_arena(ptr))
         return mm_verdict_of_outside(ptr);
     struct mm_slot_info info = mm_batch_inspect(mm_os_untagged(ptr));
@@ -172,6 +169,8 @@ static enum mm_verdict free_outside(enum mm_next_whose whose, void *ptr, mm_shap
                                     const void *caller)
 {
     int saved_errno = errno;
+    if (mm_unlikely(mm_guarded_has(mm_os_untagged(ptr))))
+        return mm_free_guarded(ptr, how, caller);
     bool nested = mm_came_back();
     if (!mm_process_started())
         mm_process_heap();

@@ -86,6 +86,9 @@ void mm_let_slot_go(uintptr_t address);
 
 /* What has been held for long enough, or all, goes. True when something went. */
 bool mm_let_go(bool all, const void *caller);
+/* How many were told, of which nobody was told before. */
+unsigned mm_tell_damages(const struct mm_damage *damages, unsigned count, enum mm_call call,
+                         const void *caller);
 /* A slot's first free, which happened at `now`. */
 void mm_free_checked(const struct mm_block *block, uint64_t now, mm_shape how, const void *caller);
 /* What was struck out of the registry just now. */

@@ -7,6 +7,7 @@
 #include "entry/process.h"
 
 #include "checks/quarantine.h"
+#include "entry/guarded.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/counting.h"
@@ -121,6 +122,10 @@ static void after_fork_in_child(void)
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_quarantine_after_fork();
+    mm_leaks_after_fork();
+    mm_guarded_after_fork();
+    mm_sample_after_fork();
+    mm_faults_after_fork();
     mm_heap_renew_thread();
     if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
@@ -153,6 +158,7 @@ static void start(const struct mm_process_config *config)
 {
     mm_os_own_memory();
     mm_report_start(&config->report);
+    mm_leaks_start(&config->leaks);
     atomic_store_explicit(&mm_process_classes, mm_class_of_size(config->slot_max) + 1,
                           memory_order_relaxed);
     mm_batch_slots_most = config->batch_slots;
@@ -160,10 +166,13 @@ static void start(const struct mm_process_config *config)
         mm_batch_slots_most = SLOTS_GUARDED;
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);
+    if (config->stacks.guarded != 0)
+        mm_faults_start();
     if (!mm_checks_start(&config->checks, &config->stacks))
         mm_report_note("no memory for stacks and checks: none are kept");
     if (config->counts)
         mm_counting_start();
+    mm_sample_start(&config->sample, mm_faults_are_told);
     make_thread_key();
     atomic_store_explicit(&started, true, memory_order_release);
 }
@@ -200,6 +209,7 @@ void mm_process_stop(void)
 {
     mm_lock(&start_lock);
     mm_heap_reset();
+    mm_sample_stop();
     mm_checks_stop();
     mm_arena_release();
     mm_registry_release();

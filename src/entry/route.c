@@ -3,6 +3,7 @@
  * Owns nothing: slots are their heaps' (heap.h, batch.h), forwarded blocks the registry's. */
 #include "entry/route.h"
 
+#include "entry/guarded.h"
 #include "entry/inside.h"
 #include "findings/report.h"
 #include <errno.h>
@@ -210,18 +211,29 @@ void *mm_alloc_new_array_slow(size_t size)
     return alloc_any(MM_NEXT_MALLOC, size, mm_shape_of(size, 0, MM_FAMILY_NEW_ARRAY));
 }
 
-/* Slots claimed from memory that nobody has written to are zero already. A watched one may be of
- * another class than asked for. */
+/* Where a watched one may be of another class than asked for, or written to, or none of the heap's.
+ */
+static bool is_as_claimed(const struct mm_heap *heap, const void *slot)
+{
+    return heap->watch == NULL || (mm_watcher->leaves_slots && mm_in_arena(slot));
+}
+
+/* Slots claimed from memory that nobody has written to are zero already. */
 static void *clear_slot(void *slot, unsigned class, size_t size)
 {
     const struct mm_heap *heap = mm_tls_heap;
-    return heap->lists[class].zero && heap->watch == NULL ? slot : memset(slot, 0, size);
+    return heap->lists[class].zero && is_as_claimed(heap, slot) ? slot : memset(slot, 0, size);
+}
+
+static bool is_slot(const void *block)
+{
+    return mm_in_arena(block) || mm_guarded_has((uintptr_t)block);
 }
 
 MM_COLD static void *calloc_slow(enum mm_next_name name, size_t size)
 {
     void *block = alloc_class_or_forward(class_of(size), name, size, mm_plain_shape(size));
-    return block != NULL && mm_in_arena(block) ? memset(block, 0, size) : block;
+    return block != NULL && is_slot(block) ? memset(block, 0, size) : block;
 }
 
 void *mm_calloc_by(enum mm_next_name name, size_t count, size_t size)
@@ -276,7 +288,7 @@ void *mm_aligned_alloc(size_t alignment, size_t size)
 /* What may be used of a live slot: what was asked, where more is a guard. */
 static size_t usable_in(struct mm_batch *batch, const void *ptr)
 {
-    if (mm_likely(mm_checks.guard == 0))
+    if (mm_likely(mm_checks.guard == 0 && !mm_checks.keeps_to_asked))
         return mm_batch_size(batch);
     unsigned index = (unsigned)mm_batch_slot(batch, mm_os_untagged(ptr)).index;
     struct mm_block block = mm_block_of_slot(batch, index);
@@ -301,9 +313,13 @@ size_t mm_usable_size(const void *ptr, const void *caller)
     if (ptr == NULL)
         return 0;
     struct mm_batch *batch = mm_in_arena(ptr) ? mm_batch_of_live(ptr) : NULL;
+    size_t asked;
     if (batch != NULL)
         return usable_in(batch, ptr);
-    if (mm_is_for_next(ptr))
+    bool is_guarded = mm_guarded_has(mm_os_untagged(ptr));
+    if (mm_unlikely(is_guarded) && mm_guarded_is_live(ptr, &asked))
+        return asked;
+    if (!is_guarded && mm_is_for_next(ptr))
         return usable_outside(ptr);
     report_query(ptr, caller);
     return 0;
@@ -395,9 +411,22 @@ static void *move_block(enum mm_next_name name, void *ptr, size_t old_size, size
     return moved;
 }
 
+/* Its new place is drawn anew. */
+static void *realloc_guarded(enum mm_next_name name, void *ptr, size_t size, const void *caller)
+{
+    size_t asked;
+    if (mm_guarded_is_live(ptr, &asked))
+        return move_block(name, ptr, asked, size, caller);
+    mm_report_verdict(mm_verdict_of_guarded(ptr), ptr, mm_plain_shape(0), caller);
+    errno = EINVAL;
+    return NULL;
+}
+
 /* Of no live slot. */
 static void *realloc_other(enum mm_next_name name, void *ptr, size_t size, const void *caller)
 {
+    if (mm_unlikely(mm_guarded_has(mm_os_untagged(ptr))))
+        return realloc_guarded(name, ptr, size, caller);
     if (too_large(size) && mm_is_for_next(ptr))
         return NULL;
     struct mm_block checked = mm_checked_outside(ptr, mm_registry_is_inside());

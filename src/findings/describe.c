@@ -4,6 +4,7 @@
 
 #include "blocks/stacks.h"
 #include "findings/owner.h"
+#include "stacks/interned.h"
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
 {
@@ -11,8 +12,7 @@ static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_
         to[i] = from[i];
 }
 
-/* NULL: nothing that has a name. */
-const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library)
+static const char *name_of_call(enum mm_call call, mm_shape how, bool is_library)
 {
     switch (call) {
     case MM_CALL_FREE:
@@ -30,6 +30,19 @@ const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library)
     default:
         return NULL;
     }
+}
+
+const char *mm_describe_what(const struct mm_misuse *misuse, bool is_library)
+{
+    if (misuse->access != NULL)
+        return misuse->access->function;
+    if (misuse->touch == NULL)
+        return name_of_call(misuse->call, misuse->how, is_library);
+    if (misuse->caller == misuse->ptr && misuse->touch->block == 0)
+        return "a jump";
+    return misuse->touch->access == MM_FAULT_WRITE  ? "a write"
+           : misuse->touch->access == MM_FAULT_READ ? "a read"
+                                                    : "an access";
 }
 
 /* malloc() has many names. */
@@ -51,7 +64,7 @@ static void take_history(struct mm_trace *trace, const struct mm_stack *stack, c
 /* A pointer that is known not to be, or have been, one of a block has no history. */
 static bool has_history(const struct mm_finding *finding)
 {
-    return finding->kind != MEM_MNGR_FOREIGN_FREE;
+    return finding->kind != MEM_MNGR_FOREIGN_FREE && finding->kind != MEM_MNGR_BAD_ACCESS;
 }
 
 static void take_lives(struct mm_draft *draft, const struct mm_stack_history *history,
@@ -59,13 +72,14 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
 {
     struct mm_finding *finding = &draft->finding;
     finding->asked = history->asked;
-    finding->has_freed = history->has_freed && (finding->kind <= MEM_MNGR_FOREIGN_FREE ||
-                                                finding->kind == MEM_MNGR_USE_AFTER_FREE ||
-                                                finding->kind == MEM_MNGR_BAD_QUERY);
+    finding->has_freed =
+        history->has_freed &&
+        (finding->kind <= MEM_MNGR_FOREIGN_FREE || finding->kind == MEM_MNGR_USE_AFTER_FREE ||
+         finding->kind == MEM_MNGR_DANGLING || finding->kind == MEM_MNGR_BAD_QUERY);
     finding->has_allocated = history->has_allocated;
     finding->has_before = history->has_before && finding->kind == MEM_MNGR_DOUBLE_FREE;
     take_history(&finding->freed, &history->freed,
-                 mm_describe_call(mm_shape_freed_by(history->shape), 0, is_library), draft);
+                 name_of_call(mm_shape_freed_by(history->shape), 0, is_library), draft);
     take_history(&finding->allocated, &history->allocated, name_of_allocator(history->shape),
                  draft);
     take_history(&finding->freed_before, &history->freed_before, NULL, draft);
@@ -75,13 +89,32 @@ static void take_lives(struct mm_draft *draft, const struct mm_stack_history *hi
                    MM_TRACES_MOST, draft->program, &draft->names);
 }
 
+static bool find_history(const struct mm_misuse *misuse, struct mm_stack_history *history)
+{
+    if (mm_owner_is_there(misuse))
+        return mm_stacks_history(misuse->ptr, history);
+    *history = (struct mm_stack_history){.has_allocated = true};
+    history->allocated.count = mm_interned_frames(misuse->leak->stack, history->allocated.frames);
+    return history->allocated.count != 0;
+}
+
+/* In a frame of its own, as a history is large and handlers' stacks are small. */
+MM_COLD static void take_holder(struct mm_draft *draft, const struct mm_dangling *dangling)
+{
+    struct mm_stack_history history = {0};
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    if (mm_stacks_history((const void *)dangling->at, &history) && history.has_allocated)
+        take_history(&draft->finding.bad, &history.allocated, name_of_allocator(history.shape),
+                     draft);
+}
+
 void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                  const struct mm_describe_for *whom)
 {
     struct mm_finding *finding = &draft->finding;
     struct mm_stack_history history = {0};
     struct mm_out out;
-    bool is_known = has_history(finding) && mm_stacks_history(finding->ptr, &history);
+    bool is_known = has_history(finding) && find_history(misuse, &history);
     mm_out_start(&out, finding->description, sizeof finding->description);
     mm_owner_describe(&out, &(struct mm_owner_of){.misuse = misuse,
                                                   .history = is_known ? &history : NULL,
@@ -89,8 +122,15 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                                                   .text = &draft->names.place,
                                                   .symtab = &draft->names.symtab,
                                                   .briefly = whom->on_terminal});
-    finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0;
+    finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0 &&
+                       !history.has_allocated;
     finding->damage = misuse->damage;
+    finding->leak = misuse->leak;
+    finding->dangling = misuse->dangling;
+    if (misuse->dangling != NULL)
+        take_holder(draft, misuse->dangling);
+    finding->access = misuse->access;
+    finding->touch = misuse->touch;
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
 }

@@ -16,7 +16,7 @@ struct mm_describe_for {
 void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                  const struct mm_describe_for *whom);
 
-/* What a call is named; NULL: nothing that has a name. */
-const char *mm_describe_call(enum mm_call call, mm_shape how, bool is_library);
+/* What it was done by: a call's name, or an instruction; NULL: nothing that has a name. */
+const char *mm_describe_what(const struct mm_misuse *misuse, bool is_library);
 
 #endif

@@ -1,6 +1,7 @@
 /* finding.c - what a frame shows, with names that outlive their modules. All is the caller's. */
 #include "findings/finding.h"
 
+#include "findings/own.h"
 #include <string.h>
 
 #define LEFT_TO_MODULES 16384u /* by symbols, in the names of a finding */
@@ -52,11 +53,16 @@ static void keep_names(struct mm_names *names, struct mm_place *place)
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names)
 {
-    trace->count = count < MM_TRACE_MAX ? count : MM_TRACE_MAX;
-    for (unsigned i = 0; i < trace->count; i++) {
-        trace->frames[i] = (struct mm_frame){.address = frames[i]};
-        mm_module_place(frames[i], program, &trace->frames[i].place, &names->place);
-        keep_names(names, &trace->frames[i].place);
+    trace->count = 0;
+    for (unsigned i = 0; i < count && trace->count < MM_TRACE_MAX; i++) {
+        struct mm_frame *frame = &trace->frames[trace->count];
+        *frame = (struct mm_frame){.address = frames[i]};
+        mm_module_place(frames[i], program, &frame->place, &names->place);
+        bool is_last_hope = trace->count == 0 && i + 1 == count;
+        if (mm_own_is_aside(frame->place.module) && !is_last_hope)
+            continue;
+        keep_names(names, &frame->place);
+        trace->count++;
     }
 }
 

@@ -5,6 +5,7 @@
 #include "findings/kind.h"
 #include "stacks/module.h"
 #include "stacks/symtab.h"
+#include "system/fault.h"
 #include "system/os.h"
 #include <stdbool.h>
 
@@ -33,7 +34,41 @@ struct mm_trace {
     struct mm_frame frames[MM_TRACE_MAX];
 };
 
+/* Blocks of one stack that are not reached, and how that is; or only that they become more. */
+struct mm_leak {
+    enum mm_leak_how {
+        MM_LEAK_DIRECT,
+        MM_LEAK_INDIRECT,
+        MM_LEAK_TAGGED,
+        MM_LEAK_UNSURE,
+        MM_LEAK_GROWN
+    } how;
+    uint64_t blocks, bytes;
+    uint64_t grown_bytes, milliseconds; /* of MM_LEAK_GROWN: more than so long ago */
+    uint32_t stack;                     /* of who allocated them; 0: that of the one described */
+    bool is_apart;                      /* told whatever was told before, and counted nowhere */
+};
+
+/* Pointers to freed blocks of one stack, that lie in blocks of another, or in none. */
+struct mm_dangling {
+    uintptr_t at; /* where one lies */
+    uint64_t pointers;
+    bool is_to_start; /* of the block */
+    bool is_apart;    /* as mm_leak's */
+};
+
+/* An access to what is closed, of a block or beside one. */
+struct mm_touch {
+    enum mm_fault_access access;
+    uintptr_t at;        /* 0, of no block: null, or an address that the system does not tell */
+    uintptr_t block;     /* 0: of none */
+    size_t asked;        /* by the block */
+    bool is_untold;      /* `at` is only what a register holds, or 0 */
+    const void *context; /* of the handler: the instruction's registers */
+};
+
 struct mm_damage;
+struct mm_access;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
     const void *ptr;
@@ -45,10 +80,14 @@ struct mm_finding {
     bool has_freed, has_allocated, has_before;
     struct mm_trace freed, allocated;
     struct mm_trace freed_before,
-        allocated_before;           /* of the memory's last life; for a second free */
-    const struct mm_damage *damage; /* NULL: none */
-    size_t asked;                   /* bytes; only with has_allocated */
-    bool say_how;                   /* how to get the history */
+        allocated_before;               /* of the memory's last life; for a second free */
+    const struct mm_damage *damage;     /* NULL: none */
+    const struct mm_leak *leak;         /* NULL: it is none */
+    const struct mm_dangling *dangling; /* the same; `bad` is who allocated what it lies in */
+    const struct mm_access *access;     /* NULL: none */
+    const struct mm_touch *touch;       /* NULL: none */
+    size_t asked;                       /* bytes; only with has_allocated */
+    bool say_how;                       /* how to get the history */
 };
 
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module
@@ -63,7 +102,16 @@ struct mm_names {
     struct mm_symtab_place places[MM_TRACES_MOST * MM_TRACE_MAX];
 };
 
-/* Fills a trace's frames with what the modules tell. */
+/* The one that tells findings apart: of what is found late nobody knows who did it, but who
+ * allocated the block. */
+static inline const struct mm_trace *mm_finding_trace(const struct mm_finding *finding)
+{
+    bool is_late = finding->damage != NULL || finding->leak != NULL || finding->dangling != NULL;
+    return is_late && finding->has_allocated ? &finding->allocated : &finding->bad;
+}
+
+/* Fills a trace's frames with what the modules tell. Those of modules that only stand in between
+ * (own.h) are none. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,
                    const char *program, struct mm_names *names);
 

@@ -11,13 +11,14 @@
 static const char *wrappers; /* NULL: none */
 
 static const struct pattern {
-    enum of { OF_MODULE, OF_FUNCTION, OF_SOURCE, OF_START } of;
+    enum of { OF_MODULE, OF_FUNCTION, OF_SOURCE, OF_START, OF_ASIDE } of;
     const char *text;
 } patterns[] = {
 #define MODULE(text)   {OF_MODULE, text},
 #define FUNCTION(text) {OF_FUNCTION, text},
 #define SOURCE(text)   {OF_SOURCE, text},
 #define START(text)    {OF_START, text},
+#define ASIDE(text)    {OF_ASIDE, text},
 #include "findings/own.def"
 };
 
@@ -34,6 +35,11 @@ static bool is_one_of(enum of of, const char *name)
             return true;
     }
     return false;
+}
+
+bool mm_own_is_aside(const char *module)
+{
+    return is_one_of(OF_ASIDE, module);
 }
 
 static bool is_wrapper(const char *name)
@@ -190,7 +196,8 @@ static bool is_start(const struct mm_frame *frame)
 
 static bool is_own(const struct mm_frame *frame)
 {
-    return !is_of_runtime(frame) && !is_wrapping(frame) && !is_start(frame);
+    return frame->place.module != NULL && !is_of_runtime(frame) && !is_wrapping(frame) &&
+           !is_start(frame);
 }
 
 /* Below the last own frame nothing is of interest, but for _start, of which a stripped program

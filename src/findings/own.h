@@ -10,6 +10,10 @@
 /* More functions and modules that are not its own, as in MM_WRAPPERS; kept for good, NULL: none. */
 void mm_own_start(const char *wrappers);
 
+/* Whether frames of a module, by its path or NULL, are no frames of a trace: it only stands between
+ * who calls and who is called. */
+bool mm_own_is_aside(const char *module);
+
 /* Sets `own` and `shown`. */
 void mm_own_judge(struct mm_trace *trace);
 

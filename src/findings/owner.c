@@ -4,8 +4,12 @@
 
 #include "checks/checks.h"
 #include "findings/demangle.h"
+#include "findings/finding.h"
+#include "findings/harm.h"
 #include "findings/report.h"
+#include "findings/words.h"
 #include "forwarded/registry.h"
+#include "slots/guarded.h"
 #include "slots/heap.h"
 #include "stacks/module.h"
 #include "stacks/symtab.h"
@@ -13,43 +17,6 @@
 #include "system/os.h"
 #include "system/peek.h"
 #include <string.h>
-
-/* --- words --- */
-
-static void write_block(struct mm_out *out, size_t size, bool exactly)
-{
-    mm_out_format(out, "a block of %s", exactly ? "" : "up to ");
-    mm_out_bytes(out, size);
-}
-
-static void write_distance(struct mm_out *out, uintptr_t at, uintptr_t block, size_t size)
-{
-    bool is_before = at < block, is_after = at >= block + size;
-    if (at == block || at == block + size) {
-        mm_out_format(out, at == block + size ? "right after " : "at the start of ");
-        return;
-    }
-    mm_out_bytes(out, is_before ? block - at : is_after ? at - block - size : at - block);
-    mm_out_format(out, is_before ? " before " : is_after ? " after " : " inside ");
-}
-
-/* Nothing for its start. */
-static void write_place_in(struct mm_out *out, uintptr_t at, uintptr_t block, size_t size)
-{
-    if (at != block)
-        write_distance(out, at, block, size);
-}
-
-static void write_slot(struct mm_out *out, const struct mm_slot_info *info)
-{
-    mm_out_format(out, "; ");
-    if (info->offset != 0) {
-        mm_out_bytes(out, info->offset);
-        mm_out_format(out, " into ");
-    }
-    mm_out_format(out, "slot %u of %u bytes, batch %x", (uint64_t)info->index + 1,
-                  (uint64_t)info->size, (uint64_t)info->base);
-}
 
 /* What was asked for; false when that is not known. */
 static bool find_asked(const struct mm_owner_of *of, size_t *asked)
@@ -120,9 +87,9 @@ static void describe_beside_slots(struct mm_out *out, uintptr_t address)
     mm_out_format(out, "in no block, ");
     mm_out_bytes(out, is_behind ? behind : before);
     mm_out_format(out, is_behind ? " after " : " before ");
-    write_block(out, nearest->size, false);
+    mm_words_block(out, nearest->size, false);
     nearest->offset = 0;
-    write_slot(out, nearest);
+    mm_words_slot(out, nearest);
 }
 
 static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const char *where,
@@ -131,7 +98,7 @@ static void write_beside_forwarded(struct mm_out *out, uintptr_t distance, const
     mm_out_format(out, ", ");
     mm_out_bytes(out, distance);
     mm_out_format(out, " %s ", where);
-    write_block(out, block->size, true);
+    mm_words_block(out, block->size, true);
     mm_out_format(out, " at %x", (uint64_t)block->start);
 }
 
@@ -175,7 +142,7 @@ static void write_variable(struct mm_out *out, struct mm_peeker *peeker, uintptr
     if (equals != NULL)
         *equals = '\0';
     if (address > value)
-        write_distance(out, address, value, SIZE_MAX - value);
+        mm_words_distance(out, address, value, SIZE_MAX - value);
     mm_out_format(out, address >= value ? "the value of " : "the name of ");
     mm_out_cut(out, name, sizeof name);
     mm_out_format(out, " in the environment");
@@ -194,7 +161,7 @@ static bool describe_texts(struct mm_out *out, uintptr_t address)
     if (address >= texts.arguments && address < texts.arguments_end) {
         unsigned number = find_text(&peeker, texts.arguments, address, &start);
         if (address > start)
-            write_distance(out, address, start, SIZE_MAX - start);
+            mm_words_distance(out, address, start, SIZE_MAX - start);
         mm_out_format(out, "argv[%u] of the program", (uint64_t)number);
         return true;
     }
@@ -303,13 +270,16 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
     describe_beside_forwarded(out, address);
 }
 
-/* Of forwarded blocks a query's pointer may be any. */
+/* Of forwarded blocks a query's pointer may be any, as may that of a copy onto itself, which need
+ * be none's. */
 static enum mem_mngr_misuse_kind kind_outside(enum mem_mngr_misuse_kind kind, const void *ptr)
 {
     struct mm_forwarded block;
-    if (kind != MEM_MNGR_BAD_QUERY)
+    if (kind != MEM_MNGR_BAD_QUERY && kind != MEM_MNGR_OVERLAP)
         return kind;
-    if (mm_registry_was_block(ptr))
+    if (mm_registry_is_live(ptr))
+        return kind;
+    if (kind == MEM_MNGR_BAD_QUERY && mm_registry_was_block(ptr))
         return MEM_MNGR_DOUBLE_FREE;
     return mm_registry_around(ptr, &block) ? MEM_MNGR_INTERIOR_FREE : MEM_MNGR_FOREIGN_FREE;
 }
@@ -369,17 +339,102 @@ static void write_mismatch(struct mm_out *out, const struct mm_misuse *misuse, m
                is_aligned_otherwise ? mm_shape_alignment(how) : 1);
 }
 
+static void write_leaked(struct mm_out *out, const struct mm_leak *leak)
+{
+    static const char *const words[] = {"nothing points to", "only leaked blocks point to",
+                                        "only pointers with a tag point to",
+                                        "perhaps nothing points to"};
+    if (leak->how != MM_LEAK_GROWN) {
+        mm_out_format(out, " that %s", words[leak->how]);
+        return;
+    }
+    mm_out_format(out, ", ");
+    mm_out_bytes(out, leak->grown_bytes);
+    mm_out_format(out, " more than %u.%u s ago, %u a second", leak->milliseconds / 1000,
+                  leak->milliseconds / 100 % 10, leak->grown_bytes * 1000 / leak->milliseconds);
+}
+
+bool mm_owner_is_there(const struct mm_misuse *misuse)
+{
+    const struct mm_leak *leak = misuse->leak;
+    return leak == NULL || leak->stack == 0 || mm_stacks_allocator(misuse->ptr) == leak->stack;
+}
+
+/* Of several blocks one is described. */
+static void begin_leak(struct mm_out *out, const struct mm_leak *leak, bool is_there)
+{
+    if (leak->blocks == 1 && is_there)
+        return;
+    mm_out_bytes(out, leak->bytes);
+    mm_out_format(out, " in ");
+    mm_out_count(out, leak->blocks, "block", "blocks");
+    write_leaked(out, leak);
+    if (is_there)
+        mm_out_format(out, "; one of them is ");
+}
+
+/* 0: none is known there. */
+static uintptr_t offset_in_block(uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    if (mm_guarded_has(address)) {
+        mm_guarded_find(address, &slot, &above);
+        return slot.number != MM_GUARDED_SLOTS ? address - slot.block : 0;
+    }
+    struct mm_slot_info info = {0};
+    if (mm_arena_has(address))
+        info = mm_batch_inspect(address);
+    return info.in_slot ? info.offset : 0;
+}
+
+static struct mm_forwarded block_around(uintptr_t address)
+{
+    struct mm_forwarded block = {0};
+    struct mm_slot_info info = {0};
+    if (mm_arena_has(address))
+        info = mm_batch_inspect(address);
+    else
+        mm_registry_around((const void *)address, &block); /* NOLINT */
+    if (info.in_slot)
+        block = (struct mm_forwarded){.start = address - info.offset, .size = info.size};
+    struct mm_guarded_slot slot;
+    if (mm_guarded_has(address) && mm_guarded_nearest(address, &slot))
+        block = (struct mm_forwarded){.start = slot.block, .size = slot.asked};
+    if (address - block.start >= block.size)
+        return (struct mm_forwarded){0};
+    struct mm_stacks_note note = mm_stacks_note(block.start);
+    block.size = note.is_known ? note.asked : block.size;
+    return block;
+}
+
+/* Where it lies. Of several one is described. */
+MM_COLD static void begin_dangling(struct mm_out *out, const struct mm_dangling *dangling,
+                                   const struct mm_owner_of *of)
+{
+    struct mm_forwarded block = block_around(dangling->at);
+    if (dangling->pointers > 1)
+        mm_out_format(out, "one of %u pointers: ", dangling->pointers);
+    if (block.start == 0) {
+        describe_foreign(out, dangling->at, of);
+    } else {
+        mm_words_distance(out, dangling->at, block.start, block.size);
+        mm_words_block(out, block.size, true);
+        mm_out_format(out, " at %x", (uint64_t)block.start);
+    }
+    mm_out_format(out, dangling->is_to_start ? "; it points to " : "; it points ");
+}
+
 /* What else is wrong with it. */
 static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
     const struct mm_misuse *misuse = of->misuse;
+    if (misuse->leak != NULL && misuse->leak->blocks == 1)
+        write_leaked(out, misuse->leak);
     if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
         write_mismatch(out, misuse, of->history != NULL ? of->history->shape : 0);
     bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
-    struct mm_slot_info info = {0};
-    if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete)
-        info = mm_batch_inspect(mm_os_untagged(misuse->ptr));
-    if (info.in_slot && info.offset == 8)
+    if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete &&
+        offset_in_block(mm_os_untagged(misuse->ptr)) == 8)
         mm_out_format(out, "; delete of what new[] made, behind the count of its elements?");
 }
 
@@ -391,19 +446,37 @@ static void describe_slot(struct mm_out *out, const struct mm_owner_of *of, uint
     enum mem_mngr_misuse_kind kind = of->misuse->kind;
     bool live = info.batch != NULL && live_of(info.batch) >> info.index % MM_WORD_BITS & 1;
     bool never = !info.in_slot || (!live && mm_heap_never_handed_out(&info));
-    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY;
+    bool is_odd = kind == MEM_MNGR_INTERIOR_FREE || kind == MEM_MNGR_BAD_QUERY ||
+                  kind == MEM_MNGR_OVERLAP || kind == MEM_MNGR_BAD_ACCESS;
     if (is_odd && never) {
         describe_beside_slots(out, address);
         return;
     }
     size_t size = info.size;
     bool exactly = find_asked(of, &size);
-    write_place_in(out, address, address - info.offset, size);
-    write_block(out, size, exactly);
-    if (kind == MEM_MNGR_DOUBLE_FREE || (is_odd && !live))
+    mm_words_place_in(out, address, address - info.offset, size);
+    mm_words_block(out, size, exactly);
+    if (kind == MEM_MNGR_DOUBLE_FREE || kind == MEM_MNGR_DANGLING || (is_odd && !live))
         mm_out_format(out, ", freed before");
     write_end(out, of);
-    write_slot(out, &info);
+    mm_words_slot(out, &info);
+}
+
+/* What lies beside a block, in its slot or a fence, is told of as if it were in the block. */
+static void describe_guarded(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)
+{
+    struct mm_guarded_slot slot, above;
+    mm_guarded_find(address, &slot, &above);
+    if (slot.number == MM_GUARDED_SLOTS || slot.block == 0) {
+        mm_out_format(out, "in the manager's memory, with no block near");
+        return;
+    }
+    mm_words_place_in(out, address, slot.block, slot.asked);
+    mm_words_block(out, slot.asked, true);
+    if (slot.state != MM_GUARDED_LIVE || of->misuse->kind == MEM_MNGR_DOUBLE_FREE)
+        mm_out_format(out, ", freed before");
+    write_end(out, of);
+    mm_words_slot_of(out, slot.block);
 }
 
 static void describe_inside_forwarded(struct mm_out *out, const struct mm_owner_of *of,
@@ -415,16 +488,33 @@ static void describe_inside_forwarded(struct mm_out *out, const struct mm_owner_
         return;
     }
     find_asked(of, &block.size);
-    write_place_in(out, address, block.start, block.size);
-    write_block(out, block.size, true);
+    mm_words_place_in(out, address, block.start, block.size);
+    mm_words_block(out, block.size, true);
     mm_out_format(out, " at %x", (uint64_t)block.start);
+}
+
+#define NULL_PAGES 4096u
+
+static void describe_null(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
+{
+    const struct mm_touch *touch = of->misuse->touch;
+    if (touch != NULL && touch->is_untold)
+        mm_out_format(out, "an address that the system does not tell, as no memory can have it");
+    else if (address == 0)
+        mm_out_format(out, "the null pointer");
+    else
+        mm_out_format(out, "%u bytes behind the null pointer", (uint64_t)address);
 }
 
 static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)
 {
     enum mem_mngr_misuse_kind kind = kind_outside(of->misuse->kind, of->misuse->ptr);
     size_t size;
-    if (kind == MEM_MNGR_FOREIGN_FREE) {
+    if (kind == MEM_MNGR_BAD_ACCESS && address < NULL_PAGES) {
+        describe_null(out, address, of);
+        return;
+    }
+    if (kind == MEM_MNGR_FOREIGN_FREE || kind == MEM_MNGR_BAD_ACCESS) {
         describe_foreign(out, address, of);
         return;
     }
@@ -433,86 +523,34 @@ static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, u
         return;
     }
     if (find_asked(of, &size))
-        write_block(out, size, true);
+        mm_words_block(out, size, true);
     else
         mm_out_format(out, "a block of the system allocator");
-    if (kind == MEM_MNGR_DOUBLE_FREE)
+    if (kind == MEM_MNGR_DOUBLE_FREE || kind == MEM_MNGR_DANGLING)
         mm_out_format(out, ", freed before");
     write_end(out, of);
 }
 
-/* --- damages: bytes that changed --- */
-
-/* A text, but for a zero at its end. */
-static bool is_text(const struct mm_damage *damage)
+static void describe_pointer(struct mm_out *out, const struct mm_owner_of *of)
 {
-    unsigned count = damage->found_count;
-    count -= count > 1 && damage->found[count - 1] == 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (damage->found[i] < ' ' || damage->found[i] > '~')
-            return false;
-    }
-    return count > 0;
-}
-
-static void write_found(struct mm_out *out, const struct mm_damage *damage)
-{
-    mm_out_format(out, "; found there:");
-    for (unsigned i = 0; i < damage->found_count; i++) {
-        mm_out_format(out, " ");
-        mm_out_hex(out, &damage->found[i], 1);
-    }
-    if (!is_text(damage))
+    uintptr_t address = mm_os_untagged(of->misuse->ptr);
+    bool is_there = mm_owner_is_there(of->misuse);
+    if (of->misuse->leak != NULL)
+        begin_leak(out, of->misuse->leak, is_there);
+    if (!is_there)
         return;
-    mm_out_format(out, " \"");
-    for (unsigned i = 0; i < damage->found_count && damage->found[i] != 0; i++)
-        mm_out_format(out, "%c", damage->found[i]);
-    mm_out_format(out, "\"");
-}
-
-/* What a text brings that was measured without its end. */
-static bool is_end_of_text(const struct mm_damage *damage)
-{
-    return damage->kind == MEM_MNGR_OVERFLOW && damage->at == damage->block + damage->asked &&
-           damage->found_count == 1 && damage->found[0] == 0;
-}
-
-static void write_neighbour(struct mm_out *out, const struct mm_damage *damage)
-{
-    const struct mm_forwarded *neighbour = &damage->neighbour;
-    if (neighbour->start == 0)
-        return;
-    mm_out_format(out, "; or it is ");
-    write_distance(out, damage->at, neighbour->start, neighbour->size);
-    mm_out_format(out, "the block of ");
-    mm_out_bytes(out, neighbour->size);
-    mm_out_format(out, " at %x", (uint64_t)neighbour->start);
-}
-
-static void describe_damage(struct mm_out *out, const struct mm_damage *damage)
-{
-    write_distance(out, damage->at, damage->block, damage->asked);
-    write_block(out, damage->asked, true);
-    if (damage->kind == MEM_MNGR_USE_AFTER_FREE)
-        mm_out_format(out, ", written to after it was freed");
-    write_found(out, damage);
-    if (is_end_of_text(damage))
-        mm_out_format(out, " (the zero at the end of a text?)");
-    write_neighbour(out, damage);
-    struct mm_slot_info info = {0};
-    if (mm_arena_has(damage->block))
-        info = mm_batch_inspect(damage->block);
-    if (info.in_slot)
-        write_slot(out, &info);
+    if (of->misuse->dangling != NULL)
+        begin_dangling(out, of->misuse->dangling, of);
+    if (mm_arena_has(address))
+        describe_slot(out, of, address);
+    else if (mm_guarded_has(address))
+        describe_guarded(out, of, address);
+    else
+        describe_outside(out, of, address);
 }
 
 MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
 {
-    uintptr_t address = mm_os_untagged(of->misuse->ptr);
-    if (of->misuse->damage != NULL)
-        describe_damage(out, of->misuse->damage);
-    else if (mm_arena_has(address))
-        describe_slot(out, of, address);
-    else
-        describe_outside(out, of, address);
+    if (!mm_harm_describe(out, of->misuse))
+        describe_pointer(out, of);
 }

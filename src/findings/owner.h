@@ -25,4 +25,8 @@ struct mm_owner_of {
  * slot. */
 void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of);
 
+/* Whether the block that a finding describes is still the one that it is about: a process that goes
+ * on may have another there by now. */
+bool mm_owner_is_there(const struct mm_misuse *misuse);
+
 #endif

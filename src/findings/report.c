@@ -15,6 +15,7 @@
 #include "findings/seen.h"
 #include "findings/sink.h"
 #include "findings/suppress.h"
+#include "findings/unwanted.h"
 #include "stacks/unwinder.h"
 #include "system/bitmap.h"
 #include "system/mapping.h"
@@ -31,8 +32,6 @@
 #define STACK_TAKEN 4096u /* for a report that is passed to a callback */
 
 static struct mm_report_settings settings;
-static const char *suppressions;
-static size_t suppressions_size;
 static _Atomic uint64_t counts[MM_KINDS], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
@@ -68,6 +67,7 @@ void mm_report_start(const struct mm_report_settings *wanted)
     settings = *wanted;
     mm_sink_start(settings.log, mm_report_note);
     mm_own_start(settings.wrappers);
+    mm_unwanted_start(settings.only);
 }
 
 static void note_suppressions(struct mm_out *out)
@@ -88,9 +88,11 @@ static void complain_of_rule(size_t line, const char *why)
 
 static void read_suppressions(void)
 {
-    suppressions = mm_os_read_file(settings.suppressions, &suppressions_size);
-    if (suppressions != NULL) {
-        mm_suppress_check(suppressions, suppressions_size, complain_of_rule);
+    size_t size;
+    const char *read = mm_os_read_file(settings.suppressions, &size);
+    if (read != NULL) {
+        mm_suppress_check(read, size, complain_of_rule);
+        mm_unwanted_add(read, size);
         return;
     }
     char text[512];
@@ -141,11 +143,17 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
     finding->program = draft->program;
     finding->bad.thread = mm_os_thread_id();
     mm_os_thread_name(finding->bad.thread, finding->bad.thread_name);
-    finding->bad.call =
-        mm_describe_call(call->misuse->call, call->misuse->how, settings.is_library);
+    finding->bad.call = mm_describe_what(call->misuse, settings.is_library);
     draft->names.used = 0;
     mm_trace_take(&finding->bad, call->stack.frames, call->stack.count, draft->program,
                   &draft->names);
+}
+
+MM_COLD static void describe(struct mm_draft *draft, const struct call *call)
+{
+    mm_describe(
+        draft, call->misuse,
+        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
 }
 
 MM_COLD static void note_changed(const char *module)
@@ -170,40 +178,6 @@ static void symbolize(struct mm_draft *draft)
         note_changed(draft->sources->changed);
 }
 
-static bool is_suppressed_by(const char *kind, const char *name)
-{
-    return mm_suppress_matches(suppressions, suppressions_size, kind, name);
-}
-
-/* What is found late was done by nobody knows whom: who allocated the block is what stays the same.
- */
-static const struct mm_trace *trace_to_judge(const struct mm_finding *finding)
-{
-    bool is_late = finding->damage != NULL && finding->has_allocated;
-    return is_late ? &finding->allocated : &finding->bad;
-}
-
-static bool is_suppressed(const struct mm_finding *finding)
-{
-    const char *kind = mm_kinds[finding->kind].name;
-    const struct mm_trace *trace = trace_to_judge(finding);
-    for (unsigned i = 0; i < trace->count; i++) {
-        const struct mm_frame *frame = &trace->frames[i];
-        if (is_suppressed_by(kind, frame->place.symbol) ||
-            is_suppressed_by(kind, frame->place.module) ||
-            is_suppressed_by(kind, frame->function) || is_suppressed_by(kind, frame->file))
-            return true;
-    }
-    return false;
-}
-
-static bool is_elsewhere(const struct mm_finding *finding)
-{
-    const struct mm_trace *trace = trace_to_judge(finding);
-    const char *module = trace->count > 0 ? trace->frames[0].place.module : NULL;
-    return settings.only != NULL && module != NULL && !mm_suppress_is_in(settings.only, module);
-}
-
 /* --- which are shown --- */
 
 /* Whether one more may be shown; then it is counted as that. */
@@ -213,9 +187,17 @@ static bool may_show(void)
            atomic_fetch_add_explicit(&shown, 1, memory_order_relaxed) < settings.most;
 }
 
-static bool can_suppress(void)
+/* Nobody's call: what a look found. */
+static bool is_looked_for(const struct call *call)
 {
-    return suppressions != NULL || settings.only != NULL;
+    return call->misuse->leak != NULL || call->misuse->dangling != NULL;
+}
+
+static bool is_apart(const struct call *call)
+{
+    const struct mm_misuse *misuse = call->misuse;
+    return (misuse->leak != NULL && misuse->leak->is_apart) ||
+           (misuse->dangling != NULL && misuse->dangling->is_apart);
 }
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
@@ -223,21 +205,19 @@ static bool can_suppress(void)
 MM_COLD static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
-    mm_describe(
-        draft, call->misuse,
-        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
-    if (can_suppress())
+    describe(draft, call);
+    if (mm_unwanted_any())
         symbolize(draft);
-    bool is_unwanted =
-        can_suppress() && (is_elsewhere(&draft->finding) || is_suppressed(&draft->finding));
+    bool is_unwanted = mm_unwanted_any() && mm_unwanted(&draft->finding);
     enum mm_told told = is_unwanted ? MM_TOLD_SUPPRESSED : MM_TOLD_BEFORE;
-    enum mm_told before = settings.once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
+    bool once = settings.once && !is_apart(call);
+    enum mm_told before = once ? mm_seen_note_stack(call->hash, told) : MM_TOLD_NEVER;
     call->is_again = before == MM_TOLD_BEFORE; /* another thread was first */
     if (before != MM_TOLD_NEVER)
         return before;
     if (is_unwanted)
         return told;
-    call->is_again = !may_show();
+    call->is_again = !is_apart(call) && !may_show();
     return call->is_again ? MM_TOLD_BEFORE : MM_TOLD_NOW;
 }
 
@@ -264,7 +244,7 @@ static void judge_traces(struct mm_finding *finding)
 MM_COLD static size_t write_finding(struct mm_draft *draft)
 {
     struct mm_out out;
-    if (!can_suppress())
+    if (!mm_unwanted_any())
         symbolize(draft);
     judge_traces(&draft->finding);
     mm_out_start(&out, draft->text, sizeof draft->text);
@@ -336,9 +316,10 @@ static enum mm_told judge_in_draft(struct call *call)
     struct mm_signals signals = mm_os_block_signals();
     struct mm_draft *draft = mm_draft_take();
     enum mm_told told = draft != NULL ? judge(draft, call) : MM_TOLD_BEFORE;
-    count(call->kind, told);
+    if (!is_apart(call))
+        count(call->kind, told);
     if (told == MM_TOLD_NOW) {
-        if (!tell(draft, &signals))
+        if (!tell(draft, &signals) && !is_apart(call))
             add_one(&hidden);
         return told;
     }
@@ -352,7 +333,12 @@ static enum mm_told judge_in_draft(struct call *call)
 static uint64_t hash_of_stack(const struct call *call)
 {
     uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
-    if (call->misuse->damage != NULL)
+    if (call->misuse->leak != NULL)
+        hash += (uint64_t)call->misuse->leak->how << 32;
+    if (call->misuse->dangling != NULL)
+        hash += (uint64_t)mm_stacks_allocator((const void *)call->misuse->dangling->at) /* NOLINT */
+                << 32;
+    if (call->misuse->damage != NULL || is_looked_for(call))
         hash = mm_seen_hash(hash + mm_stacks_allocator(call->ptr), NULL);
     for (unsigned i = 0; i < call->stack.count; i++)
         hash = mm_seen_hash(hash, call->stack.frames[i]);
@@ -366,7 +352,10 @@ static bool are_most_shown(void)
 
 static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
-    mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
+    if (call->misuse->touch != NULL)
+        mm_unwinder_walk_context(call->misuse->touch->context, FRAMES, exactly, &call->stack);
+    else if (!is_looked_for(call))
+        mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
     return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
 }
@@ -376,7 +365,9 @@ static enum mm_told recognise(struct call *call, const void *caller, bool exactl
 static enum mm_told judge_call(struct call *call, const void *caller)
 {
     enum mm_told told = MM_TOLD_BEFORE;
-    if (!are_most_shown() || can_suppress()) {
+    if (is_apart(call))
+        return judge_in_draft(call);
+    if (!are_most_shown() || mm_unwanted_any()) {
         told = recognise(call, caller, false);
         if (told == MM_TOLD_NEVER)
             told = recognise(call, caller, true);
@@ -433,10 +424,19 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
 {
     struct mm_out out;
     begin_finding(draft, call);
-    draft->finding.damage = NULL;
-    mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
-                   &draft->names);
-    mm_own_judge(&draft->finding.bad);
+    if (is_looked_for(call)) {
+        describe(draft, call);
+        judge_traces(&draft->finding);
+    } else {
+        draft->finding.damage = NULL;
+        draft->finding.leak = NULL;
+        draft->finding.dangling = NULL;
+        draft->finding.access = NULL;
+        draft->finding.touch = NULL;
+        mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
+                       &draft->names);
+        mm_own_judge(&draft->finding.bad);
+    }
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
         mm_report_json_again(&out, &draft->finding, times);
@@ -459,7 +459,7 @@ static void tell_again(const struct call *call)
         write_totals(draft, false);
 }
 
-void mm_report(const struct mm_misuse *misuse)
+bool mm_report(const struct mm_misuse *misuse)
 {
     struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
     int saved_errno = errno;
@@ -469,10 +469,37 @@ void mm_report(const struct mm_misuse *misuse)
     enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (told != MM_TOLD_SUPPRESSED)
+    bool ends_by_fault = misuse->touch != NULL && settings.then == MM_THEN_ABORT;
+    if (told != MM_TOLD_SUPPRESSED && !is_looked_for(&call) && !ends_by_fault)
         obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
+    return told != MM_TOLD_SUPPRESSED;
+}
+
+bool mm_report_would_suppress(const struct mm_misuse *misuse)
+{
+    struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
+    if (!mm_unwanted_any())
+        return false;
+    int saved_errno = errno;
+    struct mm_signals signals = mm_os_block_signals();
+    struct mm_draft *draft = mm_draft_take();
+    bool is_unwanted = false;
+    if (draft != NULL) {
+        begin_finding(draft, &call);
+        describe(draft, &call);
+        is_unwanted = mm_unwanted(&draft->finding);
+        mm_draft_give_back(draft);
+    }
+    mm_os_restore_signals(&signals);
+    errno = saved_errno;
+    return is_unwanted;
+}
+
+bool mm_report_fault(const struct mm_misuse *misuse)
+{
+    return mm_report(misuse) && settings.then == MM_THEN_ABORT;
 }
 
 void mm_report_uncertain(void)
@@ -498,18 +525,23 @@ void mm_report_forget(void)
     atomic_store_explicit(&summary_told, false, memory_order_relaxed);
 }
 
-size_t mm_report_count(void)
+static size_t count_all(bool possible_too)
 {
     size_t sum = 0;
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        sum += value_of(&counts[kind]);
+        sum += possible_too || mm_kinds[kind].is_certain ? value_of(&counts[kind]) : 0;
     return sum;
+}
+
+size_t mm_report_count(void)
+{
+    return count_all(false);
 }
 
 /* Whoever is first. */
 static bool may_tell_summary(void)
 {
-    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && !mm_os_is_guest() &&
+    return (count_all(true) > 0 || value_of(&suppressed) > 0) && !mm_os_is_guest() &&
            !atomic_exchange_explicit(&summary_told, true, memory_order_relaxed);
 }
 
@@ -522,6 +554,10 @@ void mm_report_summary(void)
 
 int mm_report_exit_status(int status)
 {
-    bool is_ours = settings.has_exit_status && mm_report_count() > 0 && !mm_os_is_guest();
-    return is_ours ? settings.exit_status : status;
+    if (mm_report_count() == 0 || mm_os_is_guest())
+        return status;
+    if (settings.has_exit_status)
+        return settings.exit_status;
+    bool has_leaks = settings.leak_status != 0 && value_of(&counts[MEM_MNGR_LEAK]) > 0;
+    return has_leaks ? settings.leak_status : status;
 }

@@ -7,6 +7,7 @@
 #ifndef MM_REPORT_H
 #define MM_REPORT_H
 
+#include "checks/bounds.h"
 #include "checks/checks.h"
 #include "memory_manager.h"
 #include <stdbool.h>
@@ -31,6 +32,7 @@ struct mm_report_settings {
     enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT, MM_THEN_STOP } then;
     bool has_exit_status; /* of a process that has findings */
     int exit_status;
+    int leak_status; /* of a process that has leaks, where the one above is not set; 0: none */
 };
 void mm_report_start(const struct mm_report_settings *settings);
 /* Takes in what the settings refer to, tools in the folders of a PATH among it; what is wrong there
@@ -44,16 +46,25 @@ struct mm_misuse {
     mm_shape how;                   /* of frees: the family, size and alignment they are for */
     enum mm_call call;              /* what the caller called */
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
+    const struct mm_leak *leak;     /* of leaks; else NULL */
+    const struct mm_dangling *dangling; /* of dangling pointers; else NULL */
+    const struct mm_access *access;     /* the same, where the call itself is known; else NULL */
+    const struct mm_touch *touch;       /* of what faulted; else NULL */
 };
-/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on. */
-void mm_report(const struct mm_misuse *misuse);
+/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after
+ * what a look found. False when it is suppressed. */
+bool mm_report(const struct mm_misuse *misuse);
+/* The same from a fault's handler: true if the process is to end by that. */
+bool mm_report_fault(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);
 
 /* In a fork()'s child, which begins with no misuse of its own. */
 void mm_report_forget(void);
-/* Findings that count: not those that are suppressed. */
+/* Whether it is one that is not to be told, as far as names tell that are found without a tool. */
+bool mm_report_would_suppress(const struct mm_misuse *misuse);
+/* Findings that count: not those that are only possible, nor those that are suppressed. */
 size_t mm_report_count(void);
 /* The counts, if there are any; once. Not in a vfork()'s child, which is no process of its own. */
 void mm_report_summary(void);

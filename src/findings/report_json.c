@@ -1,6 +1,7 @@
 /* report_json.c - lines for programs. All is the caller's; nothing is kept. */
 #include "findings/report_json.h"
 
+#include "checks/bounds.h"
 #include "checks/checks.h"
 #include "findings/own.h"
 #include "system/mapping.h"
@@ -273,6 +274,50 @@ static void write_damage(struct mm_out *out, const struct mm_damage *damage)
     mm_out_format(out, "\"}");
 }
 
+static void write_leak(struct mm_out *out, const struct mm_leak *leak)
+{
+    static const char *const words[] = {"direct", "indirect", "tagged", "unsure", "grown"};
+    mm_out_format(out, ",\"leak\":{\"how\":\"%s\"", words[leak->how]);
+    write_number(out, "blocks", leak->blocks);
+    write_number(out, "bytes", leak->bytes);
+    if (leak->how == MM_LEAK_GROWN) {
+        write_number(out, "grown_bytes", leak->grown_bytes);
+        write_number(out, "milliseconds", leak->milliseconds);
+    }
+    mm_out_format(out, "}");
+}
+
+/* The call, and where it begins, from the block's start on. */
+static void write_access(struct mm_out *out, const struct mm_access *access)
+{
+    mm_out_format(out, ",\"access\":{\"function\":");
+    write_text(out, access->function, TEXT_SHOWN);
+    mm_out_format(out, ",\"by\":\"%s\",\"bytes\":%u,\"at_least\":%s",
+                  access->is_write ? "write" : "read", (uint64_t)access->size,
+                  access->is_at_least ? "true" : "false");
+    if (access->from != 0)
+        mm_out_format(out, ",\"distance\":%d}", (int64_t)(access->start - access->from));
+    else
+        mm_out_format(out, ",\"offset\":%d,\"size\":%u}", (int64_t)(access->start - access->block),
+                      (uint64_t)access->asked);
+}
+
+/* What an instruction did, and where, from the block's start on. */
+static void write_touch(struct mm_out *out, const struct mm_touch *touch)
+{
+    const char *separator = "";
+    mm_out_format(out, ",\"access\":{");
+    if (touch->block != 0) {
+        mm_out_format(out, "\"offset\":%d,\"size\":%u", (int64_t)(touch->at - touch->block),
+                      (uint64_t)touch->asked);
+        separator = ",";
+    }
+    if (touch->access != MM_FAULT_UNKNOWN)
+        mm_out_format(out, "%s\"by\":\"%s\"", separator,
+                      touch->access == MM_FAULT_WRITE ? "write" : "read");
+    mm_out_format(out, "}");
+}
+
 /* Where not all frames fit beside long names, these are written shorter. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
@@ -282,6 +327,15 @@ void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding
     write_call(out, &finding->bad);
     if (finding->damage != NULL)
         write_damage(out, finding->damage);
+    if (finding->leak != NULL)
+        write_leak(out, finding->leak);
+    if (finding->dangling != NULL)
+        mm_out_format(out, ",\"dangling\":{\"at\":\"%x\",\"pointers\":%u}",
+                      (uint64_t)finding->dangling->at, finding->dangling->pointers);
+    if (finding->access != NULL)
+        write_access(out, finding->access);
+    if (finding->touch != NULL)
+        write_touch(out, finding->touch);
     size_t before = out->length, most = TEXT_SHOWN;
     while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
         mm_out_back_to(out, before);

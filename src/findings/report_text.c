@@ -113,11 +113,14 @@ static void keep_in_columns(struct mm_out *out, size_t before, const struct mm_t
     memcpy(out->buffer + before, line_break, sizeof line_break);
 }
 
-/* "by fclose → free", "found at exit" */
+/* "by fclose → free", "found at exit"; of a leak in a process that goes on nothing. */
 static void write_how(struct mm_out *out, const struct mm_finding *finding,
                       const struct mm_text_style *style)
 {
-    bool is_late = finding->damage != NULL;
+    bool is_looked_for = finding->leak != NULL || finding->dangling != NULL;
+    bool is_late = finding->damage != NULL || is_looked_for;
+    if (is_looked_for && !finding->at_exit)
+        return;
     mm_out_format(out, is_late ? ", found" : "");
     size_t before = out->length;
     if (finding->at_exit)
@@ -180,7 +183,7 @@ static void write_error(struct mm_out *out, const struct mm_finding *finding,
     mm_report_text_paint(out, style, MM_PLAIN);
     mm_out_format(out, " of %x", (uint64_t)(uintptr_t)finding->ptr);
     write_how(out, finding, style);
-    if (finding->bad.count > 0)
+    if (finding->bad.count > 0 && finding->dangling == NULL)
         write_thread(out, &finding->bad, style);
     mm_out_format(out, "\n");
     write_description(out, finding->description, style);
@@ -205,7 +208,8 @@ static void add_life(struct lives *lives, const char *heading, const struct mm_t
 static void list_lives(struct lives *lives, const struct mm_finding *finding)
 {
     lives->count = 0;
-    add_life(lives, NULL, &finding->bad);
+    bool is_held = finding->dangling != NULL && finding->bad.count > 0;
+    add_life(lives, is_held ? "it lies in what was allocated" : NULL, &finding->bad);
     if (finding->has_freed)
         add_life(lives, finding->kind <= MEM_MNGR_FOREIGN_FREE ? "first freed" : "freed",
                  &finding->freed);
@@ -263,9 +267,14 @@ static void write_lives(struct mm_out *out, struct lives *lives, const struct mm
 static const struct mm_trace *trace_to_sum_up(const struct mm_finding *finding, const char **what)
 {
     *what = "";
-    if (finding->damage == NULL)
+    if (finding->leak != NULL && finding->has_allocated) {
+        *what = finding->leak->blocks == 1 ? " of a block allocated" : " of blocks allocated";
+        return &finding->allocated;
+    }
+    if (finding->damage == NULL && finding->dangling == NULL)
         return &finding->bad;
-    bool was_freed = finding->kind == MEM_MNGR_USE_AFTER_FREE && finding->has_freed;
+    bool was_freed = finding->kind != MEM_MNGR_OVERFLOW && finding->kind != MEM_MNGR_UNDERFLOW &&
+                     finding->has_freed;
     if (was_freed || finding->has_allocated) {
         *what = was_freed ? " of a block freed" : " of a block allocated";
         return was_freed ? &finding->freed : &finding->allocated;

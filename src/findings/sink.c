@@ -13,8 +13,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PATH_SIZE 1536u
-#define WAIT_MS   10000u /* for another thread's record; then rather mixed than lost */
+#define PATH_SIZE        1536u
+#define DIVERTED_MS      10000u /* for all of an answer */
+#define DIVERTED_IDLE_MS 2000u
+#define WAIT_MS          10000u /* for another thread's record; then rather mixed than lost */
 
 static struct mm_os_file_id stderr_at_start;
 static const char *pattern; /* of the log's path; NULL: there is none */
@@ -29,6 +31,11 @@ static struct log_file {
     bool inherited;          /* by fork() */
     char path[PATH_SIZE];
 } log_file;
+static struct {
+    _Atomic pid_t thread; /* whose records go elsewhere; 0: none */
+    int fd;               /* these for that thread */
+    uint64_t give_up;
+} diverted;
 static _Atomic pid_t complaining; /* the thread that says so now; 0: none */
 static _Atomic bool complained; /* of the log; it is tried again all the same, as disks get room */
 
@@ -51,10 +58,16 @@ bool mm_sink_has_stderr(void)
     return is_still(STDERR_FILENO, &stderr_at_start);
 }
 
+static bool is_diverted(void)
+{
+    pid_t thread = atomic_load_explicit(&diverted.thread, memory_order_relaxed);
+    return thread != 0 && thread == mm_os_thread_id();
+}
+
 bool mm_sink_is_terminal(void)
 {
     bool has_log = pattern != NULL && !atomic_load_explicit(&complained, memory_order_relaxed);
-    return !has_log && stderr_at_start.is_terminal;
+    return !has_log && stderr_at_start.is_terminal && !is_diverted();
 }
 
 struct mm_os_file_id mm_sink_first_stderr(void)
@@ -271,8 +284,38 @@ static const char *write_to_stderr(const void *text, size_t size)
     return written ? NULL : "not written";
 }
 
+bool mm_sink_divert(int fd)
+{
+    pid_t none = 0;
+    if (!atomic_compare_exchange_strong_explicit(&diverted.thread, &none, mm_os_thread_id(),
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    diverted.fd = fd;
+    diverted.give_up = mm_os_milliseconds() + DIVERTED_MS;
+    return true;
+}
+
+static bool write_diverted(const void *text, size_t size)
+{
+    uint64_t now = mm_os_milliseconds(), soon = now + DIVERTED_IDLE_MS;
+    uint64_t give_up = soon < diverted.give_up ? soon : diverted.give_up;
+    bool written = now < diverted.give_up && mm_os_write_within(diverted.fd, text, size, give_up);
+    if (!written)
+        diverted.give_up = now;
+    return written;
+}
+
+void mm_sink_divert_end(char last)
+{
+    write_diverted(&last, 1);
+    mm_os_close(diverted.fd);
+    atomic_store_explicit(&diverted.thread, 0, memory_order_release);
+}
+
 static bool write_record(const void *text, size_t size)
 {
+    if (is_diverted())
+        return write_diverted(text, size);
     if (pattern != NULL && !is_of_the_log()) {
         const char *problem =
             to_syslog ? write_to_syslog(text, size) : write_alone(write_to_log, text, size);
@@ -298,4 +341,7 @@ void mm_sink_renew(void)
 {
     mm_hold_renew(&hold);
     log_file.inherited = true;
+    if (atomic_load_explicit(&diverted.thread, memory_order_relaxed) != 0)
+        mm_os_close(diverted.fd);
+    atomic_store_explicit(&diverted.thread, 0, memory_order_relaxed);
 }

@@ -32,6 +32,12 @@ bool mm_sink_tell_syslog(const char *line);
  * either, and of what does not fit on its disk nothing. False when nobody took it. */
 bool mm_sink_write(const void *text, size_t size);
 
+/* From here on what the calling thread writes goes to this open pipe alone, to the end, which
+ * closes it behind one more byte. A reader that takes nothing for two seconds, or is not done in
+ * ten, gets no more. False when another thread's does. In a fork()'s child it is closed. */
+bool mm_sink_divert(int fd);
+void mm_sink_divert_end(char last);
+
 /* In a fork()'s child. */
 void mm_sink_renew(void);
 

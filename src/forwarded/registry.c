@@ -421,6 +421,21 @@ bool mm_registry_is_trusted(const void *pointer)
     return like != 0 && (address % A_BLOCK & ~like) == 0;
 }
 
+_Atomic uint64_t mm_registry_changes = 1;
+static _Atomic bool is_watched;
+
+void mm_registry_watch(void)
+{
+    atomic_store_explicit(&is_watched, true, memory_order_relaxed);
+}
+
+/* Release pairs with the acquire of who keeps what it was told until this changes. */
+void mm_registry_note_change(void)
+{
+    if (mm_unlikely(atomic_load_explicit(&is_watched, memory_order_relaxed)))
+        atomic_fetch_add_explicit(&mm_registry_changes, 1, memory_order_release);
+}
+
 int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
 {
     uintptr_t address = mm_os_untagged(block);
@@ -443,6 +458,7 @@ int64_t mm_registry_add(struct mm_gate *gate, const void *block, size_t size)
     if (!was_block(word, address))
         atomic_fetch_or_explicit(&word->once, mm_leaf_bit(address), memory_order_relaxed);
     keep_size(leaf, address, size);
+    mm_registry_note_change();
     return (int64_t)(size - before);
 }
 
@@ -459,6 +475,7 @@ bool mm_registry_remove(struct mm_gate *gate, const void *block, size_t *size)
     if (!(atomic_fetch_and(&word->live, ~mm_leaf_bit(address)) & mm_leaf_bit(address)))
         return false;
     *size = forget_size(leaf, address);
+    mm_registry_note_change();
     count(gate, -1);
     return true;
 }

@@ -66,6 +66,18 @@ struct mm_near mm_registry_near(const void *pointer);
  * back round us (MM_DEEPBIND=keep). */
 bool mm_registry_around(const void *pointer, struct mm_forwarded *block);
 
+/* Calls back for each live block, in no order; size 0: not known. */
+void mm_registry_each(void (*each)(uintptr_t start, size_t size, void *with), void *with);
+
+/* The nearest live block that starts at an address or below, start 0 when there is none: without
+ * waiting for anybody, and so false when there is no telling at the moment. */
+bool mm_registry_below(uintptr_t address, struct mm_forwarded *block);
+/* From now on mm_registry_changes is counted up with each block that is noted, after that, and each
+ * that is struck out, before it is given back. */
+void mm_registry_watch(void);
+void mm_registry_note_change(void); /* as if one had */
+extern _Atomic uint64_t mm_registry_changes;
+
 size_t mm_registry_count(void);
 /* Notes that the blocks have become larger by `change` bytes altogether, or smaller. True when they
  * changed by a MiB or more since it was last true, as far as this gate saw; that is for

@@ -69,8 +69,10 @@ static void forget_group(struct mm_leaf *leaf, size_t group)
         atomic_fetch_or(groups, bit);
 }
 
-/* The same in a leaf. */
-static bool highest_in_leaf(struct mm_leaf *leaf, struct place from, uintptr_t *offset)
+/* The same in a leaf. Who does not look alone has `is_empty` set, and false, where a group turns
+ * out to be empty. */
+static bool highest_in_leaf(struct mm_leaf *leaf, struct place from, uintptr_t *offset,
+                            bool *is_empty)
 {
     size_t last = from.index / MM_LEAF_GROUP_WORDS;
     uint64_t mask = mm_bits_below(last % MM_WORD_BITS + 1);
@@ -80,6 +82,10 @@ static bool highest_in_leaf(struct mm_leaf *leaf, struct place from, uintptr_t *
             size_t group = i * MM_WORD_BITS + mm_log2_floor(groups);
             if (highest_in_group(leaf, group, group == last ? from : end_of_group(group), offset))
                 return true;
+            if (group != last && is_empty != NULL) {
+                *is_empty = true;
+                return false;
+            }
             if (group != last)
                 forget_group(leaf, group);
             groups &= ~((uint64_t)1 << group % MM_WORD_BITS);
@@ -89,15 +95,18 @@ static bool highest_in_leaf(struct mm_leaf *leaf, struct place from, uintptr_t *
 }
 
 /* The nearest live block that starts at `address` or below; 0 when there is none. */
-static uintptr_t find_below(uintptr_t address)
+static uintptr_t find_below(uintptr_t address, bool *is_empty)
 {
     size_t index = address >> MM_LEAF_BITS;
     struct mm_leaf *leaf = mm_registry_highest_leaf();
     for (; leaf != NULL; leaf = atomic_load_explicit(&leaf->below, memory_order_acquire)) {
         uintptr_t number = mm_leaf_number(leaf), offset;
         if (number <= index &&
-            highest_in_leaf(leaf, number == index ? place_of(address) : end_of_leaf, &offset))
+            highest_in_leaf(leaf, number == index ? place_of(address) : end_of_leaf, &offset,
+                            is_empty))
             return (number << MM_LEAF_BITS) + offset;
+        if (is_empty != NULL && *is_empty)
+            return 0;
     }
     return 0;
 }
@@ -145,7 +154,7 @@ struct mm_near mm_registry_near(const void *pointer)
         return (struct mm_near){0};
     struct mm_signals signals = mm_os_block_signals();
     look_alone();
-    uintptr_t below = find_below(address);
+    uintptr_t below = find_below(address, NULL);
     /* Release pairs with the acquire in look_alone(). */
     atomic_store_explicit(&mm_registry_is_looked_at, false, memory_order_release);
     mm_os_restore_signals(&signals);
@@ -157,4 +166,26 @@ bool mm_registry_around(const void *pointer, struct mm_forwarded *block)
     *block = mm_registry_near(pointer).below;
     return mm_os_untagged(pointer) - block->start < block->size &&
            mm_os_is_readable((const void *)block->start);
+}
+
+/* First without a lock, which tells all but what groups that turn out to be empty hide. These are
+ * forgotten, once, by who gets to look alone at once. */
+bool mm_registry_below(uintptr_t address, struct mm_forwarded *block)
+{
+    bool is_empty = false;
+    *block = (struct mm_forwarded){0};
+    if (mm_registry_highest_leaf() == NULL || address >> MM_LEAF_ADDRESS_BITS != 0)
+        return true;
+    uintptr_t below = find_below(address, &is_empty);
+    if (mm_unlikely(is_empty)) {
+        struct mm_signals signals = mm_os_block_signals();
+        is_empty = atomic_exchange_explicit(&mm_registry_is_looked_at, true, memory_order_acquire);
+        if (!is_empty) {
+            below = find_below(address, NULL);
+            atomic_store_explicit(&mm_registry_is_looked_at, false, memory_order_release);
+        }
+        mm_os_restore_signals(&signals);
+    }
+    *block = described(below);
+    return !is_empty;
 }

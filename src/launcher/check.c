@@ -426,14 +426,16 @@ static bool judge_library(struct judgement *judgement, const char *path)
  * complain at each start. */
 static bool is_about_shim(const struct judgement *judgement, const char *line)
 {
-    return strstr(line, judgement->shim) != NULL &&
+    bool names_us =
+        strstr(line, judgement->shim) != NULL || strstr(line, "libmmshim_bounds.so") != NULL;
+    return names_us &&
            (strstr(line, "cannot be preloaded") != NULL || strstr(line, "required by") != NULL);
 }
 
 /* "\tNAME => PATH (0xADDRESS)", "\tPATH (0xADDRESS)", "\tNAME => not found" or a complaint. */
 static bool judge_line(struct judgement *judgement, char *line, bool *has_shim)
 {
-    static const char *const not_judged[] = {"libc.so.6", "ld*.so.*", "libmmshim.so", "linux-*",
+    static const char *const not_judged[] = {"libc.so.6", "ld*.so.*", "libmmshim*.so", "linux-*",
                                              NULL};
     char *library = line + strspn(line, "\t");
     if (strstr(line, "=> not found") != NULL)

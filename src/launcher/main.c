@@ -3,6 +3,7 @@
 #include "launcher/base.h"
 #include "launcher/check.h"
 #include "launcher/gdb.h"
+#include "launcher/leaks.h"
 #include "launcher/options.h"
 #include "launcher/report.h"
 #include "launcher/symbolize.h"
@@ -14,10 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SHIM   "libmmshim.so"
+#define BOUNDS "libmmshim_bounds.so"
+
 /* What a developer wants to know, where the environment says nothing else. */
 static const struct {
     const char *name, *value;
-} defaults[] = {{"MM_DEBUG", "1"}, {"MM_SYMBOLIZE", "1"}, {"MM_EXITCODE", "99"}};
+} defaults[] = {
+    {"MM_DEBUG", "1"}, {"MM_LEAKS", "sum"}, {"MM_SYMBOLIZE", "1"}, {"MM_EXITCODE", "99"}};
 #define DEFAULTS (sizeof defaults / sizeof defaults[0])
 
 /* Of --tree and what belongs to it. */
@@ -33,6 +38,7 @@ static const char usage[] =
     "finds\n"
     "       mmshim --check program [argument...]          say whether the shim takes effect in it\n"
     "       mmshim symbolize [--debug-dir=DIR]... <log    add function, file and line to reports\n"
+    "       mmshim leaks PID                              ask a process that runs for its leaks\n"
     "       mmshim report [--junit|--sarif|--github|--prometheus] [PATH...]\n"
     "                                                     tell JSON reports grouped by bug\n"
     "       mmshim sarif [--source-root=DIR] <log.jsonl   turn JSON reports into SARIF 2.1.0\n";
@@ -46,6 +52,9 @@ static int help(void)
     launcher_options_help();
     printf("  --no-children\n"
            "        the same as --children=0\n"
+           "  --no-bounds\n"
+           "        leave out libmmshim_bounds.so, which holds libc's functions to the block that\n"
+           "        they are given; under MM_DEBUG it is preloaded, too\n"
            "  --tree=DIR\n"
            "        gather the JSON reports of all processes in this folder, wait for them, tell\n"
            "        what was found, and end with MM_EXITCODE if any had findings\n"
@@ -79,7 +88,7 @@ static bool fits_preload(const char *path)
 /* Without links if LD_PRELOAD can hold that, so that it stays right when a link changes. */
 static char *shim_at(const char *folder, const char *below)
 {
-    char *path = launcher_text("%s%s/libmmshim.so", folder, below);
+    char *path = launcher_text("%s%s/%s", folder, below, SHIM);
     char *real = realpath(path, NULL);
     if (real == NULL || access(real, R_OK) != 0)
         return NULL;
@@ -109,6 +118,25 @@ static char *find_shim(void)
     return shim;
 }
 
+static bool without_bounds;
+
+/* Whether MM_DEBUG is on, set or by default. */
+static bool is_debug(void)
+{
+    const char *value = getenv("MM_DEBUG");
+    return value == NULL || strtol(value, NULL, 10) != 0;
+}
+
+/* The library of bounds that was made with the shim, beside it; NULL: it is not there, or not to
+ * be. */
+static char *find_bounds(const char *shim)
+{
+    const char *name = launcher_base_name(shim);
+    char *path = launcher_text("%.*s%s", (int)(name - shim), shim, BOUNDS);
+    bool is_wanted = !without_bounds && is_debug();
+    return is_wanted && access(path, R_OK) == 0 ? path : NULL;
+}
+
 /* What is preloaded besides, in its order and with what separates it; no shim, whether of an
  * image's environment or another copy. */
 static char *other_preloads(void)
@@ -118,7 +146,8 @@ static char *other_preloads(void)
     for (const char *name = all; name != NULL && *name != '\0'; name += strspn(name, " :")) {
         size_t length = strcspn(name, " :");
         char *copy = launcher_copy(name, length);
-        bool is_shim = strcmp(launcher_base_name(copy), "libmmshim.so") == 0;
+        const char *base = launcher_base_name(copy);
+        bool is_shim = strcmp(base, SHIM) == 0 || strcmp(base, BOUNDS) == 0;
         free(copy);
         if (!is_shim && length > 0) {
             if (end > others)
@@ -133,7 +162,9 @@ static char *other_preloads(void)
 
 static char *with_shim(const char *shim, const char *others)
 {
-    return launcher_text("%s%s%s", shim, *others != '\0' ? ":" : "", others);
+    const char *bounds = find_bounds(shim);
+    return launcher_text("%s%s%s%s%s", shim, bounds != NULL ? ":" : "",
+                         bounds != NULL ? bounds : "", *others != '\0' ? ":" : "", others);
 }
 
 /* --- running --- */
@@ -240,6 +271,7 @@ static const struct subcommand {
     const char *help;
 } subcommands[] = {
     {"symbolize", launcher_symbolize, launcher_symbolize_help},
+    {"leaks", launcher_leaks, launcher_leaks_help},
     {"report", launcher_report, launcher_report_help},
     {"sarif", launcher_sarif, launcher_sarif_help},
 };
@@ -274,6 +306,8 @@ static bool take_own_option(const char *argument)
         in_gdb = true;
     else if (strcmp(argument, "--no-children") == 0)
         launcher_options_set("--children=0");
+    else if (strcmp(argument, "--no-bounds") == 0)
+        without_bounds = true;
     else
         return false;
     return true;

@@ -181,9 +181,11 @@ static bool write_summary(const char *line)
         return false;
     const char *rest = kind + strlen(start);
     rest += strspn(rest, "abcdefghijklmnopqrstuvwxyz-");
-    const char *of_block = launcher_behind(rest, " of a block ");
-    if (of_block != NULL)
-        rest = of_block + strcspn(of_block, " ");
+    const char *what = launcher_behind(rest, " of a block ");
+    if (what == NULL)
+        what = launcher_behind(rest, " of blocks ");
+    if (what != NULL)
+        rest = what + strcspn(what, " ");
     if (!read_behind(rest, &behind))
         return false;
     const struct launcher_answer *answer = answer_of_frame(&behind.place);

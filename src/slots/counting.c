@@ -21,9 +21,10 @@ static void begin_heap(struct mm_watch *watch, uint32_t seed)
     (void)seed;
 }
 
-static uint64_t let_all_go(struct mm_watch *watch, uint64_t slots)
+static uint64_t let_all_go(struct mm_watch *watch, unsigned class, uint64_t slots)
 {
     (void)watch;
+    (void)class;
     return slots;
 }
 
@@ -60,6 +61,7 @@ static void ignore_memory(uintptr_t start, size_t size)
 
 static const struct mm_watcher watcher = {
     .size = sizeof(struct mm_watch),
+    .leaves_slots = true,
     .heap_made = begin_heap,
     .thread_starts = ignore_heap,
     .thread_ends = ignore_heap,

@@ -373,6 +373,14 @@ static unsigned class_with_guard(mm_shape shape)
     return mm_class_of_aligned(size, mm_shape_alignment(shape));
 }
 
+/* For who is in its last destructors a lock is held. */
+static void *take_elsewhere(struct mm_heap *heap, unsigned class, mm_shape shape)
+{
+    return mm_watcher->elsewhere != NULL && heap == mm_tls_heap
+               ? mm_watcher->elsewhere(heap->watch, class, shape)
+               : NULL;
+}
+
 /* What was claimed is held, and goes to the bin only as far as it comes before the next slot to be
  * watched. */
 MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_shape shape)
@@ -381,6 +389,10 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_sha
         class = class_with_guard(shape);
     if (class == MM_CLASS_NONE)
         return NULL;
+    void *elsewhere = take_elsewhere(heap, class, shape);
+    mm_counting_claim(elsewhere != NULL);
+    if (elsewhere != NULL)
+        return elsewhere;
     struct mm_bin *bin = &heap->bins[class];
     uint64_t *held = &heap->watch->held[class];
     MM_ASSERT(bin->claimed == 0);
@@ -390,7 +402,7 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_sha
         *held = bin->claimed;
         mm_counting_claim(*held);
     }
-    bin->claimed = mm_watcher->ration(heap->watch, *held);
+    bin->claimed = mm_watcher->ration(heap->watch, class, *held);
     *held &= ~bin->claimed;
     if (bin->claimed != 0) {
         mm_watcher->unwatched(bin->batch, bin->claimed);

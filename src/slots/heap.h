@@ -109,6 +109,14 @@ uint32_t mm_heap_threads(void);
 /* The `frees_left` of a batch of this heap has come to 0. */
 MM_COLD void mm_heap_batch_due(struct mm_heap *heap, struct mm_batch *batch);
 
+/* Whether a batch is of a thread that fork() left behind. */
+static inline bool mm_heap_left_behind(const struct mm_batch *batch)
+{
+    const struct mm_heap *owner = mm_batch_owner(batch);
+    return owner != NULL &&
+           atomic_load_explicit(&owner->state, memory_order_relaxed) == MM_HEAP_STALE;
+}
+
 /* Whether the slot was never handed out, nor its memory as part of another. What
  * another thread's heap has claimed is not known here and taken as handed out. */
 bool mm_heap_never_handed_out(const struct mm_slot_info *info);

@@ -10,6 +10,7 @@
 
 #include "slots/batch.h"
 #include "slots/size_class.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,15 +22,18 @@ enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
 #define MM_SHAPE_ASKED_BITS     47u
 #define MM_SHAPE_ALIGNMENT_BITS 6u /* its logarithm; 0: none was asked for */
 #define MM_SHAPE_FAMILY_SHIFT   (MM_SHAPE_ASKED_BITS + MM_SHAPE_ALIGNMENT_BITS)
-#define MM_SHAPE_FAMILY_BITS    4u
+#define MM_SHAPE_FAMILY_BITS    3u
 #define MM_SHAPE_GUARDED        ((mm_shape)1 << (MM_SHAPE_FAMILY_SHIFT + MM_SHAPE_FAMILY_BITS))
 #define MM_SHAPE_HELD           (MM_SHAPE_GUARDED << 1)
 #define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
 #define MM_SHAPE_TOLD_FREED     ((mm_shape)1 << 63)  /* of a write after its free */
+#define MM_SHAPE_IGNORED        (MM_SHAPE_TOLD << 1) /* not told when nothing points to it */
 /* Of how a block is freed: by realloc(). In a record: by what it was first freed, an mm_call. */
-#define MM_SHAPE_BY_REALLOC (MM_SHAPE_TOLD << 1)
+#define MM_SHAPE_BY_REALLOC (MM_SHAPE_IGNORED << 1)
 #define MM_SHAPE_CALL_SHIFT 61u
 #define MM_SHAPE_CALL       ((mm_shape)3 << MM_SHAPE_CALL_SHIFT)
+_Static_assert(MM_SHAPE_IGNORED < MM_SHAPE_CALL >> 1 && !(MM_SHAPE_IGNORED & MM_SHAPE_CALL),
+               "each flag of a record has a bit of its own");
 
 /* What the program called, as reports name it; the first four free, and fit into a shape. */
 enum mm_call {
@@ -101,6 +105,8 @@ struct mm_watcher {
      * given back. And slots that are never handed out, of any batch. */
     size_t guard;
     uint64_t unused;
+    /* Slots are handed out as they are: of the class that was asked for, and not written to. */
+    bool leaves_slots;
     /* All zero but for `held`, and stays where it is. */
     void (*heap_made)(struct mm_watch *watch, uint32_t seed);
     /* The calling thread takes the heap; all system calls that a sandbox might forbid come here,
@@ -110,8 +116,11 @@ struct mm_watcher {
     void (*thread_ends)(struct mm_watch *watch);
     void (*thread_lends)(struct mm_watch *watch);
 
+    /* A block for a request of a class, by the heap's own thread, that is none of the heap's; NULL:
+     * it gets a slot. The member is NULL where nobody makes such. */
+    void *(*elsewhere)(struct mm_watch *watch, unsigned class, mm_shape shape);
     /* Which of a batch's claimed slots (not 0) may be handed out unwatched; counts them. */
-    uint64_t (*ration)(struct mm_watch *watch, uint64_t claimed);
+    uint64_t (*ration)(struct mm_watch *watch, unsigned class, uint64_t claimed);
     /* The slots of a batch are handed out for the first time; `slots` are handed out unwatched; one
      * is handed out, watched, and not live yet. */
     void (*batch_opened)(const struct mm_batch *batch);

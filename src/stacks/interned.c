@@ -14,17 +14,20 @@
 #define WORD_SHIFT 17u /* of a piece */
 #define WORD_PIECE (sizeof(uint64_t) << WORD_SHIFT)
 #define CHAIN_BITS 18u
+#define FEW_BITS   9u /* chains of a few stacks */
 
 _Static_assert(MM_UNWINDER_MOST < 1u << 8 && 8 + MM_INTERNED_BITS == 32, "a head is one word");
 
 static mm_piece words[WORDS >> WORD_SHIFT] MM_SELDOM;
 static _Atomic uint32_t *chains;
+static unsigned chain_bits;
 static _Atomic uint64_t words_used;
 
-bool mm_interned_start(void)
+bool mm_interned_start(bool few)
 {
+    chain_bits = few ? FEW_BITS : CHAIN_BITS;
     atomic_store(&words_used, 1); /* id 0 is no stack */
-    chains = mm_piece_map(sizeof *chains << CHAIN_BITS);
+    chains = mm_piece_map(sizeof *chains << chain_bits);
     return chains != NULL;
 }
 
@@ -32,7 +35,7 @@ void mm_interned_stop(void)
 {
     mm_piece_release_all(words, sizeof words / sizeof words[0], WORD_PIECE);
     if (chains != NULL)
-        mm_os_release(chains, sizeof *chains << CHAIN_BITS);
+        mm_os_release(chains, sizeof *chains << chain_bits);
     chains = NULL;
 }
 
@@ -109,7 +112,7 @@ static uint32_t take_words(uint64_t count)
 uint32_t mm_interned_id(const struct mm_frames *stack)
 {
     uint64_t hash = hash_of(stack);
-    _Atomic uint32_t *chain = &chains[hash % ((size_t)1 << CHAIN_BITS)];
+    _Atomic uint32_t *chain = &chains[hash % ((size_t)1 << chain_bits)];
     /* Acquire, here and when the exchange fails, pairs with the release of an exchange that
      * succeeded: the words are there. */
     uint32_t first = atomic_load_explicit(chain, memory_order_acquire);

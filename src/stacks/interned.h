@@ -9,8 +9,8 @@
 
 #define MM_INTERNED_BITS 24u /* of an id */
 
-/* False when the system refuses memory. */
-bool mm_interned_start(void);
+/* False when the system refuses memory; of `few` stacks it is little. */
+bool mm_interned_start(bool few);
 void mm_interned_stop(void);
 /* The id of a stack, 0 when the table is full. */
 uint32_t mm_interned_id(const struct mm_frames *stack);

@@ -4,6 +4,7 @@
 #include "system/os.h"
 
 #define LATER_BITS 12u /* the table for modules that came later */
+#define LATER_FEW  8u  /* and as far as it is used for few walks */
 
 /* Of two writers at the same time neither may be believed: the name is of both words. */
 struct later_rule {
@@ -11,17 +12,21 @@ struct later_rule {
 };
 
 _Atomic uint64_t *mm_rules, mm_few_rules[1u << MM_RULES_FEW_BITS] MM_SELDOM;
+unsigned mm_rules_bits;
+static unsigned later_bits = LATER_BITS;
 static struct later_rule later_rules[1u << LATER_BITS] MM_SELDOM;
 
-bool mm_rules_start(void)
+bool mm_rules_start(bool few)
 {
-    mm_rules = mm_os_map(sizeof *mm_rules << MM_RULES_BITS);
+    mm_rules_bits = few ? MM_RULES_FEW_BITS : MM_RULES_BITS;
+    later_bits = few ? LATER_FEW : LATER_BITS;
+    mm_rules = few ? mm_few_rules : mm_os_map(sizeof *mm_rules << MM_RULES_BITS);
     return mm_rules != NULL;
 }
 
 void mm_rules_stop(void)
 {
-    if (mm_rules != NULL)
+    if (mm_rules != NULL && mm_rules != mm_few_rules)
         mm_os_release(mm_rules, sizeof *mm_rules << MM_RULES_BITS);
     mm_rules = NULL;
 }
@@ -47,7 +52,7 @@ struct mm_cfi_rule mm_rule_exact(uintptr_t address)
 
 static struct later_rule *later_of(uintptr_t address)
 {
-    return &later_rules[mm_bits_mixed(address) >> (64 - LATER_BITS)];
+    return &later_rules[mm_bits_mixed(address) >> (64 - later_bits)];
 }
 
 /* The rule of an address as long as its module, or the lack of one, has this stamp; 0: none. */

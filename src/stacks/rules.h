@@ -16,9 +16,10 @@
 #define MM_RULES_FEW_BITS     9u  /* that of the rules for bad calls */
 #define MM_RULES_ADDRESS_BITS 48u
 
-/* False when the system refuses memory. */
-bool mm_rules_start(void);
+/* False when the system refuses memory; of `few` walks it is little. */
+bool mm_rules_start(bool few);
 void mm_rules_stop(void);
+extern unsigned mm_rules_bits; /* of the first of these: */
 extern _Atomic uint64_t *mm_rules, mm_few_rules[1u << MM_RULES_FEW_BITS];
 
 /* What a walk came through that may be unloaded, but is not while its functions run. */

@@ -2,27 +2,22 @@
  * is its own, and a signal handler that interrupts a walk leaves it alone. */
 #include "stacks/unwinder.h"
 
+#include "stacks/cursor.h"
 #include "stacks/rules.h"
 #include "system/bitmap.h"
 #include "system/os.h"
 #include "system/peek.h"
 #include <stdatomic.h>
 #include <string.h>
-#include <ucontext.h>
 
-#define FRAME_MOST   ((uintptr_t)1 << 20) /* longer than any frame that is followed */
-#define KNOWN_BITS   6u                   /* stacks that a thread remembers */
-#define WORDS_MOST   40u                  /* words of memory that lead through one of them */
-#define WORDS_A_LOOK 4u                   /* of them that are compared in one go */
-#define WAY_SETS     8u                   /* of ways out of the manager that a thread remembers */
-#define WAYS         4u                   /* in a set, by where the innermost call was made */
-#define CALLS_MOST   8u                   /* in one of them */
-#define PAGE         ((uintptr_t)4096)    /* the smallest that there is */
+#define KNOWN_BITS   6u  /* stacks that a thread remembers */
+#define WORDS_MOST   40u /* words of memory that lead through one of them */
+#define WORDS_A_LOOK 4u  /* of them that are compared in one go */
+#define WAY_SETS     8u  /* of ways out of the manager that a thread remembers */
+#define WAYS         4u  /* in a set, by where the innermost call was made */
+#define CALLS_MOST   8u  /* in one of them */
 #define STACK_MOST   ((uintptr_t)1 << 31)
 #define STEPS_MOST   1024u /* to where a report's stack begins; what lies there may be a circle */
-
-/* Of functions that read other functions' frames, which address sanitizers guard. */
-#define READS_STACK __attribute__((no_sanitize_address))
 
 static bool use_frame_pointers;
 static struct mm_loaded own, linker;
@@ -34,7 +29,7 @@ bool mm_unwinder_start(const struct mm_unwinder_settings *settings)
         own = (struct mm_loaded){0};
     if (!mm_loaded_linker(&linker))
         linker = (struct mm_loaded){0};
-    return mm_rules_start();
+    return mm_rules_start(settings->few);
 }
 
 void mm_unwinder_stop(void)
@@ -42,176 +37,7 @@ void mm_unwinder_stop(void)
     mm_rules_stop();
 }
 
-/* --- what may be read ---
- *
- * A stack that the program made itself may end anywhere, before a page that must not be read or
- * that goes at that moment, and what lies at its end need not be what a call left. Of the stack
- * that the thread came with all is readable from where it stands on. */
-
-struct home_stack {
-    uintptr_t low, top; /* from here to there; top 0: not known */
-};
-
-/* A place on the stack: in a function, and how its caller would find its registers. */
-struct cursor {
-    uintptr_t pc, sp, fp;
-    uintptr_t pc_at, fp_at;    /* where they were loaded from; 0: from a register */
-    uintptr_t pc_there;        /* the return address as it is stored */
-    uintptr_t link;            /* aarch64's link register if `interrupted`; else 0 */
-    uintptr_t top;             /* above the whole stack, or above others too */
-    uintptr_t low, readable;   /* from here on so many bytes may be read as they are */
-    struct home_stack *home;   /* that the thread remembers; or NULL */
-    struct mm_peeker *strange; /* for all other; NULL: pages are asked for */
-    bool interrupted;          /* by a signal: pc is not where a call returns to */
-    struct mm_passed passed;
-};
-
-static inline uintptr_t page_of(uintptr_t address)
-{
-    return address & ~(PAGE - 1);
-}
-
-/* Of another stack than its own the thread knows only the page below `sp`, which was written to. */
-static inline void begin_stack(struct cursor *at)
-{
-    struct home_stack *home = at->home;
-    at->top = mm_os_stack_top(at->sp);
-    at->low = page_of(at->sp - 1);
-    at->readable = PAGE;
-    if (home != NULL && at->top == home->top && mm_likely(at->sp >= home->low)) {
-        at->low = page_of(at->sp);
-        at->readable = at->top - at->low;
-    }
-}
-
-/* A report is of a call that was made, so that it asks no more than every process may. */
-READS_STACK MM_COLD static bool load_strange(struct cursor *at, uintptr_t address, uintptr_t *value)
-{
-    if (at->strange != NULL)
-        return mm_peeker_look(at->strange, address, value, sizeof *value);
-    if (address % sizeof *value != 0 || !mm_os_is_readable((const void *)address))
-        return false;
-    at->low = page_of(address);
-    at->readable = PAGE;
-    *value = *(const uintptr_t *)address;
-    return true;
-}
-
-/* The addresses of `readable` that are read are multiples of a word. */
-READS_STACK static inline bool load(struct cursor *at, uintptr_t address, uintptr_t *value)
-{
-    if (mm_unlikely(address - at->low >= at->readable))
-        return load_strange(at, address, value);
-    *value = *(const uintptr_t *)address;
-    return true;
-}
-
 /* --- steps --- */
-
-/* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
-static inline __attribute__((always_inline)) void
-begin_here(struct cursor *at, struct home_stack *home, struct mm_peeker *strange)
-{
-#if defined __x86_64__
-    __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
-                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
-#elif defined __aarch64__
-    __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29"
-                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
-#endif
-    at->pc_at = at->fp_at = 0;
-    at->link = 0; /* the function that this is in has saved it */
-    at->home = home;
-    at->strange = strange;
-    at->interrupted = true;
-    at->passed.any = false;
-    at->passed.stamp = 0;
-    begin_stack(at);
-}
-
-static inline uintptr_t address_of(const struct cursor *at)
-{
-    return at->interrupted ? at->pc : at->pc - 1;
-}
-
-/* Where in the kernel's frame, from the stack pointer on, the registers are. */
-#if defined __x86_64__
-#define SAVED(number) offsetof(ucontext_t, uc_mcontext.gregs[number])
-enum { PC_AT = SAVED(REG_RIP), SP_AT = SAVED(REG_RSP), FP_AT = SAVED(REG_RBP), LINK_AT = PC_AT };
-#elif defined __aarch64__
-#define SAVED(name) (sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext.name))
-enum { PC_AT = SAVED(pc), SP_AT = SAVED(sp), FP_AT = SAVED(regs[29]), LINK_AT = SAVED(regs[30]) };
-#endif
-
-/* What the kernel saved when it called a signal handler lies above the handler's frame; or what
- * looks like that is left there of an earlier one. Where the stack pointer points to is believed
- * only further up on the thread's own stack, or after a look. */
-static bool leave_signal(struct cursor *at)
-{
-    struct cursor to = {.home = at->home, .strange = at->strange, .passed = at->passed};
-    uintptr_t link;
-    if (at->sp % sizeof(uintptr_t) != 0 || !load(at, at->sp + PC_AT, &to.pc) ||
-        !load(at, at->sp + SP_AT, &to.sp) || !load(at, at->sp + FP_AT, &to.fp) ||
-        !load(at, at->sp + LINK_AT, &link))
-        return false;
-#ifdef __aarch64__
-    to.link = link;
-#endif
-    to.interrupted = true;
-    begin_stack(&to);
-    bool is_further = to.sp > at->sp && to.sp - at->low < at->readable && to.readable > PAGE;
-    if (!is_further && !mm_os_is_readable((const void *)(to.sp & ~(sizeof(uintptr_t) - 1))))
-        return false;
-    if (to.readable == PAGE)
-        to.readable = 0;
-    *at = to;
-    return true;
-}
-
-/* Out of a function that a signal interrupted while it had saved nothing: its frame may be empty.
- */
-static bool leave_leaf(struct cursor *at, int32_t size)
-{
-    if (at->link == 0 || size < 0 || (uintptr_t)size >= FRAME_MOST)
-        return false;
-    at->pc = mm_cfi_plain_address(at->link);
-    at->sp += (uintptr_t)size;
-    at->link = at->pc_at = at->fp_at = 0;
-    at->interrupted = false;
-    return true;
-}
-
-/* To the caller; false at the end, or where nothing is known. */
-READS_STACK static inline __attribute__((always_inline)) bool follow(struct cursor *at,
-                                                                     struct mm_cfi_rule rule)
-{
-    uintptr_t cfa = (rule.kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)rule.cfa;
-    if (mm_unlikely(rule.kind > MM_CFI_FP)) {
-        if (rule.kind == MM_CFI_SIGNAL)
-            return leave_signal(at);
-        if (rule.kind == MM_CFI_LEAF)
-            return leave_leaf(at, rule.cfa);
-        if (rule.kind != MM_CFI_AT_FP || cfa <= at->sp || cfa >= at->top ||
-            cfa % sizeof(uintptr_t) != 0 || !load(at, cfa, &cfa))
-            return false;
-    }
-    if (mm_unlikely(cfa - at->sp - 1 >= FRAME_MOST || cfa > at->top ||
-                    cfa % sizeof(uintptr_t) != 0))
-        return false;
-    if (rule.kind == MM_CFI_AT_FP || rule.fp != 0) {
-        uintptr_t saved = cfa + (uintptr_t)(intptr_t)rule.fp;
-        at->fp_at = rule.kind == MM_CFI_AT_FP ? at->fp : saved;
-        if (mm_unlikely(at->fp_at % sizeof(uintptr_t) != 0 || !load(at, at->fp_at, &at->fp)))
-            return false;
-    }
-    at->pc_at = cfa + (uintptr_t)(intptr_t)rule.ra;
-    if (!load(at, at->pc_at, &at->pc_there))
-        return false;
-    at->pc = mm_cfi_plain_address(at->pc_there);
-    at->sp = cfa;
-    at->interrupted = false;
-    return at->pc != 0;
-}
 
 static inline struct mm_cfi_rule rule_of(struct cursor *at)
 {
@@ -220,7 +46,7 @@ static inline struct mm_cfi_rule rule_of(struct cursor *at)
     uintptr_t address = address_of(at);
     if (use_frame_pointers && !mm_loaded_has(&own, address))
         return by_frame_pointer;
-    return mm_rule_of(mm_rules, MM_RULES_BITS, address, &at->passed);
+    return mm_rule_of(mm_rules, mm_rules_bits, address, &at->passed);
 }
 
 /* The same for a bad call's stack. */
@@ -274,9 +100,8 @@ const size_t mm_unwinder_memory_size = sizeof(struct mm_unwinder_memory);
 
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory)
 {
-    struct home_stack *home = &memory->home;
     memory->is_walking = false;
-    home->top = mm_os_home_stack(&home->low);
+    memory->home.top = mm_os_home_stack(&memory->home.low);
 }
 
 READS_STACK static inline uintptr_t word_at(uintptr_t address)
@@ -549,10 +374,11 @@ static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
 
 static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_memory *memory,
                                                             unsigned most, struct mm_frames *frames,
+                                                            struct home_stack *home,
                                                             struct mm_peeker *strange)
 {
     struct cursor at;
-    begin_here(&at, memory != NULL ? &memory->home : NULL, strange);
+    begin_here(&at, home, strange);
     frames->count = 0;
     if (mm_loaded_has(&own, at.pc) &&
         !leave_own(memory, (uintptr_t)__builtin_return_address(0), &at))
@@ -565,20 +391,27 @@ static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_m
     return walk_on(&at, place, most, frames);
 }
 
+/* A thread in its last destructors has no memory, and still asks for no more than libc would. */
+MM_COLD static uint32_t *walk_alone(unsigned most, struct mm_frames *frames)
+{
+    unsigned char window[MM_PEEK_WINDOW];
+    struct mm_peeker strange;
+    struct home_stack home = {.low = 0};
+    home.top = mm_os_home_stack(&home.low);
+    mm_peeker_start(&strange, false, window, sizeof window);
+    return walk(NULL, most, frames, &home, &strange);
+}
+
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames)
 {
-    unsigned char small[MM_PEEK_WINDOW];
     struct mm_peeker strange;
-    if (memory != NULL && memory->is_walking)
-        memory = NULL;
-    if (memory != NULL)
-        memory->is_walking = true;
-    mm_peeker_start(&strange, false, memory != NULL ? memory->window : small,
-                    memory != NULL ? sizeof memory->window : sizeof small);
-    uint32_t *note = walk(memory, most, frames, &strange);
-    if (memory != NULL)
-        memory->is_walking = false;
+    if (mm_unlikely(memory == NULL || memory->is_walking))
+        return walk_alone(most, frames);
+    memory->is_walking = true;
+    mm_peeker_start(&strange, false, memory->window, sizeof memory->window);
+    uint32_t *note = walk(memory, most, frames, &memory->home, &strange);
+    memory->is_walking = false;
     return note;
 }
 
@@ -597,4 +430,37 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
     } while (frames->count < most && steps++ < STEPS_MOST && step_back(&at, exactly));
     if (frames->count == 0)
         frames->frames[frames->count++] = (const char *)caller - 1;
+}
+
+/* Who called what is no code at all left nothing but where to go back to. */
+static bool leave_nowhere(struct cursor *at)
+{
+    struct mm_loaded module;
+    if (mm_loaded_find(at->pc, &module))
+        return false;
+#ifdef __x86_64__
+    uintptr_t back;
+    if (!load(at, at->sp, &back) || !mm_loaded_find(back, &module))
+        return false;
+    at->pc = back;
+    at->sp += sizeof back;
+    at->interrupted = false;
+    return true;
+#else
+    return leave_leaf(at, 0);
+#endif
+}
+
+void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
+                              struct mm_frames *frames)
+{
+    struct cursor at;
+    frames->count = 0;
+    begin_at_context(&at, context);
+    frames->frames[frames->count++] = (const void *)address_of(&at);
+    if (frames->count == most || !(leave_nowhere(&at) || step_back(&at, exactly)))
+        return;
+    do {
+        frames->frames[frames->count++] = (const void *)address_of(&at);
+    } while (frames->count < most && step_back(&at, exactly));
 }

@@ -31,6 +31,7 @@ struct mm_frames {
 
 struct mm_unwinder_settings {
     bool frame_pointers; /* walk by them alone: for code without call frame information */
+    bool few;            /* stacks are walked now and then: in little memory */
     /* An address in the module that the manager is, whose frames are left out; NULL: none are. */
     const void *own;
 };
@@ -57,5 +58,9 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
  * again, but not to show it. */
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
                            struct mm_frames *frames);
+
+/* The same from the instruction on that a signal interrupted, by the handler's third argument. */
+void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
+                              struct mm_frames *frames);
 
 #endif

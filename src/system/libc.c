@@ -133,8 +133,8 @@ static int look_into_one(struct dl_phdr_info *info, size_t size, void *search)
     return 0;
 }
 
-static void find_all_late(enum mm_libc_place place, const char *const names[],
-                          void *_Atomic found[], unsigned count)
+void mm_libc_find_all_late(enum mm_libc_place place, const char *const names[],
+                           void *_Atomic found[], unsigned count)
 {
     struct search search = {place, false, names, found, count};
     dl_iterate_phdr(look_into_one, &search);
@@ -146,7 +146,7 @@ static void find_all_late(enum mm_libc_place place, const char *const names[],
 void *mm_libc_find_late(enum mm_libc_place place, const char *name)
 {
     void *_Atomic found[] = {NULL};
-    find_all_late(place, &name, found, 1);
+    mm_libc_find_all_late(place, &name, found, 1);
     return atomic_load_explicit(found, memory_order_relaxed);
 }
 
@@ -173,7 +173,7 @@ void mm_libc_look_up(bool is_late)
     static const char *const variable[] = {"__libc_single_threaded"};
     static _Atomic bool has_looked;
     void (*find)(enum mm_libc_place, const char *const[], void *_Atomic[], unsigned) =
-        is_late ? find_all_late : mm_libc_find_all;
+        is_late ? mm_libc_find_all_late : mm_libc_find_all;
     if (atomic_load_explicit(&has_looked, memory_order_acquire))
         return;
     find(MM_LIBC_FIRST, variable, &found_variable, 1);

@@ -22,7 +22,10 @@ enum mm_libc_place {
 void mm_libc_find_all(enum mm_libc_place place, const char *const names[], void *_Atomic found[],
                       unsigned count);
 void *mm_libc_find(enum mm_libc_place place, const char *name);
-/* The same for later: takes the lock under which the dynamic linker links modules in and out. */
+/* The same for later: they take the lock under which the dynamic linker links modules in and out.
+ */
+void mm_libc_find_all_late(enum mm_libc_place place, const char *const names[],
+                           void *_Atomic found[], unsigned count);
 void *mm_libc_find_late(enum mm_libc_place place, const char *name);
 
 /* --- what the core itself asks for; before mm_libc_start() nothing of it is there --- */

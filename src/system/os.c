@@ -132,11 +132,73 @@ void mm_os_set_dumped(void *start, size_t size, bool dumped)
     mm_kernel_madvise(start, size, dumped ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
+/* --- what is mapped by us: for who looks through all other memory --- */
+
+static struct noted {
+    _Atomic uintptr_t start, end; /* 0: a free place; start is written last */
+} maps[MM_OS_MAPS_NOTED] MM_SELDOM;
+static _Atomic unsigned maps_used; /* places that ever were */
+static _Atomic bool maps_are_noted;
+
+void mm_os_note_maps(void)
+{
+    atomic_store(&maps_are_noted, true);
+}
+
+/* A place that is taken has 1 for its start until it is filled. */
+static void note_part(uintptr_t start, uintptr_t end)
+{
+    for (unsigned i = 0; i < MM_OS_MAPS_NOTED; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&maps[i].start, &none, 1))
+            continue;
+        atomic_store(&maps[i].end, end);
+        atomic_store(&maps[i].start, start);
+        unsigned used = atomic_load(&maps_used);
+        while (used < i + 1 && !atomic_compare_exchange_weak(&maps_used, &used, i + 1))
+            ;
+        return;
+    }
+}
+
+static void note(const void *start, size_t size)
+{
+    if (start != NULL && atomic_load_explicit(&maps_are_noted, memory_order_relaxed))
+        note_part((uintptr_t)start, (uintptr_t)start + size);
+}
+
+/* Before it goes: what comes to lie there is somebody else's. */
+static void forget(uintptr_t start, uintptr_t end)
+{
+    for (unsigned i = 0; i < atomic_load(&maps_used); i++) {
+        uintptr_t from = atomic_load(&maps[i].start), to = atomic_load(&maps[i].end);
+        if (from <= 1 || from >= end || to <= start)
+            continue;
+        if (from < start)
+            note_part(from, start);
+        if (to > end)
+            note_part(end, to);
+        atomic_store(&maps[i].start, 0);
+    }
+}
+
+void mm_os_each_map(void (*each)(uintptr_t start, uintptr_t end, void *with), void *with)
+{
+    for (unsigned i = 0; i < atomic_load(&maps_used); i++) {
+        uintptr_t from = atomic_load(&maps[i].start);
+        if (from > 1)
+            each(from, atomic_load(&maps[i].end), with);
+    }
+}
+
+/* --- memory --- */
+
 void *mm_os_reserve(size_t size)
 {
     void *start = mm_kernel_mmap(size, PROT_NONE);
     if (start != NULL)
         mm_os_set_dumped(start, size, false);
+    note(start, size);
     return start;
 }
 
@@ -146,6 +208,7 @@ void *mm_os_map(size_t size)
     void *start = mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
     if (start != NULL)
         mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
+    note(start, size);
     return start;
 }
 
@@ -188,7 +251,66 @@ bool mm_os_purge(void *start, size_t size)
 
 void mm_os_release(void *start, size_t size)
 {
+    forget((uintptr_t)start, (uintptr_t)start + size);
     mm_kernel_munmap(start, size);
+}
+
+#define GUARD_INSTALL 102 /* in the headers of glibc 2.42 */
+#define GUARD_REMOVE  103
+
+bool mm_os_mark(void *start, size_t size)
+{
+    return mm_kernel_madvise(start, size, GUARD_INSTALL);
+}
+
+bool mm_os_unmark(void *start, size_t size)
+{
+    return mm_kernel_madvise(start, size, GUARD_REMOVE);
+}
+
+bool mm_os_protect(void *start, size_t size)
+{
+    return mm_kernel_mprotect(start, size, PROT_NONE);
+}
+
+bool mm_os_move(void *from, void *to, size_t size)
+{
+    forget((uintptr_t)from, (uintptr_t)from + size);
+    bool done = mm_kernel_mremap(from, to, size);
+    if (!done)
+        note(from, size);
+    return done;
+}
+
+void mm_os_keep_small(void *start, size_t size)
+{
+    mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
+}
+
+#define MAPPINGS_USUAL 65530u
+
+size_t mm_os_mappings_most(void)
+{
+    char text[24];
+    size_t most = 0;
+    int saved_errno = errno;
+    int fd = mm_os_open_read("/proc/sys/vm/max_map_count");
+    size_t size = fd >= 0 ? mm_os_read(fd, text, sizeof text) : 0;
+    for (size_t i = 0; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+        most = most * 10 + (size_t)(text[i] - '0');
+    if (fd >= 0)
+        mm_os_close(fd);
+    errno = saved_errno;
+    return most != 0 ? most : MAPPINGS_USUAL;
+}
+
+uint64_t mm_os_nanoseconds(void)
+{
+    struct timespec now;
+    int saved_errno = errno;
+    bool is_told = clock_gettime(CLOCK_MONOTONIC, &now) == 0;
+    errno = saved_errno;
+    return is_told ? (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec : 0;
 }
 
 uint64_t mm_os_milliseconds(void)
@@ -301,6 +423,19 @@ int mm_os_open_append(const char *path)
         return -1;
     mm_kernel_fcntl(fd, F_SETFL, O_APPEND); /* from here on a slow reader is waited for */
     return move_up(fd);
+}
+
+int mm_os_open_pipe(const char *path)
+{
+    struct stat status;
+    int fd = mm_kernel_open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0)
+        return -1;
+    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) == 0 && S_ISFIFO(status.st_mode))
+        return move_up(fd);
+    mm_kernel_close(fd);
+    errno = ENXIO;
+    return -1;
 }
 
 size_t mm_os_read(int fd, void *buffer, size_t size)

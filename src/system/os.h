@@ -100,8 +100,26 @@ bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero 
 bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no memory */
 bool mm_os_purge(void *start, size_t size);         /* committed memory goes back, reads as zero */
 void mm_os_release(void *start, size_t size);
+/* From now on what the first two give is noted, until it is released; so many of them. */
+#define MM_OS_MAPS_NOTED 8192u
+void mm_os_note_maps(void);
+/* Calls back for each part of them. */
+void mm_os_each_map(void (*each)(uintptr_t start, uintptr_t end, void *with), void *with);
 /* Whether core files hold it, those that debuggers make of a running process too. */
 void mm_os_set_dumped(void *start, size_t size, bool dumped);
+
+/* Pages that nobody may touch, inside of a reservation: by markers (Linux 6.13), which split no
+ * mapping and drop what is there, and refused by memory that is locked; or by protection, which
+ * keeps it, and which mm_os_commit() takes away. */
+bool mm_os_mark(void *start, size_t size);
+bool mm_os_unmark(void *start, size_t size);
+bool mm_os_protect(void *start, size_t size);
+/* Mapped memory comes into the place of other in one step. */
+bool mm_os_move(void *from, void *to, size_t size);
+/* No huge page there. */
+void mm_os_keep_small(void *start, size_t size);
+/* How many mappings a process may have. */
+size_t mm_os_mappings_most(void);
 
 /* Lets other threads run, before the caller's next look at what one of them is about to do. It may
  * need a processor that this one's priority keeps from it: from some `round` on this sleeps. */
@@ -110,6 +128,8 @@ void mm_os_wait(unsigned round);
 bool mm_os_is_readable(const void *start);
 /* Milliseconds of a clock that never goes back, read without entering the kernel. */
 uint64_t mm_os_milliseconds(void);
+/* The same, finer. */
+uint64_t mm_os_nanoseconds(void);
 /* Milliseconds since 1970, UTC. */
 uint64_t mm_os_wall_clock(void);
 /* An address above every frame of the stack that `sp` is in, as far as the thread has its own;
@@ -119,6 +139,12 @@ uintptr_t mm_os_stack_top(uintptr_t sp);
  * where it stands on that stack all is readable up to the top, if that is no lower than this. Makes
  * a system call for the first thread alone. */
 uintptr_t mm_os_home_stack(uintptr_t *low);
+/* Of a descriptor of a thread, be it there or gone: where its stack begins; false when that is not
+ * to be told. All of it up to the descriptor must be readable, and 2 KiB from there on. */
+bool mm_os_stack_of(pthread_t thread, uintptr_t *low);
+/* Whether words at `address`, which are `words`, begin a thread's descriptor: there it has its own
+ * address, twice. Never on machines where it does not. */
+bool mm_os_is_descriptor(uintptr_t address, const uintptr_t words[static 3]);
 /* What libc keeps of the calling thread's ids. Before 2.25 its clone() writes -1 over both when the
  * child shares the memory, and locks that know their owner then know a wrong one. */
 struct mm_ids {
@@ -160,6 +186,9 @@ void mm_os_trap(void);
  * reads (SIGPIPE), a file at its limit (SIGXFSZ) or another group's terminal (SIGTTOU): the program
  * does not expect one from a call of free. */
 bool mm_os_write(int fd, const void *text, size_t size);
+/* The same as mm_os_write() of a file that waits for nothing, until a time on the clock of
+ * mm_os_milliseconds(). */
+bool mm_os_write_within(int fd, const void *text, size_t size, uint64_t give_up);
 /* The same to the end of an open log, as a whole record or not at all: what a full disk or a limit
  * took of it is cut off again, where the path is still the file's and it may be read. Signals wait
  * where the log, `id`, is a file; SIGKILL does not, and may leave a part of the record. */
@@ -177,6 +206,9 @@ int mm_os_open_read(const char *path);
  * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
  * errno. */
 int mm_os_open_append(const char *path);
+/* The same of a pipe that is there, and that somebody reads. A slow reader is waited for, as in
+ * mm_os_write(). */
+int mm_os_open_pipe(const char *path);
 /* Bytes read, 0 at the end or on an error. */
 size_t mm_os_read(int fd, void *buffer, size_t size);
 /* The same from a place in the file, which stays where it is read otherwise. */

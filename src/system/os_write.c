@@ -18,24 +18,30 @@
 static _Atomic bool reader_gone;
 
 /* How much of it was taken; with errno, where that is not all. */
-static size_t write_all(int fd, const char *text, size_t size)
+static size_t write_until(int fd, const char *text, size_t size, uint64_t give_up, bool *in_vain)
 {
     size_t done = 0;
-    bool is_gone = atomic_load_explicit(&reader_gone, memory_order_relaxed);
-    uint64_t give_up = mm_os_milliseconds() + (is_gone ? 0 : WRITE_WAIT_MS);
     while (done < size) {
         ssize_t written = mm_kernel_write(fd, text + done, size - done);
         bool is_full = written < 0 && errno == EAGAIN;
         if ((written < 0 && errno == EINTR) || (is_full && mm_os_wait_for(fd, POLLOUT, give_up)))
             continue;
-        if (is_full)
-            atomic_store_explicit(&reader_gone, true, memory_order_relaxed);
+        *in_vain = is_full;
         if (written <= 0)
             return done;
         done += (size_t)written;
     }
-    if (is_gone)
-        atomic_store_explicit(&reader_gone, false, memory_order_relaxed);
+    return done;
+}
+
+static size_t write_all(int fd, const char *text, size_t size)
+{
+    bool is_gone = atomic_load_explicit(&reader_gone, memory_order_relaxed);
+    uint64_t give_up = mm_os_milliseconds() + (is_gone ? 0 : WRITE_WAIT_MS);
+    bool in_vain = false;
+    size_t done = write_until(fd, text, size, give_up, &in_vain);
+    if (in_vain || (is_gone && done == size))
+        atomic_store_explicit(&reader_gone, in_vain, memory_order_relaxed);
     return done;
 }
 
@@ -86,6 +92,15 @@ bool mm_os_write(int fd, const void *text, size_t size)
 {
     struct raised raised = block_raised();
     bool written = write_all(fd, text, size) == size;
+    take_back_raised(&raised);
+    return written;
+}
+
+bool mm_os_write_within(int fd, const void *text, size_t size, uint64_t give_up)
+{
+    struct raised raised = block_raised();
+    bool in_vain = false;
+    bool written = write_until(fd, text, size, give_up, &in_vain) == size;
     take_back_raised(&raised);
     return written;
 }

@@ -6,6 +6,7 @@
 
 #include "checks/checks.h"
 #include "forwarded/registry.h"
+#include "slots/guarded.h"
 #include "slots/heap.h"
 #include "system/os.h"
 #include <stdint.h>
@@ -135,9 +136,12 @@ static struct sums sum_rows(const struct row *rows, size_t count)
 static void write_totals(struct mm_out *out, const char *head, const struct copy *copy)
 {
     struct sums sums = sum_rows(copy->rows, copy->count);
-    mm_out_format(out, "%s%u blocks live in %u slots of %u batches, and %u forwarded\n", head,
+    mm_out_format(out, "%s%u blocks live in %u slots of %u batches, and %u forwarded", head,
                   (uint64_t)sums.live, (uint64_t)sums.slots, (uint64_t)sums.batches,
                   (uint64_t)mm_registry_count());
+    if (atomic_load_explicit(&mm_guarded.size, memory_order_relaxed) != 0)
+        mm_out_format(out, ", and %u guarded", (uint64_t)mm_guarded_live(NULL));
+    mm_out_format(out, "\n");
     mm_out_format(out,
                   "  committed %u KiB of %u KiB reserved: %u KiB in heaps, %u KiB unused but not "
                   "yet given back; %u KiB of tables\n",
@@ -207,6 +211,7 @@ struct mm_snapshot_sums mm_snapshot_sums(void)
     struct mm_snapshot_sums sums = {0};
     size_t unit = 0;
     size_t end = units_in_use();
+    sums.live = mm_guarded_live(&sums.live_bytes);
     for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
         unsigned live = mm_bit_count(live_of(batch));
         sums.live += live;

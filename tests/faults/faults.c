@@ -7,6 +7,7 @@
 #include "findings/report.h"
 #include "forwarded/registry.h"
 #include "seam.h"
+#include "slots/guarded.h"
 #include "slots/heap.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -271,6 +272,52 @@ static void use_files(void)
     CHECK_EQUAL(open_files(), before);
 }
 
+/* --- guarded slots --- */
+
+enum { PAGE = 65536 }; /* the largest that the system may have */
+
+/* What is refused is not closed, or stays so; what is open has what was in it, or nothing. */
+static void use_guarded_slot(size_t size)
+{
+    struct mm_guarded_slot slot;
+    if (!mm_guarded_take(size, 16, true, &slot))
+        return;
+    mm_guarded_place(&slot, size, 16, false);
+    char *block = (char *)slot.block;
+    memset(block, 'x', size);
+    mm_guarded_hand_out(&slot);
+    CHECK(mm_guarded_strike(&slot));
+    mm_guarded_close(&slot);
+    if (mm_guarded_open(slot.block) && mm_os_is_readable(block))
+        CHECK(block[0] == 'x' || block[0] == '\0');
+}
+
+/* Also where the kernel has no markers. */
+static void move_page(void)
+{
+    char *from = mm_os_map(PAGE), *to = mm_os_map(PAGE);
+    if (from != NULL)
+        from[0] = 'x';
+    if (from != NULL && to != NULL && mm_os_move(from, to, PAGE)) {
+        CHECK(to[0] == 'x');
+        from = NULL;
+    }
+    if (from != NULL)
+        mm_os_release(from, PAGE);
+    if (to != NULL)
+        mm_os_release(to, PAGE);
+}
+
+static void use_guarded_slots(void)
+{
+    struct mm_guarded_settings settings = {.least = (size_t)8 * PAGE, .marks = true, .few = 4};
+    mm_guarded_start(&settings);
+    for (unsigned i = 0; i < 10; i++)
+        use_guarded_slot(100 + i);
+    mm_guarded_stop();
+    move_page();
+}
+
 /* --- a life --- */
 
 /* Enough of it for memory to go back. */
@@ -314,6 +361,7 @@ static void live_on(void)
     blocks[7].ptr = in_arena(blocks[7].ptr) ? NULL : blocks[7].ptr;
     close_gates();
     use_files();
+    use_guarded_slots();
     breathe();
     mem_mngr_print_snapshot();
     CHECK_EQUAL(check_state().live, live_slots());

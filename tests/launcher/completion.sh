@@ -42,7 +42,7 @@ offers() {
 
 offers '--snapshot-batches=' mmshim --snapshot-
 [[ $asked == *nospace* ]] || fail 'a space would follow'
-offers '--no-children' mmshim --no
+offers '--no-bounds --no-children' mmshim --no
 offers '--check' mmshim --max-reports = 3 --che
 offers 'abort exit report stop' mmshim --on-error =
 offers 'abort' mmshim --on-error = a

@@ -25,7 +25,7 @@ says stdout 'exited with code 03\]'
 # shellcheck disable=SC2016 # of the shell that gdb starts
 printf '%s\n' 'shell echo "preload <$LD_PRELOAD> <$MM_DEBUG>"' 'run' |
     LD_PRELOAD="libm.so.6 $shim" with_gdb env
-says stdout '^(\(gdb\) )*preload <libm.so.6> <>' "^LD_PRELOAD=$shim:libm.so.6\$" '^MM_DEBUG=1$' '^MM_SYMBOLIZE=0$'
+says stdout '^(\(gdb\) )*preload <libm.so.6> <>' "^LD_PRELOAD=$shim:${shim%.so}_bounds.so:libm.so.6\$" '^MM_DEBUG=1$' '^MM_SYMBOLIZE=0$'
 # Where it is raised, SIGTRAP stops it, too.
 printf '%s\n' 'delete' 'run' 'bt' 'continue' | runs 0 "$mmshim" --symbolize=0 --on-error=stop --gdb "$planted"
 says stdout 'received signal SIGTRAP' '^#[0-9]+ +.*close_handle \(' 'exited with code 0143\]'

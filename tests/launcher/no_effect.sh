@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
-shim=$2
+shim=$2 bounds=${2%/*}/libmmshim_bounds.so
 cd "$work"
 CC=${CC:-cc}
 
@@ -43,7 +43,7 @@ runs_without() {
 }
 runs_with() {
     runs 7 "$mmshim" "$@"
-    says stdout "^hello $shim\$"
+    says stdout "^hello $shim:$bounds\$"
     silent stderr
 }
 skipping() {
@@ -73,13 +73,13 @@ built own_malloc "$CC" <<<"$own"
 runs_without ./own_malloc 'it defines malloc itself'
 
 # The shim of an image's environment is the shim as well, whichever copy.
-for preload in "$shim" "/nowhere/libmmshim.so:$shim"; do
+for preload in "$shim" "/nowhere/libmmshim.so:$shim" "$bounds:$shim"; do
     runs 7 env LD_PRELOAD="$preload" "$mmshim" ./own_malloc
     says stdout '^hello alone$'
     runs 7 env LD_PRELOAD="libm.so.6 $preload:libc.so.6" "$mmshim" ./own_malloc
     says stdout '^hello libm.so.6:libc.so.6$'
     runs 7 env LD_PRELOAD="libm.so.6 libc.so.6:$preload" "$mmshim" ./plain
-    says stdout "^hello $shim:libm.so.6 libc.so.6\$"
+    says stdout "^hello $shim:$bounds:libm.so.6 libc.so.6\$"
     silent stderr
 done
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
-planted=$2 shim=$3
+planted=$2 shim=$3 bounds=${3%/*}/libmmshim_bounds.so
 table=$(realpath -- "$(dirname -- "$0")/../../src/entry/options.def")
 cd "$work"
 
@@ -38,9 +38,16 @@ wait "$started" || status=$?
 # ---- the environment ----
 
 runs 0 env -i PATH="$PATH" "$mmshim" env
-says stdout "^LD_PRELOAD=$shim\$" '^MM_EXITCODE=99$'
+says stdout "^LD_PRELOAD=$shim:$bounds\$" '^MM_EXITCODE=99$'
+# The library of bounds belongs to MM_DEBUG.
+runs 0 "$mmshim" --no-bounds env
+says stdout "^LD_PRELOAD=$shim\$" '^MM_DEBUG=1$'
+runs 0 env MM_DEBUG=0 "$mmshim" env
+says stdout "^LD_PRELOAD=$shim\$"
+runs 0 env LD_PRELOAD="$bounds:libc.so.6" "$mmshim" --debug=0 env
+says stdout "^LD_PRELOAD=$shim:libc.so.6\$"
 runs 0 env LD_PRELOAD=libc.so.6 MM_EXITCODE=5 "$mmshim" --max-reports=7 env
-says stdout "^LD_PRELOAD=$shim:libc.so.6\$" '^MM_EXITCODE=5$' '^MM_MAX_REPORTS=7$'
+says stdout "^LD_PRELOAD=$shim:$bounds:libc.so.6\$" '^MM_EXITCODE=5$' '^MM_MAX_REPORTS=7$'
 runs 0 env MM_EXITCODE= "$mmshim" --on-error=abort --slot-max=1K env
 says stdout '^MM_EXITCODE=$' '^MM_ON_ERROR=abort$' '^MM_SLOT_MAX=1K$'
 
@@ -80,7 +87,7 @@ for folder in 'co:lon' '$ORIGIN'; do
 done
 # What is preloaded besides keeps its order.
 runs 0 env LD_PRELOAD="libm.so.6 libc.so.6:libpthread.so.0" "$mmshim" env
-says stdout "^LD_PRELOAD=$shim:libm.so.6 libc.so.6:libpthread.so.0\$"
+says stdout "^LD_PRELOAD=$shim:$bounds:libm.so.6 libc.so.6:libpthread.so.0\$"
 
 # ---- children ----
 
@@ -94,7 +101,7 @@ for others in libc.so.6 libc.so.6:libm.so.6; do
     runs 0 env LD_PRELOAD="$others $shim" MM_CHILDREN=0 sh -c 'tr "\0" "\n" </proc/$$/environ; :'
     says stdout "^LD_PRELOAD=$others\$"
 done
-runs 0 env LD_PRELOAD="libm.so.6:$shim:libc.so.6:./libmmshim.so" MM_CHILDREN=0 sh -c 'env; :'
+runs 0 env LD_PRELOAD="$bounds:libm.so.6:$shim:libc.so.6:./libmmshim.so" MM_CHILDREN=0 sh -c 'env; :'
 says stdout '^LD_PRELOAD=libm.so.6:libc.so.6$'
 
 # ---- what is wrong is said, and nothing is run ----

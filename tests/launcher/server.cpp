@@ -111,7 +111,7 @@ void serve_name()
     const char *name = hidden("a name of some length");
     auto *copy = hidden(new char[std::strlen(name)]); // bug 7
 
-    std::strcpy(copy, name);
+    std::strcpy(copy, name); // bug 7, told there
     delete[] copy;
 }
 

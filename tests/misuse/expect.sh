@@ -112,6 +112,7 @@ comm=$(basename "${emulator[0]:-$program}")
 {
     cat <<END
 s/slot [0-9]* of \([0-9]* bytes\), batch 0x[0-9a-f]*/slot N of \1, batch BATCH/
+s/guarded slot [0-9]* of/guarded slot N of/
 s/$(quoted "$program")/PROGRAM/g
 s/[^ (]*\/libmisuse_library\.so/LIBRARY/g
 s/[^ (]*\/libc\.so\.6/LIBC/g

@@ -129,7 +129,8 @@ static void test_slack(size_t size)
     for (unsigned i = 0; i < 20; i++) {
         void *block = realloc(blocks[i], usable[i] + (i % 2 ? 1 : 0));
 
-        CHECK(block != NULL && filled(block, usable[i], i));
+        if (usable[i] != 0) /* what was asked, where more is not to be touched */
+            CHECK(block != NULL && filled(block, usable[i], i));
         free(block);
     }
 }

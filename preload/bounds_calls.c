@@ -1,0 +1,103 @@
+/* bounds_calls.c - the functions themselves, made from the table. Owns nothing. */
+#include "bounds.h"
+#include "bounds_early.h"
+
+/* NOLINTBEGIN(bugprone-macro-parentheses): types, and lists that have theirs. */
+
+#define IS_FOREIGN(name)                                                                           \
+    mm_unlikely(bounds_foreign[BOUNDS_OF_##name / 64] >> BOUNDS_OF_##name % 64 & 1)
+
+/* What was not found by the constructor yet, or is not there: 0 or NULL, with errno ENOSYS. */
+#define NEED(type, name, parameters, nothing)                                                      \
+    type(*next) parameters = (type(*) parameters)bounds_next(BOUNDS_OF_##name);                    \
+    if (mm_unlikely(next == NULL))                                                                 \
+        next = (type(*) parameters)bounds_find(BOUNDS_OF_##name);                                  \
+    if (mm_unlikely(next == NULL))                                                                 \
+        return nothing;
+
+/* Ours have names of their own in C: headers give those of libc's attributes, and redirect some of
+ * them to others. */
+#define DEFINE(type, name, parameters)                                                             \
+    EXPORT type bounds_of_##name parameters __asm__(#name);                                        \
+    type bounds_of_##name parameters
+
+#define SELF(name)                                                                                 \
+    const struct bounds_call call = {#name, CALLER, bounds_shim()};                                \
+    (void)call;
+
+#define BOUNDS_FUNCTION(type, name, parameters, arguments, before, after)                          \
+    DEFINE(type, name, parameters)                                                                 \
+    {                                                                                              \
+        NEED(type, name, parameters, (type)0)                                                      \
+        if (IS_FOREIGN(name))                                                                      \
+            return next arguments;                                                                 \
+        SELF(name)                                                                                 \
+        before;                                                                                    \
+        type result = next arguments;                                                              \
+        after;                                                                                     \
+        return result;                                                                             \
+    }
+/* The shim calls those, too: what it does to guards and to what is held is its own. */
+#define WITH_CALLER(...) (__VA_ARGS__, const void *caller)
+#define AND_CALLER(...)  (__VA_ARGS__, CALLER)
+#define BOUNDS_EARLY(type, name, parameters, arguments, before, after)                             \
+    __attribute__((noinline)) static type checked_##name WITH_CALLER parameters                    \
+    {                                                                                              \
+        type(*next) parameters = (type(*) parameters)bounds_next(BOUNDS_OF_##name);                \
+        const struct bounds_call call = {#name, caller, bounds_shim()};                            \
+        before;                                                                                    \
+        type result = next arguments;                                                              \
+        after;                                                                                     \
+        return result;                                                                             \
+    }                                                                                              \
+    DEFINE(type, name, parameters)                                                                 \
+    {                                                                                              \
+        const struct shim_door *shim = bounds_shim();                                              \
+        if (mm_likely(shim != NULL && (uintptr_t)CALLER - shim->start >= shim->size))              \
+            return checked_##name AND_CALLER arguments;                                            \
+        type(*next) parameters = (type(*) parameters)bounds_next(BOUNDS_OF_##name);                \
+        return mm_likely(next != NULL) ? next arguments : bounds_early_##name arguments;           \
+    }
+#define WITH_WHOLE(...) (__VA_ARGS__, size_t whole)
+#define AND_WHOLE(...)  (__VA_ARGS__, whole)
+#define BOUNDS_FORTIFIED(type, name, parameters, arguments, before, after)                         \
+    BOUNDS_FUNCTION(type, name, parameters, arguments, before, after)                              \
+    BOUNDS_FUNCTION(type, __##name##_chk, WITH_WHOLE parameters, AND_WHOLE arguments, before, after)
+#define BOUNDS_PROCEDURE(type, name, parameters, arguments, before, after)                         \
+    DEFINE(void, name, parameters)                                                                 \
+    {                                                                                              \
+        NEED(void, name, parameters, )                                                             \
+        SELF(name)                                                                                 \
+        if (!IS_FOREIGN(name)) {                                                                   \
+            before;                                                                                \
+        }                                                                                          \
+        next arguments;                                                                            \
+        after;                                                                                     \
+    }
+#define BOUNDS_VARIADIC(type, name, last, parameters, calls, before, after)                        \
+    DEFINE(type, name, parameters)                                                                 \
+    {                                                                                              \
+        NEED(type, name, parameters, (type)-1)                                                     \
+        SELF(name)                                                                                 \
+        va_list list;                                                                              \
+        va_start(list, last);                                                                      \
+        before;                                                                                    \
+        type result = calls;                                                                       \
+        after;                                                                                     \
+        va_end(list);                                                                              \
+        return result;                                                                             \
+    }
+#define BOUNDS_VARIADIC_PROCEDURE(type, name, last, parameters, calls, before)                     \
+    DEFINE(void, name, parameters)                                                                 \
+    {                                                                                              \
+        NEED(void, name, parameters, )                                                             \
+        SELF(name)                                                                                 \
+        va_list list;                                                                              \
+        va_start(list, last);                                                                      \
+        before;                                                                                    \
+        calls;                                                                                     \
+        va_end(list);                                                                              \
+    }
+#include "bounds.def"
+
+/* NOLINTEND(bugprone-macro-parentheses) */

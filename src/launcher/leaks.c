@@ -1,0 +1,316 @@
+/* leaks.c - asks a process for its leaks; see leaks/answer.def. The pipe lies in the process's own
+ * /tmp, wherever its root is, and is its user's to open. That folder may be hostile to who asks:
+ * what was made there is used by its descriptor alone, once it is seen to be what was made; and the
+ * answer is anybody's text. It is symbolized here, where the process need not wait for it. */
+#include "launcher/leaks.h"
+
+#include "launcher/base.h"
+#include "launcher/symbolize.h"
+#include "leaks/answer.def"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+const char launcher_leaks_help[] =
+    "Usage: mmshim leaks [--wait=SECONDS] PID\n"
+    "\n"
+    "Asks a process that was started with MM_LEAKS=1 MM_LEAKS_SIGNAL=NUMBER which blocks nothing\n"
+    "points to any more, and shows its answer. The process stands only while the system copies "
+    "it,\n"
+    "as for a fork(), and goes on; nothing that it finds has a part in its exit status.\n"
+    "  --wait=SECONDS  at most so long for the answer to begin (default: 60)\n"
+    "Status 0, or 125 when there is no answer.\n";
+
+#define WAIT        60
+#define WAIT_MOST   86400
+#define ANSWER_MOST ((size_t)64 << 20)
+
+static struct {
+    int folder; /* open as long as the pipe is there; else -1 */
+    char name[sizeof MM_ANSWER_NAME + 10];
+} answer_at = {.folder = -1};
+
+/* --- the process --- */
+
+static char *path_in(pid_t process, const char *file)
+{
+    return launcher_text("/proc/%d/%s", (int)process, file);
+}
+
+static char *read_of(pid_t process, const char *file, size_t *size)
+{
+    char *path = path_in(process, file);
+    FILE *opened = fopen(path, "r");
+    free(path);
+    if (opened == NULL)
+        return NULL;
+    char *text = launcher_read_all(opened, size);
+    fclose(opened);
+    return text;
+}
+
+/* NULL: it is not set. */
+static const char *variable_of(const char *variables, size_t size, const char *name)
+{
+    for (const char *at = variables; at < variables + size; at += strlen(at) + 1) {
+        const char *value = launcher_behind(at, name);
+        if (value != NULL && *value == '=')
+            return value + 1;
+    }
+    return NULL;
+}
+
+static int signal_of(pid_t process)
+{
+    size_t size;
+    char *variables = read_of(process, "environ", &size);
+    if (variables == NULL)
+        launcher_die("process %d: %s", (int)process,
+                     errno == ENOENT ? "there is none" : strerror(errno));
+    const char *number = variable_of(variables, size, "MM_LEAKS_SIGNAL");
+    const char *leaks = variable_of(variables, size, "MM_LEAKS");
+    const char *dangling = variable_of(variables, size, "MM_DANGLING");
+    bool looks = (leaks != NULL && strcmp(leaks, "0") != 0) ||
+                 (dangling != NULL && strcmp(dangling, "0") != 0);
+    if (number == NULL || !looks)
+        launcher_die(
+            "process %d can't be asked: start it by mmshim --leaks=1 --leaks-signal=%d, or "
+            "with another signal that it has no use for",
+            (int)process, SIGUSR2);
+    int found = atoi(number);
+    free(variables);
+    return found;
+}
+
+static void need_shim(pid_t process)
+{
+    size_t size;
+    char *maps = read_of(process, "maps", &size);
+    if (maps == NULL || strstr(maps, "libmmshim.so") == NULL)
+        launcher_die("process %d: the shim is not active there", (int)process);
+    free(maps);
+}
+
+/* What stands in a line of its status; NULL: there is no such line. */
+static const char *line_of(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    return line != NULL ? line + strlen(name) : NULL;
+}
+
+/* Without a handler the signal would end it. */
+static void need_handler(pid_t process, const char *status, int number)
+{
+    const char *caught = line_of(status, "\nSigCgt:");
+    uint64_t handlers = caught != NULL ? strtoull(caught, NULL, 16) : 0;
+    if (number < 1 || number > 64 || !(handlers >> (number - 1) & 1))
+        launcher_die(
+            "process %d has no handler for signal %d, its MM_LEAKS_SIGNAL: the shim is not "
+            "active there",
+            (int)process, number);
+}
+
+/* Real, effective, saved, of the file system: the last opens files. */
+static unsigned file_system_id(const char *status, const char *name)
+{
+    unsigned id = 0;
+    const char *line = line_of(status, name);
+    if (line != NULL)
+        sscanf(line, "%*u %*u %*u %u", &id);
+    return id;
+}
+
+/* --- the pipe --- */
+
+static void remove_pipe(void)
+{
+    if (answer_at.folder >= 0)
+        unlinkat(answer_at.folder, answer_at.name, 0);
+}
+
+static void remove_and_end(int number)
+{
+    remove_pipe();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* A link in the process's root leads to what it means there. */
+static int open_folder(pid_t process)
+{
+    char *path = path_in(process, "root");
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int folder = (int)syscall(SYS_openat2, root, MM_ANSWER_FOLDER, &how, sizeof how);
+    if (folder < 0 && errno == ENOSYS) /* before Linux 5.6 */
+        folder = openat(root, &MM_ANSWER_FOLDER[1], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    free(path);
+    close(root);
+    return folder;
+}
+
+static void need_pipe(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode) || status.st_uid != geteuid() ||
+        status.st_nlink != 1 || (status.st_mode & 077) != 0)
+        launcher_die("in " MM_ANSWER_FOLDER " of the process somebody changed the pipe");
+}
+
+/* Whoever else may write there can put something else at the name: it is not used twice. */
+static int make_pipe(pid_t process, const char *status, int number)
+{
+    uid_t user = file_system_id(status, "\nUid:");
+    gid_t group = file_system_id(status, "\nGid:");
+    snprintf(answer_at.name, sizeof answer_at.name, MM_ANSWER_NAME "%d", number);
+    int folder = open_folder(process);
+    if (folder < 0 || mkfifoat(folder, answer_at.name, 0600) != 0)
+        launcher_die("no pipe in " MM_ANSWER_FOLDER " of process %d: %s", (int)process,
+                     strerror(errno));
+    answer_at.folder = folder;
+    atexit(remove_pipe);
+    int made = openat(folder, answer_at.name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    if (made < 0)
+        launcher_die("no pipe in " MM_ANSWER_FOLDER " of process %d: %s", (int)process,
+                     strerror(errno));
+    need_pipe(made);
+    char *path = launcher_text("/proc/self/fd/%d", made);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || (user != geteuid() && fchown(fd, user, group) != 0))
+        launcher_die("process %d is another user's: %s", (int)process, strerror(errno));
+    free(path);
+    close(made);
+    return fd;
+}
+
+static bool wait_for_some(int fd, long seconds)
+{
+    struct pollfd what = {.fd = fd, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&what, 1, (int)seconds * 1000);
+    while (ready < 0 && errno == EINTR);
+    return ready > 0;
+}
+
+/* True once the last byte is there. What a terminal would obey is none of a report's. */
+static bool take(FILE *text, char *piece, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (piece[i] == MM_ANSWER_END)
+            return true;
+        bool is_control = ((unsigned char)piece[i] < ' ' && !strchr("\n\t", piece[i])) ||
+                          (unsigned char)piece[i] == 127;
+        fputc(is_control ? '?' : piece[i], text);
+    }
+    return false;
+}
+
+/* The text of the answer, to be read from its start. */
+static FILE *read_answer(pid_t process, int fd, long seconds)
+{
+    static char piece[65536];
+    FILE *text = tmpfile();
+    size_t sum = 0;
+    ssize_t got = 0;
+    bool is_whole = false;
+    if (text == NULL)
+        launcher_die("no temporary file: %s", strerror(errno));
+    while (!is_whole && sum < ANSWER_MOST && wait_for_some(fd, seconds) &&
+           (got = read(fd, piece, sizeof piece)) > 0) {
+        remove_pipe();
+        answer_at.folder = -1;
+        is_whole = take(text, piece, (size_t)got);
+        sum += (size_t)got;
+    }
+    if (sum == 0)
+        launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
+                     "its findings are told",
+                     (int)process, seconds);
+    if (!is_whole)
+        launcher_say("the answer of process %d is not complete", (int)process);
+    rewind(text);
+    return text;
+}
+
+/* --- the command --- */
+
+static long number_of(const char *text, long least, long most)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && number >= least && number <= most ? number
+                                                                                          : -1;
+}
+
+static int random_number(void)
+{
+    uint32_t number;
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        launcher_die("no random number: %s", strerror(errno));
+    return (int)(number % INT32_MAX) + 1;
+}
+
+/* To the very process that was looked at; before Linux 5.3 to whoever has its number. */
+static int send_to(pid_t process, int fd, int number, int token)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = token;
+    if (fd >= 0)
+        return (int)syscall(SYS_pidfd_send_signal, fd, number, &info, 0);
+    return sigqueue(process, number, info.si_value);
+}
+
+static FILE *ask(pid_t process, long seconds)
+{
+    size_t size;
+    int target = (int)syscall(SYS_pidfd_open, process, 0);
+    int number = signal_of(process), token = random_number();
+    char *status = read_of(process, "status", &size);
+    if (status == NULL)
+        launcher_die("process %d: %s", (int)process, strerror(errno));
+    need_handler(process, status, number);
+    need_shim(process);
+    signal(SIGINT, remove_and_end);
+    signal(SIGTERM, remove_and_end);
+    signal(SIGHUP, remove_and_end);
+    int fd = make_pipe(process, status, token);
+    if (send_to(process, target, number, token) != 0)
+        launcher_die("process %d: %s", (int)process, strerror(errno));
+    free(status);
+    FILE *text = read_answer(process, fd, seconds);
+    close(fd);
+    return text;
+}
+
+int launcher_leaks(char *const *arguments)
+{
+    static char *const none[] = {NULL};
+    long seconds = WAIT;
+    const char *value;
+    for (; *arguments != NULL && **arguments == '-'; arguments++) {
+        value = launcher_behind(*arguments, "--wait=");
+        seconds = value != NULL ? number_of(value, 1, WAIT_MOST) : -1;
+        if (seconds < 0)
+            launcher_die("leaks: %s: not known; --wait=SECONDS is, of 1 to %d", *arguments,
+                         WAIT_MOST);
+    }
+    long process = *arguments != NULL ? number_of(*arguments, 1, INT32_MAX) : -1;
+    if (process < 0 || arguments[1] != NULL)
+        launcher_die("leaks takes a process's number");
+    FILE *text = ask((pid_t)process, seconds);
+    dup2(fileno(text), STDIN_FILENO);
+    return launcher_symbolize(none);
+}

@@ -1,0 +1,40 @@
+/* fault.h - the process's action for SIGSEGV, as the kernel has it, and what the kernel tells of a
+ * fault. libc's sigaction() may be another preloaded library's, and keeps books of its own. */
+#ifndef MM_FAULT_H
+#define MM_FAULT_H
+
+#include "system/kernel.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef void mm_fault_handler(int signal, siginfo_t *info, void *context);
+
+/* Looks up what libc has for it: at the start, while no other thread unloads a module. */
+void mm_fault_start(void);
+
+bool mm_fault_action(struct mm_kernel_action *now);
+/* `before` is what there was in that moment. */
+bool mm_fault_set_action(const struct mm_kernel_action *wanted, struct mm_kernel_action *before);
+/* Gives it what a handler returns by: that of `like`, or where that is no handler, libc's. False
+ * where none is known. */
+bool mm_fault_complete(struct mm_kernel_action *action, const struct mm_kernel_action *like);
+/* Whether the calling thread blocks it: a fault then ends the process. */
+bool mm_fault_is_blocked(void);
+/* The process is to end by it as if nobody had caught it: once the handler that got `info` returns,
+ * with its registers. */
+void mm_fault_end_by(siginfo_t *info);
+
+/* What faulted, by the handler's `context`: where it is, and whether it wrote, if that is told. */
+enum mm_fault_access { MM_FAULT_UNKNOWN, MM_FAULT_READ, MM_FAULT_WRITE };
+enum mm_fault_access mm_fault_access(const void *context);
+uintptr_t mm_fault_pc(const void *context);
+/* What a register holds that no memory can have as its address, which the kernel does not tell of a
+ * fault by it; 0: none does. */
+uintptr_t mm_fault_wild_register(const void *context);
+/* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */
+size_t mm_fault_stack_left(const void *context);
+/* Calls it on a stack of so many bytes. */
+void mm_fault_call_on(const char *stack, size_t size, void (*function)(void *), void *argument);
+
+#endif

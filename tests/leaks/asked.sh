@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# asked.sh PROGRAM MMSHIM - a process that runs tells its leaks, and what grows in it, to who asks by
+# `mmshim leaks`; who can't be asked, or does not answer, is named.
+set -euo pipefail
+program=$1 mmshim=$2
+work=$(mktemp -d)
+process=
+trap 'stop; rm -rf -- "$work"' EXIT
+unset MM_LEAKS MM_LEAKS_SIGNAL
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    head -n 20 "$work"/{told,err}
+    exit 1
+}
+
+# start NAME=VALUE... - the program, in front of stdin 3 and stdout 4.
+start() {
+    rm -f "$work"/{in,out}
+    mkfifo "$work"/{in,out}
+    env "$@" "$mmshim" --symbolize=0 "$program" <"$work/in" >"$work/out" 2>"$work/err" &
+    process=$!
+    exec 3>"$work/in" 4<"$work/out"
+    lose 0
+}
+
+stop() {
+    [ -n "$process" ] || return 0
+    exec 3>&- 4<&-
+    status=0
+    wait "$process" || status=$?
+    process=
+}
+
+# lose COUNT - has the program lose so many blocks.
+lose() {
+    echo "$1" >&3
+    read -r -t 30 answer <&4 && [ "$answer" = done ] || fail "the program stands still"
+    # Until it waits for the next line, registers and stack may hold the last block.
+    until [ "$(sed 's/.*) //; s/ .*//' "/proc/$process/stat")" = S ]; do
+        sleep 0.01
+    done
+}
+
+# told PATTERN WHAT... - asks for what, and finds the pattern in the answer.
+told() {
+    local pattern=$1
+    shift
+    "$mmshim" leaks "$@" >"$work/told" 2>&1 || true
+    grep -q -e "$pattern" "$work/told" || fail "no '$pattern'"
+}
+
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+told 'mmshim: leaks: none$' $process
+lose 3
+for _ in 1 2 3; do
+    told 'mmshim: leaks: 300 bytes in 3 blocks direct$' $process
+    grep -q '300 bytes in 3 blocks that nothing points to' "$work/told" || fail "not told again"
+    grep -q '^SUMMARY: mmshim: leak of blocks allocated .*planted_common.c:[0-9]* in take$' "$work/told" || fail "no line"
+done
+[ ! -s "$work/err" ] || fail "something is told elsewhere"
+# Who asks goes before the answer has come: the process goes on.
+"$mmshim" leaks $process | head -c 10 >"$work/told" || true
+kill -12 $process
+lose 1
+told 'leaks: 400 bytes' $process
+grep -q 'leaks: [34]00 bytes' "$work/err" || fail "a plain signal is not obeyed"
+kill -0 $process || fail "it is gone"
+# A number that belongs to no pipe.
+if command -v python3 >/dev/null; then
+    python3 -c "import ctypes, sys
+ctypes.CDLL(None).sigqueue(int(sys.argv[1]), 12, ctypes.c_void_p(77777))" $process
+    lose 0
+fi
+for folder in /tmp/mmshim-leaks.*; do
+    [ ! -e "$folder" ] || [ ! -O "$folder" ] || pgrep -f "$mmshim leaks" >/dev/null || fail "$folder is left"
+done
+stop
+[ "$status" = 99 ] || fail "status $status" # of what the plain signal told
+
+start MM_LEAKS=growth MM_LEAKS_SIGNAL=12
+lose 2
+told 'growth: .* are live; the next look tells what grew$' $process
+lose 7
+told '700 bytes more than [0-9.]* s ago, [0-9]* a second' $process
+grep -q '900 bytes in 9 blocks, 700 bytes more' "$work/told" || fail "not of one stack"
+told 'are live, 0 bytes more than' $process
+! grep -q ERROR "$work/told" || fail "told without growth"
+stop
+[ "$status" = 0 ] || fail "status $status"
+[ ! -s "$work/err" ] || fail "something is told elsewhere"
+
+start MM_LEAKS=1
+told "process $process can't be asked: start it by mmshim --leaks=1 --leaks-signal=" $process
+stop
+env -i MM_LEAKS=1 MM_LEAKS_SIGNAL=12 sleep 60 &
+plain=$!
+sleep 0.2
+told "process $plain has no handler for signal 12, its MM_LEAKS_SIGNAL" $plain
+kill $plain
+told 'process 999999999: there is none' 999999999
+told "leaks takes a process's number"
+told "leaks takes a process's number" 12x
+told 'leaks: --wait=0: not known; --wait=SECONDS is, of 1 to 86400' --wait=0 1
+
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+kill -STOP $process
+told "process $process did not answer within 1 s" --wait=1 $process
+kill -CONT $process
+lose 0
+told 'mmshim: leaks: none$' $process
+stop

@@ -1,0 +1,95 @@
+/* wild.c - accesses to what is no memory of the process: told, and the process ends as it would
+ * have. With MISUSE_TWIN set the program has a handler, whose fault it is then, and nothing is
+ * told. */
+#include "misuse.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct node {
+    long value[4];
+    struct node *next;
+};
+
+static const char constant[] = "read-only";
+
+/* Memory that is checked must be in use before. */
+static struct node *node(void)
+{
+    struct node *made = hidden(calloc(1, sizeof *made));
+    CHECK(made != NULL);
+    return made;
+}
+
+void wild_null(void)
+{
+    struct node *first = node();
+    *(volatile long *)hidden(&first->next->value[0]);
+}
+
+void wild_behind_null(void)
+{
+    struct node *first = node();
+    *(volatile long *)hidden(&first->next->value[2]) = 1;
+}
+
+void wild_unmapped(void)
+{
+    node();
+    *(volatile char *)hidden((void *)0x5000) = 1;
+}
+
+void wild_constant(void)
+{
+    node();
+    publish_pointer("PTR", (void *)(uintptr_t)constant);
+    *(volatile char *)hidden((void *)(uintptr_t)constant) = 1;
+}
+
+#ifdef __x86_64__
+/* Where the system tells no address, a register does. */
+void wild_from_overwritten(void)
+{
+    struct node *first = node();
+    memset(first, 'A', sizeof *first);
+    *(volatile long *)hidden(first->next);
+}
+#endif
+
+void wild_call(void)
+{
+    node();
+    ((void (*)(void))hidden((void *)0x5000))();
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} cases[] = {{"wild_null", wild_null},
+             {"wild_behind_null", wild_behind_null},
+             {"wild_unmapped", wild_unmapped},
+             {"wild_constant", wild_constant},
+#ifdef __x86_64__
+             {"wild_from_overwritten", wild_from_overwritten},
+#endif
+             {"wild_call", wild_call}};
+
+static void own_handler(int number)
+{
+    (void)number;
+    _exit(STATUS_WENT_ON);
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc > 1);
+    if (getenv("MISUSE_TWIN") != NULL)
+        signal(SIGSEGV, own_handler);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (strcmp(cases[i].name, argv[1]) == 0)
+            cases[i].run();
+    }
+    return 1;
+}
