@@ -312,7 +312,9 @@ static void unhandled(void)
 static void check_traced(pid_t child)
 {
     siginfo_t first, second;
+#ifdef __x86_64__
     struct user_regs_struct before, after;
+#endif
     int status;
     CHECK(waitpid(child, &status, 0) == child && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
     CHECK(ptrace(PTRACE_CONT, child, NULL, NULL) == 0);
