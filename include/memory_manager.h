@@ -36,7 +36,10 @@ enum mem_mngr_misuse_kind {
     MEM_MNGR_USE_AFTER_FREE,  /* bytes of a block that was freed */
     MEM_MNGR_MISMATCHED_FREE, /* it is freed by another family of functions than allocated it */
     MEM_MNGR_MISMATCHED_SIZE, /* a sized free names another size, or alignment */
-    MEM_MNGR_BAD_QUERY        /* the size is asked for of what is not a live block */
+    MEM_MNGR_BAD_QUERY,       /* the size is asked for of what is not a live block */
+    /* These only by mem_mngr_leaks(), and `ptr` is one of the blocks. */
+    MEM_MNGR_LEAK,         /* blocks of one stack that nothing points to any more */
+    MEM_MNGR_POSSIBLE_LEAK /* the same, if it is no pointer that has a tag in its high bits */
 };
 
 struct mem_mngr_misuse {
@@ -108,6 +111,14 @@ MEM_MNGR_API void mem_mngr_free(void *ptr);
  * returns how many that are. Other threads may run meanwhile. Takes time in proportion to the heap.
  */
 MEM_MNGR_API size_t mem_mngr_check(void);
+
+/* Looks for live blocks that nothing points to: no memory that is in use holds an address in them.
+ * Reports each stack that allocated such ones, where the configuration asks for stacks; returns how
+ * many reports that are, without those of possible leaks. All other threads are stopped by a signal
+ * of libc's own for as long as a fork() takes, and no call of theirs ends early: a copy of the
+ * process is looked through, whose end no SIGCHLD tells of. Memory that the program has from
+ * somebody else counts as in use. 0, with a note, where /proc does not tell what is mapped. */
+MEM_MNGR_API size_t mem_mngr_leaks(void);
 
 /* Writes the state to stdout: totals, then per heap its lists, batches and live bitmaps.
  * Other threads may run meanwhile; what they change then may or may not show. */

@@ -155,6 +155,13 @@ EXPORT size_t mem_mngr_check(void)
     return mm_check(CALLER);
 }
 
+EXPORT size_t mem_mngr_leaks(void)
+{
+    struct mm_here here;
+    mm_here_take(&here);
+    return mm_process_started() ? mm_leaks_look(&here, MM_LEAKS_LIVE) : 0;
+}
+
 ALIAS(free) void cfree(void *ptr);
 
 /* Whether free() ends here, and not in one of the program's own. */

@@ -6,6 +6,7 @@
 #include "findings/report.h"
 #include "findings/sink.h"
 #include "lookup.h"
+#include "lsan.h"
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
@@ -17,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT      __attribute__((visibility("default")))
+#define LEAK_STATUS 23 /* as LeakSanitizer has it */
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 extern void *__libc_stack_end;
@@ -77,7 +79,8 @@ static size_t or_debug(int64_t value, size_t debug)
 
 static unsigned wanted_frames(void)
 {
-    return (unsigned)or_debug(mm_options.stacks, 16);
+    return (unsigned)(mm_options.stacks < 0 && mm_options.leaks ? 16
+                                                                : or_debug(mm_options.stacks, 16));
 }
 
 /* Of glibc's malloc the low byte counts. */
@@ -135,6 +138,17 @@ static struct mm_report_settings wanted_reports(void)
                                                           : MM_THEN_GO_ON,
         .has_exit_status = mm_options.exitcode >= 0,
         .exit_status = (int)mm_options.exitcode,
+        .leak_status = mm_options.leaks ? LEAK_STATUS : 0,
+    };
+}
+
+static struct mm_leaks_settings wanted_leaks(void)
+{
+    return (struct mm_leaks_settings){
+        .on = mm_options.leaks != MM_LEAKS_OFF,
+        .strict = mm_options.leaks == MM_LEAKS_STRICT,
+        .roots = {.own = (const void *)mm_process_default_config,
+                  .libc_heap_is_own = !mm_next_may_call_back()},
     };
 }
 
@@ -164,6 +178,7 @@ bool mm_process_steps_aside(void)
         return false;
     shim_leave_libc_alone();
     shim_find_operators();
+    shim_find_lsan();
     return true;
 }
 
@@ -174,6 +189,7 @@ struct mm_process_config mm_process_default_config(void)
         done = true;
         shim_set_up_libc();
         shim_find_operators();
+        shim_find_lsan();
         mm_loaded_start((const void *)mm_process_default_config);
         read_options();
     }
@@ -184,7 +200,9 @@ struct mm_process_config mm_process_default_config(void)
         .arena_size = (size_t)mm_options.arena_size,
         .counts = mm_options.verbose,
         .checks = wanted_checks(),
+        .leaks = wanted_leaks(),
         .stacks = {.frames = wanted_frames(),
+                   .all = mm_options.leaks != MM_LEAKS_OFF,
                    .every = (uint32_t)mm_options.stacks_sample,
                    .unwind = {.frame_pointers = mm_options.unwind == MM_UNWIND_FP,
                               .own = (const void *)mm_process_default_config}},
@@ -220,17 +238,27 @@ static void tell_lost_stacks(void)
     mm_report_note(line);
 }
 
-static void at_exit(void *unused)
+MM_COLD static void tell_the_rest(const struct mm_here *here)
 {
-    (void)unused;
     if (mm_tls_heap != &mm_heap_none && mm_tls_heap != &mm_heap_ending)
         mm_heap_collect(mm_tls_heap); /* frees by two threads at once may show only now */
     mm_check(NULL);
+    shim_tell_leaks(here, MM_LEAKS_AT_EXIT);
     mm_report_summary();
     shim_tell_end();
     tell_lost_stacks();
     if (mm_options.snapshot)
         write_snapshot();
+}
+
+/* Its frame is looked through for pointers, and so it has nothing else in it. */
+static void at_exit(void *unused)
+{
+    struct mm_here here = {0};
+    (void)unused;
+    if (mm_options.leaks)
+        mm_here_take(&here);
+    tell_the_rest(&here);
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
     if (mm_report_exit_status(-1) >= 0)
@@ -333,6 +361,7 @@ static void begin_for_process(void)
     if (mm_options.log == NULL && !mm_os_is_privileged())
         shim_tell_missing_stderr();
     leave_children_alone();
+    shim_start_lsan();
     shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);

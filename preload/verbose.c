@@ -16,30 +16,39 @@
 static _Atomic bool told_end;
 
 struct part {
-    bool is_on;
+    bool is_on, is_of_debug;
     const char *what;
 };
 
-/* Those that are on, or those that are not: how many. */
-static unsigned write_parts(struct mm_out *out, const struct part *parts, unsigned count, bool on)
+/* Those that are on, or those that are not. */
+static void write_parts(struct mm_out *out, const struct part *parts, unsigned count, bool on)
 {
     unsigned written = 0;
     for (unsigned i = 0; i < count; i++) {
         if (parts[i].is_on == on)
             mm_out_format(out, "%s%s", written++ > 0 ? ", " : "", parts[i].what);
     }
-    return written;
+}
+
+static bool would_debug_add(const struct part *parts, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (parts[i].is_of_debug && !parts[i].is_on)
+            return true;
+    }
+    return false;
 }
 
 void shim_tell_start(void)
 {
     const struct part parts[] = {
-        {true, "bad frees"},
-        {mm_checks.guard != 0, "writes beside blocks"},
-        {mm_checks.holds, "writes to freed blocks"},
-        {mm_checks.mismatch, "mismatched frees"},
-        {mm_stacks_are_kept(), "who allocated and freed"},
-        {false, "reads"},
+        {true, false, "bad frees"},
+        {mm_checks.guard != 0, true, "writes beside blocks"},
+        {mm_checks.holds, true, "writes to freed blocks"},
+        {mm_checks.mismatch, true, "mismatched frees"},
+        {mm_stacks_are_kept(), true, "who allocated and freed"},
+        {mm_options.leaks != MM_LEAKS_OFF, false, "leaks"},
+        {false, false, "reads"},
     };
     const unsigned count = sizeof parts / sizeof parts[0];
     char line[400];
@@ -50,8 +59,8 @@ void shim_tell_start(void)
     mm_out_format(&out, MM_VERSION " is active; looked for: ");
     write_parts(&out, parts, count, true);
     mm_out_format(&out, "; not: ");
-    bool lacks_more = write_parts(&out, parts, count, false) > 1;
-    mm_out_format(&out, lacks_more ? " (MM_DEBUG=1 looks for more)" : "");
+    write_parts(&out, parts, count, false);
+    mm_out_format(&out, would_debug_add(parts, count) ? " (MM_DEBUG=1 looks for more)" : "");
     mm_report_note(line);
 }
 

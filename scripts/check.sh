@@ -62,7 +62,7 @@ check_options() {
 # The rooms, the highest first: a file includes files of its own room and of rooms below it, by their
 # path from src/ on. The public header is the lowest: it only declares. The launcher is a program of
 # its own, and knows the tables of options and kinds and nothing else.
-rooms='preload src/entry src/view src/findings src/checks src/blocks src/forwarded src/slots src/stacks src/system include'
+rooms='preload src/entry src/view src/leaks src/findings src/checks src/blocks src/forwarded src/slots src/stacks src/system include'
 
 check_layers() {
     cd -- "$root"

@@ -22,6 +22,7 @@ struct mm_tracer {
     uint32_t untraced; /* allocations until the next that is traced */
     uint32_t thread;   /* number of the heap's thread; 0: there were too many */
     bool has_thread;   /* it was asked for */
+    uint32_t ignores;  /* how often that was asked for; not 0: blocks are not to be told of */
     struct mm_unwinder_memory *memory;
 };
 
@@ -78,6 +79,11 @@ void mm_stacks_stop(void)
 bool mm_stacks_are_kept(void)
 {
     return settings.on;
+}
+
+bool mm_stacks_have_frames(void)
+{
+    return settings.on && settings.frames != 0 && settings.every == 1;
 }
 
 uint64_t mm_stacks_lost(void)
@@ -165,6 +171,13 @@ static void store(mm_event *place, uint64_t happened)
     atomic_store_explicit(place, happened, memory_order_relaxed);
 }
 
+static _Atomic bool has_ignored; /* stays true */
+
+static mm_shape as_told(const struct mm_tracer *tracer, mm_shape shape)
+{
+    return tracer != NULL && tracer->ignores != 0 ? shape | MM_SHAPE_IGNORED : shape;
+}
+
 /* The memory's life so far, if it was one to its end, becomes the one before. */
 static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happened)
 {
@@ -237,6 +250,7 @@ static void thread_lends(struct mm_watch *watch)
     struct mm_tracer *tracer = tracer_of(watch);
     tracer->thread = 0;
     tracer->has_thread = false;
+    tracer->ignores = 0;
 }
 
 static void thread_ends(struct mm_watch *watch)
@@ -319,7 +333,7 @@ static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned i
         return;
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
-    begin_record(record, shape, now);
+    begin_record(record, as_told(tracer, shape), now);
     uint64_t before = atomic_load_explicit(traced, memory_order_relaxed);
     atomic_store_explicit(traced, before | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
@@ -393,7 +407,7 @@ struct mm_record *mm_stacks_forwarded(struct mm_watch *watch, const void *ptr, m
     if (record == NULL)
         lose();
     else
-        begin_record(record, shape, happened);
+        begin_record(record, as_told(tracer, shape), happened);
     return record;
 }
 
@@ -420,7 +434,7 @@ void mm_stacks_forwarded_kept(struct mm_record *record, const void *ptr)
 
 /* --- what is known of a pointer --- */
 
-static const struct mm_record *record_around(const void *ptr)
+static struct mm_record *record_around(const void *ptr)
 {
     uintptr_t address = mm_os_untagged(ptr);
     struct mm_forwarded around;
@@ -428,7 +442,7 @@ static const struct mm_record *record_around(const void *ptr)
         struct mm_slot_info info = mm_batch_inspect(address);
         return info.in_slot ? mm_records_traced_slot(info.base, info.size, info.index) : NULL;
     }
-    const struct mm_record *record = mm_records_forwarded(address);
+    struct mm_record *record = mm_records_forwarded(address);
     if (record == NULL && mm_registry_around(ptr, &around))
         record = mm_records_forwarded(around.start);
     return record;
@@ -452,4 +466,46 @@ uint32_t mm_stacks_allocator(const void *ptr)
 {
     const struct mm_record *record = settings.on ? record_around(ptr) : NULL;
     return record != NULL ? load(&record->allocated) % (1u << MM_EVENT_STACK_BITS) : 0;
+}
+
+struct mm_stacks_note mm_stacks_note(uintptr_t start)
+{
+    const struct mm_record *record = settings.on ? record_around((const void *)start) : NULL;
+    if (record == NULL)
+        return (struct mm_stacks_note){0};
+    mm_shape shape = mm_record_shape(record);
+    uint64_t happened = load(&record->allocated);
+    return (struct mm_stacks_note){
+        .stack = happened % (1u << MM_EVENT_STACK_BITS),
+        .thread = happened >> MM_EVENT_STACK_BITS & ((1u << MM_EVENT_THREAD_BITS) - 1),
+        .asked = mm_shape_asked(shape),
+        .is_known = true,
+        .is_ignored = shape & MM_SHAPE_IGNORED,
+    };
+}
+
+/* --- blocks that are not to be told of --- */
+
+void mm_stacks_ignore(const void *block)
+{
+    struct mm_record *record = settings.on && block != NULL ? record_around(block) : NULL;
+    if (record == NULL)
+        return;
+    atomic_store_explicit(&has_ignored, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&record->shape, MM_SHAPE_IGNORED, memory_order_relaxed);
+}
+
+void mm_stacks_ignore_new(struct mm_watch *watch, bool ignore)
+{
+    struct mm_tracer *tracer = settings.on ? tracer_of(watch) : NULL;
+    if (tracer == NULL || (!ignore && tracer->ignores == 0))
+        return;
+    if (ignore)
+        atomic_store_explicit(&has_ignored, true, memory_order_relaxed);
+    tracer->ignores += ignore ? 1u : -1u;
+}
+
+bool mm_stacks_has_ignored(void)
+{
+    return atomic_load_explicit(&has_ignored, memory_order_relaxed);
 }

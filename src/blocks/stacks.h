@@ -33,6 +33,15 @@ bool mm_stacks_history(const void *ptr, struct mm_stack_history *history);
 /* The number of the stack that it was allocated by; 0: not known. */
 uint32_t mm_stacks_allocator(const void *ptr);
 
+/* The same in more words, of a live block's start. */
+struct mm_stacks_note {
+    uint32_t stack, thread; /* numbers; 0: not known */
+    size_t asked;           /* bytes */
+    bool is_known;          /* otherwise none of these is */
+    bool is_ignored;        /* see mm_stacks_ignore() */
+};
+struct mm_stacks_note mm_stacks_note(uintptr_t start);
+
 struct mm_stacks_settings {
     unsigned frames; /* kept of a stack; 0: nothing is traced, unless: */
     bool all;        /* each allocation has a record, and one in so many a stack */
@@ -44,6 +53,8 @@ struct mm_stacks_settings {
 bool mm_stacks_start(const struct mm_stacks_settings *settings);
 void mm_stacks_stop(void);
 bool mm_stacks_are_kept(void);
+/* Whether each block's stack is. */
+bool mm_stacks_have_frames(void);
 /* Stacks that were not kept because the table was full. */
 uint64_t mm_stacks_lost(void);
 
@@ -73,5 +84,12 @@ struct mm_record *mm_stacks_forwarded_freed(struct mm_watch *watch, const void *
                                             enum mm_call call);
 /* It was not given back after all. */
 void mm_stacks_forwarded_kept(struct mm_record *record, const void *block);
+
+/* For who looks for blocks that nothing points to. A live block is not to be told of; and none that
+ * the calling thread allocates before this is called as often with false as with true. */
+void mm_stacks_ignore(const void *block);
+void mm_stacks_ignore_new(struct mm_watch *watch, bool ignore);
+/* Whether there are any. */
+bool mm_stacks_has_ignored(void);
 
 #endif

@@ -30,6 +30,11 @@ void mm_threads_release(void)
     atomic_store(&threads_used, FIRST_THREAD);
 }
 
+uint32_t mm_threads_next(void)
+{
+    return atomic_load_explicit(&threads_used, memory_order_relaxed);
+}
+
 /* NULL: there is none of this number. */
 static struct thread *thread_of(uint32_t number)
 {

@@ -12,6 +12,8 @@
 /* The calling thread's. One that has ended and runs its last destructors `may_be_gone`, and is
  * found again all the same. */
 uint32_t mm_threads_own(bool may_be_gone);
+/* The number that the next one gets. */
+uint32_t mm_threads_next(void);
 void mm_threads_end(uint32_t number);
 /* A thread is given a name, which is to be known when it is gone. */
 void mm_threads_name(pid_t id, const char *name);

@@ -82,10 +82,10 @@ bool mm_checks_start(const struct mm_checks_settings *wanted,
                      const struct mm_stacks_settings *stacks)
 {
     struct mm_stacks_settings with = *stacks;
-    with.all = wants_records(wanted);
+    with.all = with.all || wants_records(wanted);
     if (!mm_stacks_start(&with))
         return false;
-    if (!with.all)
+    if (!wants_records(wanted))
         return true;
     set(wanted);
     stacks_watcher = mm_watcher;
@@ -201,8 +201,8 @@ static void note_life(struct mm_damage *damage, struct mm_record *record)
 /* Handed out anew, the block is somebody else's, and its guard was not there for a moment. */
 static bool is_same_life(const struct mm_damage *life)
 {
-    mm_shape flags =
-        MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED | MM_SHAPE_CALL;
+    mm_shape flags = MM_SHAPE_TOLD_FREED | MM_SHAPE_TOLD | MM_SHAPE_HELD | MM_SHAPE_GUARDED |
+                     MM_SHAPE_CALL | MM_SHAPE_IGNORED;
     atomic_thread_fence(memory_order_acquire);
     return life->record != NULL && ((mm_record_shape(life->record) ^ life->shape) & ~flags) == 0 &&
            allocated_at(life->record) == life->allocated;

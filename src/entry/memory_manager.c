@@ -30,6 +30,7 @@ static struct mm_process_config config_of(const struct mem_mngr_config *config)
         .checks = {.quarantine = config->quarantine,
                    .guard = config->guard,
                    .mismatch = config->checks_mismatch != 0},
+        .leaks = {.on = true},
     };
 }
 
@@ -120,6 +121,13 @@ void mem_mngr_free(void *ptr)
 size_t mem_mngr_check(void)
 {
     return mm_check(CALLER);
+}
+
+size_t mem_mngr_leaks(void)
+{
+    struct mm_here here;
+    mm_here_take(&here);
+    return mm_process_started() ? mm_leaks_look(&here, MM_LEAKS_LIVE) : 0;
 }
 
 void mem_mngr_print_snapshot(void)

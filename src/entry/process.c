@@ -121,6 +121,7 @@ static void after_fork_in_child(void)
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_quarantine_after_fork();
+    mm_leaks_after_fork();
     mm_heap_renew_thread();
     if (had_threads_at_fork() && atomic_load_explicit(&started, memory_order_relaxed))
         mm_heap_after_fork();
@@ -153,6 +154,7 @@ static void start(const struct mm_process_config *config)
 {
     mm_os_own_memory();
     mm_report_start(&config->report);
+    mm_leaks_start(&config->leaks);
     atomic_store_explicit(&mm_process_classes, mm_class_of_size(config->slot_max) + 1,
                           memory_order_relaxed);
     mm_batch_slots_most = config->batch_slots;

@@ -5,6 +5,7 @@
 
 #include "checks/checks.h"
 #include "findings/report.h"
+#include "leaks/leaks.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,6 +17,7 @@ struct mm_process_config {
     size_t arena_size; /* 0: as much as the machine could fill */
     struct mm_stacks_settings stacks;
     struct mm_checks_settings checks;
+    struct mm_leaks_settings leaks;
 };
 
 /* Starts the manager unless it is started; false when there is no memory for slots. In that case

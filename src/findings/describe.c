@@ -91,6 +91,7 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                                                   .briefly = whom->on_terminal});
     finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0;
     finding->damage = misuse->damage;
+    finding->leak = misuse->leak;
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
 }

@@ -33,6 +33,12 @@ struct mm_trace {
     struct mm_frame frames[MM_TRACE_MAX];
 };
 
+/* Blocks of one stack that are not reached, and how that is. */
+struct mm_leak {
+    enum mm_leak_how { MM_LEAK_DIRECT, MM_LEAK_INDIRECT, MM_LEAK_TAGGED, MM_LEAK_UNSURE } how;
+    uint64_t blocks, bytes;
+};
+
 struct mm_damage;
 struct mm_finding {
     enum mem_mngr_misuse_kind kind;
@@ -47,6 +53,7 @@ struct mm_finding {
     struct mm_trace freed_before,
         allocated_before;           /* of the memory's last life; for a second free */
     const struct mm_damage *damage; /* NULL: none */
+    const struct mm_leak *leak;     /* NULL: it is none */
     size_t asked;                   /* bytes; only with has_allocated */
     bool say_how;                   /* how to get the history */
 };
@@ -62,6 +69,14 @@ struct mm_names {
     struct mm_frame *nameless[MM_TRACES_MOST * MM_TRACE_MAX];
     struct mm_symtab_place places[MM_TRACES_MOST * MM_TRACE_MAX];
 };
+
+/* The one that tells findings apart: of what is found late nobody knows who did it, but who
+ * allocated the block. */
+static inline const struct mm_trace *mm_finding_trace(const struct mm_finding *finding)
+{
+    bool is_late = finding->damage != NULL || finding->leak != NULL;
+    return is_late && finding->has_allocated ? &finding->allocated : &finding->bad;
+}
 
 /* Fills a trace's frames with what the modules tell. */
 void mm_trace_take(struct mm_trace *trace, const void *const *frames, unsigned count,

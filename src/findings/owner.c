@@ -4,6 +4,7 @@
 
 #include "checks/checks.h"
 #include "findings/demangle.h"
+#include "findings/finding.h"
 #include "findings/report.h"
 #include "forwarded/registry.h"
 #include "slots/heap.h"
@@ -369,10 +370,32 @@ static void write_mismatch(struct mm_out *out, const struct mm_misuse *misuse, m
                is_aligned_otherwise ? mm_shape_alignment(how) : 1);
 }
 
+static void write_leaked(struct mm_out *out, const struct mm_leak *leak)
+{
+    static const char *const words[] = {"nothing points to", "only leaked blocks point to",
+                                        "only pointers with a tag point to",
+                                        "perhaps nothing points to"};
+    mm_out_format(out, " that %s", words[leak->how]);
+}
+
+/* Of several blocks one is described. */
+static void begin_leak(struct mm_out *out, const struct mm_leak *leak)
+{
+    if (leak->blocks == 1)
+        return;
+    mm_out_bytes(out, leak->bytes);
+    mm_out_format(out, " in ");
+    mm_out_count(out, leak->blocks, "block", "blocks");
+    write_leaked(out, leak);
+    mm_out_format(out, "; one of them is ");
+}
+
 /* What else is wrong with it. */
 static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
     const struct mm_misuse *misuse = of->misuse;
+    if (misuse->leak != NULL && misuse->leak->blocks == 1)
+        write_leaked(out, misuse->leak);
     if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
         write_mismatch(out, misuse, of->history != NULL ? of->history->shape : 0);
     bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
@@ -509,6 +532,8 @@ static void describe_damage(struct mm_out *out, const struct mm_damage *damage)
 MM_COLD void mm_owner_describe(struct mm_out *out, const struct mm_owner_of *of)
 {
     uintptr_t address = mm_os_untagged(of->misuse->ptr);
+    if (of->misuse->leak != NULL)
+        begin_leak(out, of->misuse->leak);
     if (of->misuse->damage != NULL)
         describe_damage(out, of->misuse->damage);
     else if (mm_arena_has(address))

@@ -31,8 +31,13 @@
 #define STACK_TAKEN 4096u /* for a report that is passed to a callback */
 
 static struct mm_report_settings settings;
-static const char *suppressions;
-static size_t suppressions_size;
+/* The user's rules, and others. Written at the start. */
+#define RULES_MOST 3u
+static struct {
+    const char *text;
+    size_t size;
+} rules[RULES_MOST];
+static unsigned rules_count;
 static _Atomic uint64_t counts[MM_KINDS], hidden, shown, suppressed, uncertain;
 static _Atomic bool misused, summary_told;
 
@@ -76,6 +81,14 @@ static void note_suppressions(struct mm_out *out)
     mm_out_cut(out, settings.suppressions, 300);
 }
 
+void mm_report_add_suppressions(const char *text, size_t size)
+{
+    if (rules_count == RULES_MOST)
+        return;
+    rules[rules_count].text = text;
+    rules[rules_count++].size = size;
+}
+
 static void complain_of_rule(size_t line, const char *why)
 {
     char text[512];
@@ -88,9 +101,11 @@ static void complain_of_rule(size_t line, const char *why)
 
 static void read_suppressions(void)
 {
-    suppressions = mm_os_read_file(settings.suppressions, &suppressions_size);
-    if (suppressions != NULL) {
-        mm_suppress_check(suppressions, suppressions_size, complain_of_rule);
+    size_t size;
+    const char *read = mm_os_read_file(settings.suppressions, &size);
+    if (read != NULL) {
+        mm_suppress_check(read, size, complain_of_rule);
+        mm_report_add_suppressions(read, size);
         return;
     }
     char text[512];
@@ -148,6 +163,13 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
                   &draft->names);
 }
 
+MM_COLD static void describe(struct mm_draft *draft, const struct call *call)
+{
+    mm_describe(
+        draft, call->misuse,
+        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
+}
+
 MM_COLD static void note_changed(const char *module)
 {
     char text[512];
@@ -172,21 +194,23 @@ static void symbolize(struct mm_draft *draft)
 
 static bool is_suppressed_by(const char *kind, const char *name)
 {
-    return mm_suppress_matches(suppressions, suppressions_size, kind, name);
+    for (unsigned i = 0; i < rules_count; i++) {
+        if (mm_suppress_matches(rules[i].text, rules[i].size, kind, name))
+            return true;
+    }
+    return false;
 }
 
-/* What is found late was done by nobody knows whom: who allocated the block is what stays the same.
- */
-static const struct mm_trace *trace_to_judge(const struct mm_finding *finding)
+/* Rules for leaks are for possible ones, too. */
+static const char *kind_to_judge(const struct mm_finding *finding)
 {
-    bool is_late = finding->damage != NULL && finding->has_allocated;
-    return is_late ? &finding->allocated : &finding->bad;
+    return mm_kinds[finding->leak != NULL ? MEM_MNGR_LEAK : finding->kind].name;
 }
 
 static bool is_suppressed(const struct mm_finding *finding)
 {
-    const char *kind = mm_kinds[finding->kind].name;
-    const struct mm_trace *trace = trace_to_judge(finding);
+    const char *kind = kind_to_judge(finding);
+    const struct mm_trace *trace = mm_finding_trace(finding);
     for (unsigned i = 0; i < trace->count; i++) {
         const struct mm_frame *frame = &trace->frames[i];
         if (is_suppressed_by(kind, frame->place.symbol) ||
@@ -199,7 +223,7 @@ static bool is_suppressed(const struct mm_finding *finding)
 
 static bool is_elsewhere(const struct mm_finding *finding)
 {
-    const struct mm_trace *trace = trace_to_judge(finding);
+    const struct mm_trace *trace = mm_finding_trace(finding);
     const char *module = trace->count > 0 ? trace->frames[0].place.module : NULL;
     return settings.only != NULL && module != NULL && !mm_suppress_is_in(settings.only, module);
 }
@@ -215,7 +239,7 @@ static bool may_show(void)
 
 static bool can_suppress(void)
 {
-    return suppressions != NULL || settings.only != NULL;
+    return rules_count != 0 || settings.only != NULL;
 }
 
 /* Decides on a stack that was not seen before. Symbolized, which takes longest, is what is shown;
@@ -223,9 +247,7 @@ static bool can_suppress(void)
 MM_COLD static enum mm_told judge(struct mm_draft *draft, struct call *call)
 {
     begin_finding(draft, call);
-    mm_describe(
-        draft, call->misuse,
-        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
+    describe(draft, call);
     if (can_suppress())
         symbolize(draft);
     bool is_unwanted =
@@ -352,7 +374,9 @@ static enum mm_told judge_in_draft(struct call *call)
 static uint64_t hash_of_stack(const struct call *call)
 {
     uint64_t hash = mm_seen_hash((uint64_t)call->kind + 1, NULL);
-    if (call->misuse->damage != NULL)
+    if (call->misuse->leak != NULL)
+        hash += (uint64_t)call->misuse->leak->how << 32;
+    if (call->misuse->damage != NULL || call->misuse->leak != NULL)
         hash = mm_seen_hash(hash + mm_stacks_allocator(call->ptr), NULL);
     for (unsigned i = 0; i < call->stack.count; i++)
         hash = mm_seen_hash(hash, call->stack.frames[i]);
@@ -366,7 +390,8 @@ static bool are_most_shown(void)
 
 static enum mm_told recognise(struct call *call, const void *caller, bool exactly)
 {
-    mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
+    if (call->misuse->leak == NULL)
+        mm_unwinder_walk_from(caller, FRAMES, exactly, &call->stack);
     call->hash = hash_of_stack(call);
     return settings.once ? mm_seen_stack(call->hash) : MM_TOLD_NEVER;
 }
@@ -433,10 +458,16 @@ static void write_again(struct mm_draft *draft, const struct call *call, uint64_
 {
     struct mm_out out;
     begin_finding(draft, call);
-    draft->finding.damage = NULL;
-    mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
-                   &draft->names);
-    mm_own_judge(&draft->finding.bad);
+    if (call->misuse->leak != NULL) {
+        describe(draft, call);
+        judge_traces(&draft->finding);
+    } else {
+        draft->finding.damage = NULL;
+        draft->finding.leak = NULL;
+        mm_traces_name((struct mm_trace *const[]){&draft->finding.bad}, 1, draft->program,
+                       &draft->names);
+        mm_own_judge(&draft->finding.bad);
+    }
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.json)
         mm_report_json_again(&out, &draft->finding, times);
@@ -459,7 +490,7 @@ static void tell_again(const struct call *call)
         write_totals(draft, false);
 }
 
-void mm_report(const struct mm_misuse *misuse)
+bool mm_report(const struct mm_misuse *misuse)
 {
     struct call call = {.misuse = misuse, .kind = misuse->kind, .ptr = misuse->ptr};
     int saved_errno = errno;
@@ -469,10 +500,11 @@ void mm_report(const struct mm_misuse *misuse)
     enum mm_told told = judge_call(&call, misuse->caller);
     if (call.is_again && settings.once)
         tell_again(&call);
-    if (told != MM_TOLD_SUPPRESSED)
+    if (told != MM_TOLD_SUPPRESSED && misuse->leak == NULL)
         obey_on_error(told);
     pthread_setcancelstate(cancel_state, &cancel_state);
     errno = saved_errno;
+    return told != MM_TOLD_SUPPRESSED;
 }
 
 void mm_report_uncertain(void)
@@ -498,18 +530,23 @@ void mm_report_forget(void)
     atomic_store_explicit(&summary_told, false, memory_order_relaxed);
 }
 
-size_t mm_report_count(void)
+static size_t count_all(bool possible_too)
 {
     size_t sum = 0;
     for (unsigned kind = 0; kind < MM_KINDS; kind++)
-        sum += value_of(&counts[kind]);
+        sum += possible_too || mm_kinds[kind].is_certain ? value_of(&counts[kind]) : 0;
     return sum;
+}
+
+size_t mm_report_count(void)
+{
+    return count_all(false);
 }
 
 /* Whoever is first. */
 static bool may_tell_summary(void)
 {
-    return (mm_report_count() > 0 || value_of(&suppressed) > 0) && !mm_os_is_guest() &&
+    return (count_all(true) > 0 || value_of(&suppressed) > 0) && !mm_os_is_guest() &&
            !atomic_exchange_explicit(&summary_told, true, memory_order_relaxed);
 }
 
@@ -522,6 +559,10 @@ void mm_report_summary(void)
 
 int mm_report_exit_status(int status)
 {
-    bool is_ours = settings.has_exit_status && mm_report_count() > 0 && !mm_os_is_guest();
-    return is_ours ? settings.exit_status : status;
+    if (mm_report_count() == 0 || mm_os_is_guest())
+        return status;
+    if (settings.has_exit_status)
+        return settings.exit_status;
+    bool has_leaks = settings.leak_status != 0 && value_of(&counts[MEM_MNGR_LEAK]) > 0;
+    return has_leaks ? settings.leak_status : status;
 }

@@ -31,6 +31,7 @@ struct mm_report_settings {
     enum mm_report_then { MM_THEN_GO_ON, MM_THEN_ABORT, MM_THEN_EXIT, MM_THEN_STOP } then;
     bool has_exit_status; /* of a process that has findings */
     int exit_status;
+    int leak_status; /* of a process that has leaks, where the one above is not set; 0: none */
 };
 void mm_report_start(const struct mm_report_settings *settings);
 /* Takes in what the settings refer to, tools in the folders of a PATH among it; what is wrong there
@@ -44,16 +45,20 @@ struct mm_misuse {
     mm_shape how;                   /* of frees: the family, size and alignment they are for */
     enum mm_call call;              /* what the caller called */
     const struct mm_damage *damage; /* of overflows and their like; else NULL */
+    const struct mm_leak *leak;     /* of leaks; else NULL */
 };
-/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on. */
-void mm_report(const struct mm_misuse *misuse);
+/* No lock of ours may be held. Keeps errno. Returns only if the process is to go on: always after a
+ * leak. False when it is suppressed. */
+bool mm_report(const struct mm_misuse *misuse);
 
 /* Misuse that cannot be told from a race of fork(), see heap.h: counted, not shown. */
 void mm_report_uncertain(void);
 
 /* In a fork()'s child, which begins with no misuse of its own. */
 void mm_report_forget(void);
-/* Findings that count: not those that are suppressed. */
+/* Further rules beside those of the settings; kept for good. */
+void mm_report_add_suppressions(const char *rules, size_t size);
+/* Findings that count: not those that are only possible, nor those that are suppressed. */
 size_t mm_report_count(void);
 /* The counts, if there are any; once. Not in a vfork()'s child, which is no process of its own. */
 void mm_report_summary(void);

@@ -273,6 +273,15 @@ static void write_damage(struct mm_out *out, const struct mm_damage *damage)
     mm_out_format(out, "\"}");
 }
 
+static void write_leak(struct mm_out *out, const struct mm_leak *leak)
+{
+    static const char *const words[] = {"direct", "indirect", "tagged", "unsure"};
+    mm_out_format(out, ",\"leak\":{\"how\":\"%s\"", words[leak->how]);
+    write_number(out, "blocks", leak->blocks);
+    write_number(out, "bytes", leak->bytes);
+    mm_out_format(out, "}");
+}
+
 /* Where not all frames fit beside long names, these are written shorter. */
 void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding)
 {
@@ -282,6 +291,8 @@ void mm_report_json_finding(struct mm_out *out, const struct mm_finding *finding
     write_call(out, &finding->bad);
     if (finding->damage != NULL)
         write_damage(out, finding->damage);
+    if (finding->leak != NULL)
+        write_leak(out, finding->leak);
     size_t before = out->length, most = TEXT_SHOWN;
     while (write_traces(out, finding, most) < count_frames(finding) && most > TEXT_LEAST) {
         mm_out_back_to(out, before);

@@ -113,11 +113,13 @@ static void keep_in_columns(struct mm_out *out, size_t before, const struct mm_t
     memcpy(out->buffer + before, line_break, sizeof line_break);
 }
 
-/* "by fclose → free", "found at exit" */
+/* "by fclose → free", "found at exit"; of a leak in a process that goes on nothing. */
 static void write_how(struct mm_out *out, const struct mm_finding *finding,
                       const struct mm_text_style *style)
 {
-    bool is_late = finding->damage != NULL;
+    bool is_late = finding->damage != NULL || finding->leak != NULL;
+    if (finding->leak != NULL && !finding->at_exit)
+        return;
     mm_out_format(out, is_late ? ", found" : "");
     size_t before = out->length;
     if (finding->at_exit)
@@ -263,6 +265,10 @@ static void write_lives(struct mm_out *out, struct lives *lives, const struct mm
 static const struct mm_trace *trace_to_sum_up(const struct mm_finding *finding, const char **what)
 {
     *what = "";
+    if (finding->leak != NULL && finding->has_allocated) {
+        *what = finding->leak->blocks == 1 ? " of a block allocated" : " of blocks allocated";
+        return &finding->allocated;
+    }
     if (finding->damage == NULL)
         return &finding->bad;
     bool was_freed = finding->kind == MEM_MNGR_USE_AFTER_FREE && finding->has_freed;

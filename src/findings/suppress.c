@@ -123,7 +123,7 @@ static bool is_kind(struct piece word)
         if (is(word, mm_kinds[kind].name))
             return true;
     }
-    return is(word, "leak");
+    return false;
 }
 
 /* NULL when it is one, otherwise what is wrong with it. */
@@ -139,7 +139,7 @@ static const char *read_rule(struct piece line, struct rule *rule)
 #define KIND MM_KIND_NAME
 #include "findings/kinds.def"
 #undef KIND
-               "leak";
+               "as reports name them";
     return length_of(rule->pattern) > 0 ? NULL : "no pattern";
 }
 

@@ -1,9 +1,9 @@
 /* suppress.h - findings that the user does not want to be told: rules in the syntax of
  * LeakSanitizer's suppressions, and lists of modules.
  *
- * A rule is a line KIND:PATTERN, where KIND is the name of a kind (kind.h) or, for files that
- * others read as well, leak. Lines that start with # are comments. A pattern is to be
- * found anywhere in a name; * stands for any characters, ^ for its start and $ for its end.
+ * A rule is a line KIND:PATTERN, where KIND is the name of a kind (kind.h). Lines that start with #
+ * are comments. A pattern is to be found anywhere in a name; * stands for any characters, ^ for its
+ * start and $ for its end.
  *
  * All are functions of their arguments alone; the text need not end in a NUL. */
 #ifndef MM_SUPPRESS_H

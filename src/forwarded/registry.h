@@ -66,6 +66,9 @@ struct mm_near mm_registry_near(const void *pointer);
  * back round us (MM_DEEPBIND=keep). */
 bool mm_registry_around(const void *pointer, struct mm_forwarded *block);
 
+/* Calls back for each live block, in no order; size 0: not known. */
+void mm_registry_each(void (*each)(uintptr_t start, size_t size, void *with), void *with);
+
 size_t mm_registry_count(void);
 /* Notes that the blocks have become larger by `change` bytes altogether, or smaller. True when they
  * changed by a MiB or more since it was last true, as far as this gate saw; that is for

@@ -193,7 +193,8 @@ const json_t *launcher_part_to_blame(const json_t *finding, const char **word)
 {
     const json_t *freed = json_object_get(finding, "freed");
     const json_t *allocated = json_object_get(finding, "allocated");
-    bool is_late = json_object_get(finding, "damage") != NULL;
+    bool is_late =
+        json_object_get(finding, "damage") != NULL || json_object_get(finding, "leak") != NULL;
     *word = !is_late || (freed == NULL && allocated == NULL) ? "in"
             : freed != NULL                                  ? "of a block freed in"
                                                              : "of a block allocated in";

@@ -64,13 +64,15 @@ static void add_finding(struct reading *reading, json_t *report)
         reading->into->processes[process].has_findings = true;
 }
 
-/* By addresses: what is told again is told without sources, which may add frames. */
+/* By addresses: what is told again is told without sources, which may add frames. A leak that is
+ * found again is the same blocks. */
 static bool is_same_call(const json_t *finding, const json_t *again)
 {
     const json_t *told = json_object_get(finding, "frames"), *frame;
     const char *last = "";
     size_t place = 0, i;
-    if (strcmp(launcher_text_of(finding, "kind", ""), launcher_text_of(again, "kind", "?")) != 0)
+    if (strcmp(launcher_text_of(finding, "kind", ""), launcher_text_of(again, "kind", "?")) != 0 ||
+        json_object_get(finding, "leak") != NULL)
         return false;
     json_array_foreach(told, i, frame)
     {

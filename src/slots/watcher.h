@@ -21,15 +21,18 @@ enum mm_family { MM_FAMILY_MALLOC, MM_FAMILY_NEW, MM_FAMILY_NEW_ARRAY };
 #define MM_SHAPE_ASKED_BITS     47u
 #define MM_SHAPE_ALIGNMENT_BITS 6u /* its logarithm; 0: none was asked for */
 #define MM_SHAPE_FAMILY_SHIFT   (MM_SHAPE_ASKED_BITS + MM_SHAPE_ALIGNMENT_BITS)
-#define MM_SHAPE_FAMILY_BITS    4u
+#define MM_SHAPE_FAMILY_BITS    3u
 #define MM_SHAPE_GUARDED        ((mm_shape)1 << (MM_SHAPE_FAMILY_SHIFT + MM_SHAPE_FAMILY_BITS))
 #define MM_SHAPE_HELD           (MM_SHAPE_GUARDED << 1)
 #define MM_SHAPE_TOLD           (MM_SHAPE_HELD << 1) /* of a damage to it */
 #define MM_SHAPE_TOLD_FREED     ((mm_shape)1 << 63)  /* of a write after its free */
+#define MM_SHAPE_IGNORED        (MM_SHAPE_TOLD << 1) /* not told when nothing points to it */
 /* Of how a block is freed: by realloc(). In a record: by what it was first freed, an mm_call. */
-#define MM_SHAPE_BY_REALLOC (MM_SHAPE_TOLD << 1)
+#define MM_SHAPE_BY_REALLOC (MM_SHAPE_IGNORED << 1)
 #define MM_SHAPE_CALL_SHIFT 61u
 #define MM_SHAPE_CALL       ((mm_shape)3 << MM_SHAPE_CALL_SHIFT)
+_Static_assert(MM_SHAPE_IGNORED < MM_SHAPE_CALL >> 1 && !(MM_SHAPE_IGNORED & MM_SHAPE_CALL),
+               "each flag of a record has a bit of its own");
 
 /* What the program called, as reports name it; the first four free, and fit into a shape. */
 enum mm_call {

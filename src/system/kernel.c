@@ -55,6 +55,13 @@ void *mm_kernel_mmap(size_t size, int access)
     return start < 0 && start >= -ERRNO_MOST ? NULL : (void *)start;
 }
 
+void *mm_kernel_mmap_shared(size_t size)
+{
+    int access = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+    long start = call(SYS_mmap, (long[6]){0, (long)size, access, flags, -1, 0});
+    return start < 0 && start >= -ERRNO_MOST ? NULL : (void *)start;
+}
+
 bool mm_kernel_mprotect(void *start, size_t size, int access)
 {
     return call(SYS_mprotect, (long[6]){(long)start, (long)size, access}) == 0;
@@ -96,6 +103,49 @@ bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milli
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most)
 {
     call(SYS_futex, (long[6]){(long)word, FUTEX_WAKE_PRIVATE, most});
+}
+
+bool mm_kernel_tgkill(pid_t thread, int signal)
+{
+    return call(SYS_tgkill, (long[6]){mm_kernel_process_id(), thread, signal}) == 0;
+}
+
+#ifdef __x86_64__
+/* Where a handler returns to; debuggers know it by its bytes, which are those of libc's. */
+extern void mm_kernel_return(void) __attribute__((visibility("hidden")));
+__asm__(".pushsection .text\n"
+        ".balign 16\n"
+        "nop\n"
+        ".hidden mm_kernel_return\n"
+        ".globl mm_kernel_return\n"
+        ".type mm_kernel_return, @function\n"
+        "mm_kernel_return:\n"
+        "movq $15, %rax\n"
+        "syscall\n"
+        ".size mm_kernel_return, .-mm_kernel_return\n"
+        ".popsection");
+#define RESTORER      mm_kernel_return
+#define WITH_RESTORER 0x04000000ul
+#else
+#define RESTORER      NULL
+#define WITH_RESTORER 0ul
+#endif
+
+struct mm_kernel_action mm_kernel_action_of(void (*handler)(int, siginfo_t *, void *))
+{
+    return (struct mm_kernel_action){
+        .handler = handler,
+        .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | WITH_RESTORER,
+        .restorer = RESTORER,
+        .mask = ~((uint64_t)1 << (SIGSYS - 1)),
+    };
+}
+
+bool mm_kernel_action(int signal, const struct mm_kernel_action *action,
+                      struct mm_kernel_action *before)
+{
+    long with[6] = {signal, (long)action, (long)before, sizeof(uint64_t)};
+    return call(SYS_rt_sigaction, with) == 0;
 }
 
 static long with_errno(long result)
@@ -158,6 +208,11 @@ ssize_t mm_kernel_read_own(void *to, const void *from, size_t size)
     return with_errno(result);
 }
 
+ssize_t mm_kernel_read_folder(int fd, void *buffer, size_t size)
+{
+    return with_errno(call(SYS_getdents64, (long[6]){fd, (long)buffer, (long)size}));
+}
+
 int mm_kernel_close(int fd)
 {
     return (int)with_errno(call(SYS_close, (long[6]){fd}));
@@ -188,6 +243,11 @@ int mm_kernel_execve(const char *path, const char *const *arguments, const char 
 {
     return (int)with_errno(
         call(SYS_execve, (long[6]){(long)path, (long)arguments, (long)environment}));
+}
+
+pid_t mm_kernel_branch(void)
+{
+    return (pid_t)with_errno(call(SYS_clone, (long[6]){0}));
 }
 
 pid_t mm_kernel_waitpid(pid_t child, int *status, int options)

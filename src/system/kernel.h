@@ -1,7 +1,7 @@
-/* kernel.h - system calls made past libc, for this folder, and for the registry to wait by.
- * Another preloaded library may stand in libc's place, and if its mmap() allocates it comes back to
- * us, where this thread holds a lock. A program may have a write() of its own that is not the
- * system's at all.
+/* kernel.h - system calls made past libc, for this folder, for the registry to wait by, and for
+ * leaks/, which stops threads. Another preloaded library may stand in libc's place, and if its
+ * mmap() allocates it comes back to us, where this thread holds a lock. A program may have a
+ * write() of its own that is not the system's at all.
  *
  * Each does what libc's function of the same name does. None is a cancellation point. */
 #ifndef MM_KERNEL_H
@@ -40,6 +40,8 @@ pid_t mm_kernel_process_id(void);
 pid_t mm_kernel_thread_id(void);
 /* Private and of no file; NULL when refused. */
 void *mm_kernel_mmap(size_t size, int access);
+/* The same, seen by children as well. */
+void *mm_kernel_mmap_shared(size_t size);
 bool mm_kernel_mprotect(void *start, size_t size, int access);
 bool mm_kernel_madvise(void *start, size_t size, int advice);
 bool mm_kernel_munmap(void *start, size_t size);
@@ -56,6 +58,20 @@ void mm_kernel_die_with_parent(void);
 bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milliseconds);
 /* Lets up to `most` threads that wait go on. */
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
+/* To a thread of this process; false when it is not there, or the system refuses. Signal 0 asks. */
+bool mm_kernel_tgkill(pid_t thread, int signal);
+/* Of any signal, those among them that libc keeps to itself; either may be NULL. All signals but
+ * that of SIGSYS are blocked while a `handler` runs, which takes three arguments. */
+struct mm_kernel_action {
+    void (*handler)(int signal, siginfo_t *info, void *context);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+bool mm_kernel_action(int signal, const struct mm_kernel_action *action,
+                      struct mm_kernel_action *before);
+/* What a handler that stops a thread is set by. */
+struct mm_kernel_action mm_kernel_action_of(void (*handler)(int, siginfo_t *, void *));
 
 /* These fail with -1 and errno. */
 /* What it makes, anyone may read and write whom the umask lets. */
@@ -69,6 +85,8 @@ ssize_t mm_kernel_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t mm_kernel_write(int fd, const void *text, size_t size);
 /* The process's own memory. What lies before the first page that is not there is read. */
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size);
+/* Entries of a folder, as getdents64(2) writes them. */
+ssize_t mm_kernel_read_folder(int fd, void *buffer, size_t size);
 int mm_kernel_close(int fd);
 int mm_kernel_fcntl(int fd, int command, int argument);
 int mm_kernel_dup2(int fd, int to);
@@ -80,6 +98,9 @@ int mm_kernel_access(const char *path, int mode);
 ssize_t mm_kernel_readlink(const char *path, char *target, size_t size);
 int mm_kernel_execve(const char *path, const char *const *arguments,
                      const char *const *environment);
+/* A child with a copy of the memory, whose end no signal tells of, and no handler of fork()'s: 0 in
+ * it. It is waited for with __WCLONE. */
+pid_t mm_kernel_branch(void);
 pid_t mm_kernel_waitpid(pid_t child, int *status, int options);
 int mm_kernel_uname(struct utsname *names);
 /* pthread_sigmask(), which was in libpthread before glibc 2.32; of sigset_t the kernel's part. */

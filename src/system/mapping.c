@@ -41,8 +41,10 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
 {
     mapping->start = next_hex(reader);
     mapping->end = next_hex(reader);
-    next_char(reader);
+    mapping->readable = next_char(reader) == 'r';
     mapping->writable = next_char(reader) == 'w';
+    next_char(reader);
+    mapping->shared = next_char(reader) == 's';
     unsigned spaces = 0;
     size_t length = 0;
     int previous = 'w';
@@ -55,6 +57,26 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
     }
     mapping->path[length] = '\0';
     return mapping->end != 0;
+}
+
+static int open_list(void)
+{
+    int fd = mm_os_open_read("/proc/self/maps");
+    return fd >= 0 ? fd : mm_os_open_read("/proc/thread-self/maps");
+}
+
+bool mm_mapping_each(void (*each)(const struct mm_mapping *mapping, void *with), void *with)
+{
+    char path[64];
+    struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
+    struct reader reader = {.fd = open_list()};
+    unsigned count = 0;
+    if (reader.fd < 0)
+        return false;
+    for (; next_mapping(&reader, &mapping); count++)
+        each(&mapping, with);
+    mm_os_close(reader.fd);
+    return count != 0;
 }
 
 static enum mm_mapping_result look_in(const char *list, uintptr_t address,

@@ -9,7 +9,7 @@
 
 struct mm_mapping {
     uintptr_t start, end;
-    bool writable;
+    bool readable, writable, shared;
     char *path; /* a place for the file's, cut to fit; empty when it is of none */
     size_t capacity;
 };
@@ -23,6 +23,10 @@ struct mm_mapping_texts {
     uintptr_t arguments, arguments_end, environment, environment_end;
 };
 bool mm_mapping_find_texts(struct mm_mapping_texts *texts);
+
+/* Calls back for each, in the order of their addresses; false when the list can't be read. The path
+ * is valid meanwhile. What the callback maps may be missed. */
+bool mm_mapping_each(void (*each)(const struct mm_mapping *mapping, void *with), void *with);
 
 /* The path of the running program, cut to fit, also of one that was started as an argument of the
  * dynamic linker; "?" when the system does not tell. */

@@ -132,11 +132,73 @@ void mm_os_set_dumped(void *start, size_t size, bool dumped)
     mm_kernel_madvise(start, size, dumped ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
+/* --- what is mapped by us: for who looks through all other memory --- */
+
+static struct noted {
+    _Atomic uintptr_t start, end; /* 0: a free place; start is written last */
+} maps[MM_OS_MAPS_NOTED] MM_SELDOM;
+static _Atomic unsigned maps_used; /* places that ever were */
+static _Atomic bool maps_are_noted;
+
+void mm_os_note_maps(void)
+{
+    atomic_store(&maps_are_noted, true);
+}
+
+/* A place that is taken has 1 for its start until it is filled. */
+static void note_part(uintptr_t start, uintptr_t end)
+{
+    for (unsigned i = 0; i < MM_OS_MAPS_NOTED; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&maps[i].start, &none, 1))
+            continue;
+        atomic_store(&maps[i].end, end);
+        atomic_store(&maps[i].start, start);
+        unsigned used = atomic_load(&maps_used);
+        while (used < i + 1 && !atomic_compare_exchange_weak(&maps_used, &used, i + 1))
+            ;
+        return;
+    }
+}
+
+static void note(const void *start, size_t size)
+{
+    if (start != NULL && atomic_load_explicit(&maps_are_noted, memory_order_relaxed))
+        note_part((uintptr_t)start, (uintptr_t)start + size);
+}
+
+/* Before it goes: what comes to lie there is somebody else's. */
+static void forget(uintptr_t start, uintptr_t end)
+{
+    for (unsigned i = 0; i < atomic_load(&maps_used); i++) {
+        uintptr_t from = atomic_load(&maps[i].start), to = atomic_load(&maps[i].end);
+        if (from <= 1 || from >= end || to <= start)
+            continue;
+        if (from < start)
+            note_part(from, start);
+        if (to > end)
+            note_part(end, to);
+        atomic_store(&maps[i].start, 0);
+    }
+}
+
+void mm_os_each_map(void (*each)(uintptr_t start, uintptr_t end, void *with), void *with)
+{
+    for (unsigned i = 0; i < atomic_load(&maps_used); i++) {
+        uintptr_t from = atomic_load(&maps[i].start);
+        if (from > 1)
+            each(from, atomic_load(&maps[i].end), with);
+    }
+}
+
+/* --- memory --- */
+
 void *mm_os_reserve(size_t size)
 {
     void *start = mm_kernel_mmap(size, PROT_NONE);
     if (start != NULL)
         mm_os_set_dumped(start, size, false);
+    note(start, size);
     return start;
 }
 
@@ -146,6 +208,7 @@ void *mm_os_map(size_t size)
     void *start = mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
     if (start != NULL)
         mm_kernel_madvise(start, size, MADV_NOHUGEPAGE);
+    note(start, size);
     return start;
 }
 
@@ -188,6 +251,7 @@ bool mm_os_purge(void *start, size_t size)
 
 void mm_os_release(void *start, size_t size)
 {
+    forget((uintptr_t)start, (uintptr_t)start + size);
     mm_kernel_munmap(start, size);
 }
 

@@ -100,6 +100,11 @@ bool mm_os_commit(void *start, size_t size);        /* readable, writable, zero 
 bool mm_os_make_readable(void *start, size_t size); /* reads as zero; costs no memory */
 bool mm_os_purge(void *start, size_t size);         /* committed memory goes back, reads as zero */
 void mm_os_release(void *start, size_t size);
+/* From now on what the first two give is noted, until it is released; so many of them. */
+#define MM_OS_MAPS_NOTED 8192u
+void mm_os_note_maps(void);
+/* Calls back for each part of them. */
+void mm_os_each_map(void (*each)(uintptr_t start, uintptr_t end, void *with), void *with);
 /* Whether core files hold it, those that debuggers make of a running process too. */
 void mm_os_set_dumped(void *start, size_t size, bool dumped);
 
@@ -119,6 +124,12 @@ uintptr_t mm_os_stack_top(uintptr_t sp);
  * where it stands on that stack all is readable up to the top, if that is no lower than this. Makes
  * a system call for the first thread alone. */
 uintptr_t mm_os_home_stack(uintptr_t *low);
+/* Of a descriptor of a thread, be it there or gone: where its stack begins; false when that is not
+ * to be told. All of it up to the descriptor must be readable, and 2 KiB from there on. */
+bool mm_os_stack_of(pthread_t thread, uintptr_t *low);
+/* Whether words at `address`, which are `words`, begin a thread's descriptor: there it has its own
+ * address, twice. Never on machines where it does not. */
+bool mm_os_is_descriptor(uintptr_t address, const uintptr_t words[static 3]);
 /* What libc keeps of the calling thread's ids. Before 2.25 its clone() writes -1 over both when the
  * child shares the memory, and locks that know their owner then know a wrong one. */
 struct mm_ids {

@@ -102,6 +102,22 @@ static bool find_lowest(uintptr_t thread, uintptr_t *low)
     return false;
 }
 
+bool mm_os_stack_of(pthread_t thread, uintptr_t *low)
+{
+    return find_lowest(thread, low);
+}
+
+bool mm_os_is_descriptor(uintptr_t address, const uintptr_t words[static 3])
+{
+#ifdef __x86_64__
+    return words[0] == address && words[2] == address;
+#else
+    (void)address;
+    (void)words;
+    return false;
+#endif
+}
+
 /* Below the main thread's the kernel keeps at least 128 MiB free, as far as it may ever grow. */
 #define MAIN_STACK_MOST ((size_t)64 << 20)
 

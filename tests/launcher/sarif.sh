@@ -36,7 +36,7 @@ only(["version", "$schema", "runs"]) | must("version"; .version == "2.1.0") | mu
 | must("driver"; .tool | only(["driver"]) | .driver | only(["name", "version", "rules"]) | .name == "mmshim" and (.version | type == "string"))
 | must("rules"; $rules | all(.[]; only(["id", "name", "shortDescription", "fullDescription", "help"])
     | (.id | type == "string") and all(.shortDescription, .fullDescription, .help; message)))
-| must("ids"; ($rules | map(.id)) == ["double-free", "interior-free", "foreign-free", "overflow", "underflow", "use-after-free", "mismatched-free", "mismatched-size", "bad-query"])
+| must("ids"; ($rules | map(.id)) == ["double-free", "interior-free", "foreign-free", "overflow", "underflow", "use-after-free", "mismatched-free", "mismatched-size", "bad-query", "leak", "possible-leak"])
 | all(.results[]; only(["ruleId", "ruleIndex", "level", "message", "locations", "stacks", "relatedLocations",
         "partialFingerprints", "occurrenceCount"])
     | must("rule"; .ruleId == $rules[.ruleIndex].id) | must("level"; .level == "error") | must("message"; .message | message)

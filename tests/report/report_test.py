@@ -495,7 +495,7 @@ def broken_suppressions():
     head = f"=={run.pid}== mmshim: MM_SUPPRESSIONS={rules}:"
     assert notes[:3] == [
         head + "3: no colon, ignored",
-        head + "4: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, use-after-free, mismatched-free, mismatched-size, bad-query, leak, ignored",
+        head + "4: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as reports name them, ignored",
         head + "5: no pattern, ignored"], notes
     run = cases("one", SUPPRESSIONS=path("none"))
     _, notes = split_reports(run.err)

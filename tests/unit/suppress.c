@@ -65,11 +65,14 @@ static void broken_lines(void)
     check_complaints(
         "double_free:a\n:a\nDouble-free:a",
         "1: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n"
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "reports name them\n"
         "2: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n"
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "reports name them\n"
         "3: the kind is not one of double-free, interior-free, foreign-free, overflow, underflow, "
-        "use-after-free, mismatched-free, mismatched-size, bad-query, leak\n");
+        "use-after-free, mismatched-free, mismatched-size, bad-query, leak, possible-leak, as "
+        "reports name them\n");
 }
 
 static void rules(void)

@@ -1,0 +1,120 @@
+/* leaks.c - see leaks.h. Settings are written at the start; `first_thread` in a fork()'s child. */
+#include "leaks/leaks.h"
+
+#include "blocks/threads.h"
+#include "findings/finding.h"
+#include "findings/report.h"
+#include "leaks/look.h"
+#include "system/out.h"
+#include <stdatomic.h>
+
+static struct mm_leaks_settings settings;
+static _Atomic uint32_t first_thread; /* whose blocks are this process's; 0: all are */
+
+void mm_leaks_start(const struct mm_leaks_settings *wanted)
+{
+    settings = *wanted;
+    if (settings.on)
+        mm_os_note_maps();
+}
+
+void mm_leaks_after_fork(void)
+{
+    mm_look_renew();
+    atomic_store_explicit(&first_thread, mm_threads_next(), memory_order_relaxed);
+}
+
+/* --- what is told --- */
+
+static enum mm_leak_how how_of(const struct mm_look *look, enum mm_mark mark)
+{
+    if (look->unsure != 0)
+        return MM_LEAK_UNSURE;
+    return mark == MM_MARK_DIRECT     ? MM_LEAK_DIRECT
+           : mark == MM_MARK_INDIRECT ? MM_LEAK_INDIRECT
+                                      : MM_LEAK_TAGGED;
+}
+
+struct sums {
+    uint64_t findings, blocks[MM_LEAK_UNSURE + 1], bytes[MM_LEAK_UNSURE + 1];
+};
+
+static void tell_group(const struct mm_look *look, const struct mm_look_group *group,
+                       enum mm_call call, struct sums *sums)
+{
+    struct mm_leak leak = {how_of(look, group->mark), group->blocks, group->bytes};
+    bool is_certain = leak.how == MM_LEAK_DIRECT || leak.how == MM_LEAK_INDIRECT;
+    struct mm_misuse misuse = {.kind = is_certain ? MEM_MNGR_LEAK : MEM_MNGR_POSSIBLE_LEAK,
+                               .ptr = (const void *)group->first, /* NOLINT */
+                               .call = call,
+                               .leak = &leak};
+    if (!mm_report(&misuse))
+        return;
+    sums->findings += is_certain;
+    sums->blocks[leak.how] += leak.blocks;
+    sums->bytes[leak.how] += leak.bytes;
+}
+
+static void write_sum(struct mm_out *out, const char *before, uint64_t bytes, uint64_t blocks,
+                      const char *how)
+{
+    mm_out_format(out, "%s", before);
+    mm_out_bytes(out, bytes);
+    mm_out_format(out, " in ");
+    mm_out_count(out, blocks, "block", "blocks");
+    mm_out_format(out, " %s", how);
+}
+
+static void tell_sums(const struct mm_look *look, const struct sums *sums)
+{
+    static const char *const words[] = {"direct", "indirect", "possible", "possible"};
+    char line[256];
+    struct mm_out out;
+    unsigned told = 0;
+    mm_out_start(&out, line, sizeof line);
+    mm_out_format(&out, "leaks:");
+    for (unsigned how = 0; how <= MM_LEAK_UNSURE; how++) {
+        if (sums->blocks[how] != 0)
+            write_sum(&out, told++ > 0 ? ", " : " ", sums->bytes[how], sums->blocks[how],
+                      words[how]);
+    }
+    if (told != 0 && look->unsure != 0) {
+        mm_out_format(&out, "; ");
+        mm_out_count(&out, look->unsure, "thread", "threads");
+        mm_out_format(&out, " could not be asked for registers");
+    }
+    if (told != 0)
+        mm_report_note(line);
+}
+
+static void complain(enum mm_look_result result)
+{
+    if (result == MM_LOOK_NO_LIST)
+        mm_report_note("leaks are not looked for: /proc/self can't be read");
+    if (result == MM_LOOK_NO_MEMORY)
+        mm_report_note("leaks are not looked for: no memory");
+}
+
+size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
+{
+    struct mm_look look;
+    struct sums sums = {0};
+    struct mm_look_settings with = {
+        .strict = settings.strict,
+        .roots = settings.roots,
+        .in_copy = when == MM_LEAKS_LIVE,
+        .first_thread = atomic_load_explicit(&first_thread, memory_order_relaxed),
+    };
+    enum mm_call call = when == MM_LEAKS_AT_EXIT ? MM_CALL_EXIT : MM_CALL_NONE;
+    if (mm_os_is_guest())
+        return 0;
+    enum mm_look_result result = mm_look(&look, &with, here);
+    for (size_t i = 0; i < look.count; i++)
+        tell_group(&look, &look.groups[i], call, &sums);
+    if (result == MM_LOOK_DONE)
+        tell_sums(&look, &sums);
+    else
+        complain(result);
+    mm_look_end(&look);
+    return sums.findings;
+}

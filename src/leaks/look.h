@@ -1,0 +1,47 @@
+/* look.h - one look for blocks that nothing points to: all other threads stand, what is reached is
+ * marked, and what is not is put into groups by the stack that allocated it. When it returns all go
+ * on; where a copy of the process is looked through, others do as soon as that is made. */
+#ifndef MM_LOOK_H
+#define MM_LOOK_H
+
+#include "leaks/mark.h"
+#include "leaks/roots.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mm_look_settings {
+    bool strict;
+    struct mm_roots_settings roots;
+    bool in_copy;          /* of the process, so that it goes on meanwhile, if it can be copied */
+    uint32_t first_thread; /* blocks that threads before this one allocated are not told of */
+};
+
+struct mm_look_group {
+    uint32_t stack; /* number; 0: not known */
+    enum mm_mark mark;
+    uintptr_t first;   /* a block of it; 0: there is no such group */
+    bool is_of_linker; /* not to be told of */
+    uint64_t blocks, bytes;
+};
+
+enum mm_look_result {
+    MM_LOOK_DONE,
+    MM_LOOK_NO_LIST,   /* the system does not tell what is mapped, or which threads there are */
+    MM_LOOK_NO_MEMORY, /* or refuses memory */
+    MM_LOOK_BUSY       /* another thread is at it */
+};
+
+struct mm_look {
+    struct mm_look_group *groups; /* the largest first, all possible ones behind the others */
+    size_t count, capacity;
+    size_t unsure; /* threads whose registers are not known: all that was found is possible */
+};
+
+enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings *settings,
+                            const struct mm_here *here);
+void mm_look_end(struct mm_look *look);
+/* In a fork()'s child. */
+void mm_look_renew(void);
+
+#endif

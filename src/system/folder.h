@@ -1,0 +1,11 @@
+/* folder.h - the entries of a folder of the system's that are numbers: threads, descriptors.
+ * Allocates nothing, locks nothing. */
+#ifndef MM_FOLDER_H
+#define MM_FOLDER_H
+
+#include <stddef.h>
+
+/* Calls back for each, unless that is NULL; how many, 0 also when it can't be read. */
+size_t mm_folder_numbers(const char *path, void (*each)(unsigned number, void *with), void *with);
+
+#endif
