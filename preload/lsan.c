@@ -14,6 +14,7 @@
 #include "leaks/leaks.h"
 #include "leaks/stop.h"
 #include "lookup.h"
+#include "system/coverage.h"
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
@@ -162,6 +163,7 @@ EXPORT void __lsan_do_leak_check(void)
     is_done = true;
     if (has_leaks) {
         mm_report_summary();
+        mm_coverage_write();
         mm_os_exit_now(mm_report_exit_status(0));
     }
     if (other.check != NULL)

@@ -10,6 +10,7 @@
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
+#include "system/coverage.h"
 #include "verbose.h"
 #include "view/snapshot.h"
 #include <errno.h>
@@ -256,9 +257,12 @@ static void at_exit(void *unused)
 {
     struct mm_here here = {0};
     (void)unused;
+    mm_coverage_write();
+    mm_coverage_anew();
     if (mm_options.leaks)
         mm_here_take(&here);
     tell_the_rest(&here);
+    mm_coverage_write();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
     if (mm_report_exit_status(-1) >= 0)

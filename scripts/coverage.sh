@@ -6,8 +6,8 @@
 # Builds in DIR, ./build-coverage if not given: not optimised, so reports have more frames than tests
 # of their text expect. Whether those pass is for the other builds to say; here they need only run.
 #
-# What never counts: the handler at exit, which runs after the counts are written (start.c), what ends
-# a process at once (report.c, os.c), and the step back where there is no C++ library (operators.c).
+# What never counts: what ends a process at once (report.c, os.c), and the step back where there is
+# no C++ library (operators.c).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"

@@ -468,19 +468,26 @@ uint32_t mm_stacks_allocator(const void *ptr)
     return record != NULL ? load(&record->allocated) % (1u << MM_EVENT_STACK_BITS) : 0;
 }
 
+/* NULL as well where all that is known is of a block before. */
+static struct mm_record *record_of_live(const void *ptr)
+{
+    struct mm_forwarded around;
+    if (mm_arena_has(mm_os_untagged(ptr)))
+        return record_around(ptr);
+    return mm_registry_around(ptr, &around) ? mm_records_own_forwarded(around.start) : NULL;
+}
+
 struct mm_stacks_note mm_stacks_note(uintptr_t start)
 {
-    const struct mm_record *record = settings.on ? record_around((const void *)start) : NULL;
+    const struct mm_record *record = settings.on ? record_of_live((const void *)start) : NULL;
     if (record == NULL)
         return (struct mm_stacks_note){0};
-    mm_shape shape = mm_record_shape(record);
     uint64_t happened = load(&record->allocated);
     return (struct mm_stacks_note){
         .stack = happened % (1u << MM_EVENT_STACK_BITS),
         .thread = happened >> MM_EVENT_STACK_BITS & ((1u << MM_EVENT_THREAD_BITS) - 1),
-        .asked = mm_shape_asked(shape),
+        .asked = mm_shape_asked(mm_record_shape(record)),
         .is_known = true,
-        .is_ignored = shape & MM_SHAPE_IGNORED,
     };
 }
 
@@ -488,7 +495,7 @@ struct mm_stacks_note mm_stacks_note(uintptr_t start)
 
 void mm_stacks_ignore(const void *block)
 {
-    struct mm_record *record = settings.on && block != NULL ? record_around(block) : NULL;
+    struct mm_record *record = settings.on && block != NULL ? record_of_live(block) : NULL;
     if (record == NULL)
         return;
     atomic_store_explicit(&has_ignored, true, memory_order_relaxed);

@@ -38,7 +38,6 @@ struct mm_stacks_note {
     uint32_t stack, thread; /* numbers; 0: not known */
     size_t asked;           /* bytes */
     bool is_known;          /* otherwise none of these is */
-    bool is_ignored;        /* see mm_stacks_ignore() */
 };
 struct mm_stacks_note mm_stacks_note(uintptr_t start);
 

@@ -28,7 +28,7 @@ void mm_leaks_after_fork(void)
 
 static enum mm_leak_how how_of(const struct mm_look *look, enum mm_mark mark)
 {
-    if (look->unsure != 0)
+    if (mm_look_is_unsure(look))
         return MM_LEAK_UNSURE;
     return mark == MM_MARK_DIRECT     ? MM_LEAK_DIRECT
            : mark == MM_MARK_INDIRECT ? MM_LEAK_INDIRECT
@@ -83,6 +83,8 @@ static void tell_sums(const struct mm_look *look, const struct sums *sums)
         mm_out_count(&out, look->unsure, "thread", "threads");
         mm_out_format(&out, " could not be asked for registers");
     }
+    if (told != 0 && look->is_cut)
+        mm_out_format(&out, "; not all memory could be looked at");
     if (told != 0)
         mm_report_note(line);
 }

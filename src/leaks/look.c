@@ -3,8 +3,10 @@
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
+#include "leaks/sort.h"
 #include "stacks/interned.h"
 #include "stacks/loaded.h"
+#include "system/coverage.h"
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
@@ -58,7 +60,7 @@ static void count_block(uintptr_t start, size_t size, enum mm_mark mark, void *w
     uint32_t first_thread = grouping->settings->first_thread;
     if (first_thread != 0 && note.thread < first_thread)
         return;
-    if (look->unsure != 0)
+    if (mm_look_is_unsure(look))
         mark = MM_MARK_POSSIBLE;
     uint32_t group_stack = note.stack;
     struct mm_look_group *group = find_group(look, group_stack, mark);
@@ -75,28 +77,15 @@ static void count_block(uintptr_t start, size_t size, enum mm_mark mark, void *w
     group->bytes += note.is_known ? note.asked : size;
 }
 
-static bool comes_before(const struct mm_look_group *one, const struct mm_look_group *other)
+static bool comes_before(const void *left, const void *right)
 {
+    const struct mm_look_group *one = left, *other = right;
     bool one_is_possible = one->mark == MM_MARK_POSSIBLE;
     if (one_is_possible != (other->mark == MM_MARK_POSSIBLE))
         return !one_is_possible;
     if (one->bytes != other->bytes)
         return one->bytes > other->bytes;
     return one->mark != other->mark ? one->mark < other->mark : one->first < other->first;
-}
-
-/* The last one on top. */
-static void sink(struct mm_look_group *of, size_t root, size_t count)
-{
-    struct mm_look_group sinking = of[root];
-    for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && comes_before(&of[child], &of[child + 1]))
-            child++;
-        if (!comes_before(&sinking, &of[child]))
-            break;
-        of[root] = of[child];
-    }
-    of[root] = sinking;
 }
 
 static void sort_groups(struct mm_look *look)
@@ -107,14 +96,7 @@ static void sort_groups(struct mm_look *look)
             look->groups[kept++] = look->groups[i];
     }
     look->count = kept;
-    for (size_t root = kept / 2; root-- > 0;)
-        sink(look->groups, root, kept);
-    for (size_t end = kept; end-- > 1;) {
-        struct mm_look_group last = look->groups[0];
-        look->groups[0] = look->groups[end];
-        look->groups[end] = last;
-        sink(look->groups, 0, end);
-    }
+    mm_sort(look->groups, kept, sizeof *look->groups, comes_before);
 }
 
 /* --- the look --- */
@@ -156,11 +138,12 @@ static enum mm_look_result look_while_all_stand(struct mm_look *look,
     struct mm_marks marks;
     struct mm_roots roots;
     enum mm_look_result result = MM_LOOK_NO_LIST;
-    look->unsure += stop.unsure + !stop.is_whole;
+    look->unsure = stop.unsure;
+    look->is_cut = look->is_cut || !stop.is_whole;
     if (!mm_marks_start(&marks, settings->strict))
         return MM_LOOK_NO_MEMORY;
     if (mm_roots_start(&roots, &settings->roots, &stop, here, &marks)) {
-        look->unsure += roots.is_cut;
+        look->is_cut = look->is_cut || roots.is_cut;
         group_all(look, settings, &roots, &marks);
         mm_roots_end(&roots);
         result = MM_LOOK_DONE;
@@ -186,10 +169,12 @@ static _Noreturn void look_as_copy(struct mm_look *look, const struct mm_look_se
                                    const struct mm_here *here)
 {
     mm_kernel_die_with_parent();
+    mm_coverage_anew();
     struct outcome *outcome = outcome_of(look);
-    look->unsure += !mm_roots_are_all(&settings->roots.before);
+    look->is_cut = !mm_roots_are_all(&settings->roots.before);
     outcome->result = look_while_all_stand(look, settings, here);
     outcome->look = *look;
+    mm_coverage_write();
     mm_kernel_exit_group(0);
 }
 

@@ -35,8 +35,15 @@ enum mm_look_result {
 struct mm_look {
     struct mm_look_group *groups; /* the largest first, all possible ones behind the others */
     size_t count, capacity;
-    size_t unsure; /* threads whose registers are not known: all that was found is possible */
+    /* All that was found is possible: */
+    size_t unsure; /* threads whose registers are not known */
+    bool is_cut;   /* or memory or threads that could not be listed or read */
 };
+
+static inline bool mm_look_is_unsure(const struct mm_look *look)
+{
+    return look->unsure != 0 || look->is_cut;
+}
 
 enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings *settings,
                             const struct mm_here *here);

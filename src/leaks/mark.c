@@ -5,6 +5,7 @@
 #include "blocks/stacks.h"
 #include "checks/checks.h"
 #include "forwarded/registry.h"
+#include "leaks/sort.h"
 #include "system/os.h"
 
 #define STEP      (MM_MARK_AHEAD / 3) /* pointers between two steps of one */
@@ -44,8 +45,6 @@ static void take_batch(struct mm_marks *marks, const struct mm_batch *batch)
     mark->granules = (uint16_t)(mm_batch_size(batch) / MM_GRANULE);
     mark->slots = (uint8_t)mm_batch_slots(batch);
     mark->reciprocal = atomic_load_explicit(&batch->reciprocal, memory_order_relaxed);
-    marks->slot_count += mm_bit_count(mark->live);
-    marks->batch_count++;
 }
 
 static void take_batches(struct mm_marks *marks)
@@ -65,35 +64,16 @@ static void take_block(uintptr_t start, size_t size, void *with)
             (struct mm_mark_block){.start = start, .end = start + (size != 0 ? size : 1)};
 }
 
-static void sink(struct mm_mark_block *of, size_t root, size_t count)
+static bool is_lower(const void *one, const void *other)
 {
-    struct mm_mark_block sinking = of[root];
-    for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && of[child + 1].start > of[child].start)
-            child++;
-        if (of[child].start <= sinking.start)
-            break;
-        of[root] = of[child];
-    }
-    of[root] = sinking;
-}
-
-static void sort_blocks(struct mm_marks *marks)
-{
-    for (size_t root = marks->block_count / 2; root-- > 0;)
-        sink(marks->blocks, root, marks->block_count);
-    for (size_t end = marks->block_count; end-- > 1;) {
-        struct mm_mark_block highest = marks->blocks[0];
-        marks->blocks[0] = marks->blocks[end];
-        marks->blocks[end] = highest;
-        sink(marks->blocks, 0, end);
-    }
+    return ((const struct mm_mark_block *)one)->start <
+           ((const struct mm_mark_block *)other)->start;
 }
 
 static void take_blocks(struct mm_marks *marks)
 {
     mm_registry_each(take_block, marks);
-    sort_blocks(marks);
+    mm_sort(marks->blocks, marks->block_count, sizeof *marks->blocks, is_lower);
     if (marks->block_count == 0)
         return;
     marks->lowest = marks->blocks[0].start;
@@ -293,8 +273,7 @@ void mm_marks_words(struct mm_marks *marks, const uintptr_t *words, size_t count
 /* --- what blocks point to --- */
 
 /* Of a larger one what was asked for, as far as that is known: what lies behind is of a life
- * before.
- */
+ * before. */
 static uintptr_t end_of_slot(const struct mm_mark_batch *batch, unsigned index)
 {
     size_t size = size_of(batch);
@@ -350,14 +329,24 @@ static void scan_batch(struct mm_marks *marks, struct mm_mark_batch *batch, uint
     }
 }
 
+/* A record that was let go tells of another block. */
+static const struct mm_record *record_of_block(const struct mm_mark_block *block)
+{
+    return mm_stacks_are_kept() ? mm_records_own_forwarded(block->start) : NULL;
+}
+
+static uintptr_t end_of_block(const struct mm_mark_block *block)
+{
+    size_t size = block->end - block->start;
+    const struct mm_record *record = record_of_block(block);
+    size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : size;
+    return block->start + (asked < size ? asked : size);
+}
+
 static void scan_block(struct mm_marks *marks, const struct mm_mark_block *block)
 {
     struct words_of_block words = {marks, look_at_pointees, NULL};
-    size_t size = block->end - block->start;
-    const struct mm_record *record =
-        mm_stacks_are_kept() ? mm_records_forwarded(block->start) : NULL;
-    size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : size;
-    read_block(&words, block->start, block->start + (asked < size ? asked : size));
+    read_block(&words, block->start, end_of_block(block));
 }
 
 void mm_marks_flood(struct mm_marks *marks)
@@ -414,7 +403,7 @@ void mm_marks_ignored(struct mm_marks *marks)
         }
     }
     for (size_t i = 0; i < marks->block_count; i++) {
-        if (is_ignored(mm_records_forwarded(marks->blocks[i].start)))
+        if (is_ignored(record_of_block(&marks->blocks[i])))
             mark_block(marks, marks->blocks[i].start, 0);
     }
 }
@@ -514,7 +503,7 @@ static void find_direct(struct mm_marks *marks)
         struct mm_mark_block *block = &marks->blocks[i];
         struct words_of_block words = {marks, point, &block->start};
         if (!block->marked)
-            read_block(&words, block->start, block->end);
+            read_block(&words, block->start, end_of_block(block));
     }
 }
 

@@ -54,7 +54,6 @@ struct mm_marks {
     bool tagged; /* words are taken with their high bits off, too */
     char *batches;
     uint32_t lines_end;
-    size_t batch_count, slot_count;
     uint32_t *queue; /* of batches, by line; a ring that has room for all */
     size_t queue_size, head, tail;
     struct mm_mark_block *blocks; /* by address */

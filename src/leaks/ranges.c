@@ -1,6 +1,7 @@
 /* ranges.c - see ranges.h. Keeps nothing of its own. */
 #include "leaks/ranges.h"
 
+#include "leaks/sort.h"
 #include "system/os.h"
 
 bool mm_ranges_map(struct mm_ranges *ranges, size_t capacity)
@@ -28,36 +29,15 @@ void mm_ranges_add(struct mm_ranges *ranges, uintptr_t start, uintptr_t end)
     ranges->of[ranges->count++] = (struct mm_range){start, end};
 }
 
-/* Sinks what is at `root` of a heap of `count` ranges, the highest on top. */
-static void sink(struct mm_range *of, size_t root, size_t count)
+static bool is_lower(const void *one, const void *other)
 {
-    struct mm_range sinking = of[root];
-    for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && of[child + 1].start > of[child].start)
-            child++;
-        if (of[child].start <= sinking.start)
-            break;
-        of[root] = of[child];
-    }
-    of[root] = sinking;
-}
-
-static void heap_sort(struct mm_range *of, size_t count)
-{
-    for (size_t root = count / 2; root-- > 0;)
-        sink(of, root, count);
-    for (size_t end = count; end-- > 1;) {
-        struct mm_range highest = of[0];
-        of[0] = of[end];
-        of[end] = highest;
-        sink(of, 0, end);
-    }
+    return ((const struct mm_range *)one)->start < ((const struct mm_range *)other)->start;
 }
 
 void mm_ranges_sort(struct mm_ranges *ranges)
 {
     size_t kept = 0;
-    heap_sort(ranges->of, ranges->count);
+    mm_sort(ranges->of, ranges->count, sizeof *ranges->of, is_lower);
     for (size_t i = 0; i < ranges->count; i++) {
         struct mm_range next = ranges->of[i], *last = &ranges->of[kept > 0 ? kept - 1 : 0];
         if (kept > 0 && next.start <= last->end)

@@ -82,6 +82,5 @@ int main(void)
     if (waitpid(-1, NULL, WNOHANG | __WALL) >= 0 || errno != ECHILD)
         fail("a child is left");
     puts("all is as it was");
-    fflush(stdout);
-    _exit(0);
+    return 0;
 }

@@ -15,6 +15,8 @@ run() {
     shift
     "$@" env LD_PRELOAD="$shim" "$program" "$case" >"$work/out" 2>"$work/told" </dev/null || true
     cat -- "$work/out" >>"$work/told"
+    # A build that counts what is reached complains there that it can't write its counts.
+    sed -i '/^profiling:/d' "$work/told"
 }
 
 # looks NAME WHAT... - leaks are told that way, and no others.

@@ -236,7 +236,7 @@ static void leave(int status)
     is_over = 1;
     msgctl(queue, IPC_RMID, NULL);
     semctl(semaphores, 0, IPC_RMID);
-    _exit(status);
+    exit(status);
 }
 
 static void *wait_in(void *with)

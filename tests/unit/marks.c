@@ -2,6 +2,8 @@
  * in forwarded blocks, with the roots told by hand. */
 #include "leaks/mark.h"
 
+#include "blocks/record.h"
+#include "blocks/stacks.h"
 #include "check.h"
 #include "entry/process.h"
 #include "entry/route.h"
@@ -18,12 +20,14 @@ static struct {
 } told[MOST];
 static size_t told_count;
 
-static void start(void)
+/* Of every so-many-th block it is kept who allocated it; 0: of none. */
+static void start(uint32_t traced)
 {
     struct mm_process_config config = {.report = {.on_misuse = check_on_misuse, .most = UINT64_MAX},
                                        .batch_slots = MM_WORD_BITS,
                                        .slot_max = MM_SLOT_SIZE_MAX,
-                                       .arena_size = (size_t)256 << 20};
+                                       .arena_size = (size_t)256 << 20,
+                                       .stacks = {.frames = traced != 0 ? 4 : 0, .every = traced}};
     CHECK(mm_process_start(&config));
 }
 
@@ -274,10 +278,89 @@ static void freed(void)
     mm_free(pointee, NULL);
 }
 
+/* What a record that was let go says is of a block before: this one is longer, and told of. */
+static void of_block_before(void)
+{
+    void **block = take(LARGE), **below = take(SMALL);
+    size_t last = LARGE / sizeof *block - 1;
+    struct mm_record *record = mm_records_need_forwarded((uintptr_t)block);
+    block[last] = below;
+    mm_record_set_shape(record, mm_shape_of(8, 0, MM_FAMILY_MALLOC) | MM_SHAPE_IGNORED);
+    mm_records_let_forwarded_go(record);
+    mm_stacks_ignore(block); /* there is nothing to note it in */
+    look(false, (void *const[]){block}, 1);
+    CHECK_EQUAL(told_count, 0);
+    look(false, NULL, 0);
+    CHECK_EQUAL(mark_of(block), MM_MARK_DIRECT);
+    CHECK_EQUAL(mark_of(below), MM_MARK_INDIRECT);
+    CHECK(!mm_stacks_note((uintptr_t)block).is_known && !mm_stacks_has_ignored());
+    mm_free(block, NULL);
+    mm_free(below, NULL);
+}
+
+/* What lies behind what was asked for is of a life before, in a slot and in a forwarded block. */
+static void as_asked(size_t size)
+{
+    char *block = (char *)take(size);
+    void **below = take(SMALL);
+    CHECK(mm_usable_size(block, NULL) >= size + sizeof(void *));
+    *(void **)(block + size) = below;
+    look(false, (void *const[]){block}, 1);
+    CHECK_EQUAL(mark_of(below), MM_MARK_DIRECT);
+    *(void **)(block + size - sizeof(void *)) = below;
+    look(false, (void *const[]){block}, 1);
+    CHECK_EQUAL(told_count, 0);
+    look(false, NULL, 0);
+    CHECK_EQUAL(mark_of(below), MM_MARK_INDIRECT);
+    *(void **)(block + size - sizeof(void *)) = NULL;
+    look(false, NULL, 0);
+    CHECK_EQUAL(mark_of(below), MM_MARK_DIRECT);
+    mm_free(block, NULL);
+    mm_free(below, NULL);
+}
+
+/* And what hangs from it. */
+static void ignored(size_t size)
+{
+    void **block = take(size), **below = take(SMALL), **other = take(size);
+    struct mm_marks marks;
+    block[1] = below;
+    mm_stacks_ignore((char *)block + 17);
+    mm_stacks_ignore(NULL);
+    CHECK(mm_stacks_has_ignored());
+    CHECK(mm_marks_start(&marks, true));
+    mm_marks_ignored(&marks);
+    mm_marks_flood(&marks);
+    mm_marks_reached(&marks);
+    mm_marks_classify(&marks);
+    told_count = 0;
+    mm_marks_each(&marks, note, NULL);
+    CHECK_EQUAL(told_count, 1);
+    CHECK_EQUAL(mark_of(other), MM_MARK_DIRECT);
+    mm_marks_end(&marks);
+    mm_free(block, NULL);
+    mm_free(below, NULL);
+    mm_free(other, NULL);
+}
+
+static void with_records(void)
+{
+    start(1u << 30);
+    mm_free(take(SMALL), NULL); /* the one that is traced */
+    of_block_before();
+    mm_process_stop();
+    start(1);
+    as_asked(1032);
+    as_asked(LARGE);
+    ignored(SMALL);
+    ignored(LARGE);
+    mm_process_stop();
+}
+
 int main(void)
 {
     static const size_t sizes[] = {SMALL, 1040, 65536, LARGE};
-    start();
+    start(0);
     look(false, NULL, 0);
     CHECK_EQUAL(told_count, 0);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -292,5 +375,6 @@ int main(void)
     for (uint64_t seed = 1; seed <= 20 / CHECK_SLOWER + 1; seed++)
         random_graph(seed);
     mm_process_stop();
+    with_records();
     return 0;
 }
