@@ -10,7 +10,6 @@
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
-#include "system/coverage.h"
 #include "verbose.h"
 #include "view/snapshot.h"
 #include <errno.h>
@@ -252,17 +251,36 @@ MM_COLD static void tell_the_rest(const struct mm_here *here)
         write_snapshot();
 }
 
+#ifdef MM_COVERAGE
+void __real___gcov_exit(void);
+void __wrap___gcov_exit(void);
+
+/* Destructors would write what was counted, and nothing that comes after them: at_exit() does. */
+void __wrap___gcov_exit(void)
+{
+    if (shim_is_aside())
+        __real___gcov_exit();
+}
+
+static void write_counts(void)
+{
+    __real___gcov_exit();
+}
+#else
+static void write_counts(void)
+{
+}
+#endif
+
 /* Its frame is looked through for pointers, and so it has nothing else in it. */
 static void at_exit(void *unused)
 {
     struct mm_here here = {0};
     (void)unused;
-    mm_coverage_write();
-    mm_coverage_anew();
     if (mm_options.leaks)
         mm_here_take(&here);
     tell_the_rest(&here);
-    mm_coverage_write();
+    write_counts();
     /* glibc lets a handler change the status in this way, and goes on with what is left to do. The
      * handler itself is taken off before it is called, so this does not come back. */
     if (mm_report_exit_status(-1) >= 0)

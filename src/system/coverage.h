@@ -1,5 +1,5 @@
-/* coverage.h - in a build that counts which lines are reached: what an end writes that the counts
- * of the build do not come to by themselves. In others it is nothing. */
+/* coverage.h - in a build that counts what is reached: counts of a process that ends past the
+ * destructors that write them. In others it is nothing. */
 #ifndef MM_COVERAGE_H
 #define MM_COVERAGE_H
 
@@ -7,13 +7,12 @@
 void __gcov_dump(void);
 void __gcov_reset(void);
 
-/* What was counted so far is of no account, or written. */
+/* What was counted so far is not this process's. */
 static inline void mm_coverage_anew(void)
 {
     __gcov_reset();
 }
 
-/* Once, but for what is counted anew. */
 static inline void mm_coverage_write(void)
 {
     __gcov_dump();
