@@ -15,6 +15,7 @@
 
 #define SIGNAL      33 /* libc's SIGSETXID */
 #define PATIENCE_MS 2000u
+#define MOMENT_MS   100u /* that a thread may sleep with the signal blocked */
 #define ROUND_MS    1u
 #define LATE        64u
 #define SPARE       64u /* threads that may come while others are asked */
@@ -92,7 +93,8 @@ static const char *field(const char *text, const char *name)
     return found != NULL ? found + strlen(name) : "";
 }
 
-enum answerable { CAN_ANSWER, CANNOT_ANSWER, IS_GONE };
+/* A thread that libc starts or ends blocks all signals, too, but not for long. */
+enum answerable { CAN_ANSWER, CAN_SOON, CANNOT_ANSWER, IS_GONE };
 
 static enum answerable can_answer(pid_t id)
 {
@@ -102,7 +104,9 @@ static enum answerable can_answer(pid_t id)
     char state = *field(text, "\nState:\t");
     if (state == 'Z' || state == 'X')
         return IS_GONE;
-    return hex_of(field(text, "\nSigBlk:\t")) >> (SIGNAL - 1) & 1 ? CANNOT_ANSWER : CAN_ANSWER;
+    if (!(hex_of(field(text, "\nSigBlk:\t")) >> (SIGNAL - 1) & 1))
+        return CAN_ANSWER;
+    return state == 'S' ? CANNOT_ANSWER : CAN_SOON;
 }
 
 /* --- a call that was interrupted --- */
@@ -325,15 +329,18 @@ static void answer(int signal, siginfo_t *info, void *context)
 
 /* --- in the one that looks --- */
 
-static void ask(struct mm_thread *thread)
+static enum answerable ask(struct mm_thread *thread)
 {
     enum answerable answers = can_answer(thread->id);
     thread->call = read_call(thread->id);
     thread->sp = thread->call.sp;
-    if (answers == CANNOT_ANSWER)
-        atomic_store(&thread->state, MM_THREAD_UNASKED);
-    if (answers == IS_GONE || (answers == CAN_ANSWER && !mm_kernel_tgkill(thread->id, SIGNAL)))
+    /* The answer comes to one that is asked. */
+    atomic_store(&thread->state, answers == CAN_ANSWER ? MM_THREAD_ASKED : MM_THREAD_UNASKED);
+    if (answers == CAN_ANSWER && !mm_kernel_tgkill(thread->id, SIGNAL))
+        answers = IS_GONE;
+    if (answers == IS_GONE)
         atomic_store(&thread->state, MM_THREAD_GONE);
+    return answers;
 }
 
 static void meet(unsigned number, void *with)
@@ -353,10 +360,14 @@ static void meet(unsigned number, void *with)
     ask(&stop->threads[count]);
 }
 
-static bool has_answered(struct mm_thread *thread)
+static bool has_answered(struct mm_thread *thread, bool is_soon)
 {
     /* Acquire pairs with the release of stand(). */
     int state = atomic_load_explicit(&thread->state, memory_order_acquire);
+    if (state == MM_THREAD_UNASKED) {
+        enum answerable answers = ask(thread);
+        return answers == IS_GONE || (answers == CANNOT_ANSWER && !is_soon);
+    }
     if (state != MM_THREAD_ASKED)
         return state != MM_THREAD_ANSWERS;
     if (mm_kernel_tgkill(thread->id, 0) && can_answer(thread->id) != IS_GONE)
@@ -365,21 +376,21 @@ static bool has_answered(struct mm_thread *thread)
     return true;
 }
 
-static bool all_have_answered(struct mm_stop *stop)
+static bool all_have_answered(struct mm_stop *stop, bool is_soon)
 {
-    for (size_t i = 0; i < atomic_load(&stop->count); i++) {
-        if (!has_answered(&stop->threads[i]))
-            return false;
-    }
-    return true;
+    bool all = true;
+    for (size_t i = 0; i < atomic_load(&stop->count); i++)
+        all = has_answered(&stop->threads[i], is_soon) && all;
+    return all;
 }
 
 static void wait_for_answers(struct mm_stop *stop)
 {
-    uint64_t give_up = mm_os_milliseconds() + PATIENCE_MS;
+    uint64_t began = mm_os_milliseconds();
     for (;;) {
         uint32_t answers = atomic_load(&stop->answers);
-        if (all_have_answered(stop) || mm_os_milliseconds() > give_up)
+        uint64_t passed = mm_os_milliseconds() - began;
+        if (all_have_answered(stop, passed <= MOMENT_MS) || passed > PATIENCE_MS)
             return;
         mm_kernel_futex_wait(&stop->answers, answers, ROUND_MS);
     }

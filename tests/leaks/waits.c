@@ -182,6 +182,19 @@ static long in_a_call_by_number(void)
     return syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 }
 
+#ifdef SYS_nanosleep
+static long in_nanosleep_by_number(void)
+{
+    struct timespec left = rest;
+    return syscall(SYS_nanosleep, &left, &left);
+}
+
+static long in_nanosleep_by_number_without_rest(void)
+{
+    return syscall(SYS_nanosleep, &rest, NULL);
+}
+#endif
+
 static long with_all_blocked(void)
 {
     sigset_t all;
@@ -223,6 +236,10 @@ static const struct wait {
     {"pthread_cond_timedwait", in_cond_timedwait},
     {"read", in_read},
     {"a call by its number", in_a_call_by_number},
+#ifdef SYS_nanosleep
+    {"nanosleep by its number", in_nanosleep_by_number},
+    {"nanosleep by its number without rest", in_nanosleep_by_number_without_rest},
+#endif
     {"poll with all signals blocked", with_all_blocked},
     {"malloc", allocating},
     {"malloc", allocating},
