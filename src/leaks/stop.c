@@ -7,6 +7,7 @@
 #include "system/kernel.h"
 #include "system/os.h"
 #include "system/out.h"
+#include "system/peek.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -139,11 +140,13 @@ static bool was_interrupted(const ucontext_t *at)
  */
 static long number_in_code(const ucontext_t *at)
 {
-    const unsigned char *pc = (const unsigned char *)at->uc_mcontext.gregs[REG_RIP];
+    unsigned char code[7];
     uint32_t number;
-    if (pc[-7] != 0xb8 || pc[-2] != 0x0f || pc[-1] != 0x05)
+    uintptr_t pc = (uintptr_t)at->uc_mcontext.gregs[REG_RIP];
+    if (mm_peek(code, pc - sizeof code, sizeof code, sizeof code) == 0 || code[0] != 0xb8 ||
+        code[5] != 0x0f || code[6] != 0x05)
         return -1;
-    memcpy(&number, pc - 6, sizeof number);
+    memcpy(&number, code + 1, sizeof number);
     return (long)number;
 }
 
@@ -384,9 +387,8 @@ static bool all_have_answered(struct mm_stop *stop, bool is_soon)
     return all;
 }
 
-static void wait_for_answers(struct mm_stop *stop)
+static void wait_for_answers(struct mm_stop *stop, uint64_t began)
 {
-    uint64_t began = mm_os_milliseconds();
     for (;;) {
         uint32_t answers = atomic_load(&stop->answers);
         uint64_t passed = mm_os_milliseconds() - began;
@@ -438,14 +440,16 @@ static void take_handler_back(void)
         is_set = false;
 }
 
-/* Those that are started by others meanwhile come with a next list; who stands starts none. */
+/* Those that are started by others meanwhile come with a next list; who stands starts none. Whoever
+ * was waited for in vain is not waited for again. */
 static void ask_all(struct mm_stop *stop)
 {
+    uint64_t began = mm_os_milliseconds();
     size_t before_list;
     do {
         before_list = atomic_load(&stop->count);
         mm_folder_numbers(TASKS, meet, stop);
-        wait_for_answers(stop);
+        wait_for_answers(stop, began);
     } while (atomic_load(&stop->count) != before_list);
 }
 
