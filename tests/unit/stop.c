@@ -191,10 +191,12 @@ static void *kill_it(void *with)
     return NULL;
 }
 
+#ifdef __x86_64__
 static long poll_for(int milliseconds)
 {
     return poll(NULL, 0, milliseconds);
 }
+#endif
 
 static long by_number(int milliseconds)
 {
