@@ -337,10 +337,11 @@ static enum answerable ask(struct mm_thread *thread)
     enum answerable answers = can_answer(thread->id);
     thread->call = read_call(thread->id);
     thread->sp = thread->call.sp;
-    /* The answer comes to one that is asked. */
-    atomic_store(&thread->state, answers == CAN_ANSWER ? MM_THREAD_ASKED : MM_THREAD_UNASKED);
-    if (answers == CAN_ANSWER && !mm_kernel_tgkill(thread->id, SIGNAL))
-        answers = IS_GONE;
+    if (answers == CAN_ANSWER) {
+        atomic_store(&thread->state, MM_THREAD_ASKED);
+        if (!mm_kernel_tgkill(thread->id, SIGNAL))
+            answers = IS_GONE;
+    }
     if (answers == IS_GONE)
         atomic_store(&thread->state, MM_THREAD_GONE);
     return answers;
@@ -358,6 +359,7 @@ static void meet(unsigned number, void *with)
         return;
     }
     stop->threads[count].id = id;
+    stop->threads[count].state = MM_THREAD_UNASKED; /* libc's own signal is not ours yet */
     /* Release pairs with the acquire of find(). */
     atomic_store_explicit(&stop->count, count + 1, memory_order_release);
     ask(&stop->threads[count]);
