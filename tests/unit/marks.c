@@ -303,10 +303,12 @@ static void as_asked(size_t size)
 {
     char *block = (char *)take(size);
     void **below = take(SMALL);
-    CHECK(mm_usable_size(block, NULL) >= size + sizeof(void *));
-    *(void **)(block + size) = below;
-    look(false, (void *const[]){block}, 1);
-    CHECK_EQUAL(mark_of(below), MM_MARK_DIRECT);
+    /* A sanitizer's malloc gives forwarded blocks no more than was asked for. */
+    if (mm_usable_size(block, NULL) >= size + sizeof(void *)) {
+        *(void **)(block + size) = below;
+        look(false, (void *const[]){block}, 1);
+        CHECK_EQUAL(mark_of(below), MM_MARK_DIRECT);
+    }
     *(void **)(block + size - sizeof(void *)) = below;
     look(false, (void *const[]){block}, 1);
     CHECK_EQUAL(told_count, 0);
