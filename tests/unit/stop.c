@@ -284,7 +284,7 @@ static void late(void)
 {
     struct sleeper sleeper, other;
     pthread_t thread = start_sleeper(&sleeper, wait_in_vfork);
-    if (wait_for_state(sleeper.id, 'D')) { /* TSan's vfork() does not wait */
+    if (wait_for_state(sleeper.id, 'D')) {
         CHECK(mm_stop_others(&stop));
         CHECK_EQUAL(stop.unsure, 1);
         CHECK(mm_stop_find(&stop, sleeper.id)->state == MM_THREAD_ASKED);
@@ -335,8 +335,18 @@ static void *look_last(void *unused)
     return unused;
 }
 
+/* A handler that TSan does not know of also comes where it has no state for the thread yet, or no
+ * more, and then its own calls in front of ours crash. */
+#ifdef __SANITIZE_THREAD__
+#define IS_UNDER_TSAN true
+#else
+#define IS_UNDER_TSAN false
+#endif
+
 int main(void)
 {
+    if (IS_UNDER_TSAN)
+        return 77;
     standing();
     unknown_calls();
     put_back();
