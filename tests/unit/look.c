@@ -376,6 +376,12 @@ static void refused(bool in_copy)
     unsigned refusals = 0;
     CHECK(getrlimit(RLIMIT_AS, &all) == 0);
     some = all;
+    /* A preloaded allocator makes itself smaller each time. */
+    for (some.rlim_cur = 0; some.rlim_cur != address_space();) {
+        some.rlim_cur = address_space();
+        CHECK(setrlimit(RLIMIT_AS, &some) == 0);
+        CHECK(setrlimit(RLIMIT_AS, &all) == 0);
+    }
     for (some.rlim_cur = address_space(); result != MM_LOOK_DONE; some.rlim_cur += 8192) {
         CHECK(setrlimit(RLIMIT_AS, &some) == 0);
         result = look_with(&settings);
