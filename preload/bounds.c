@@ -13,7 +13,6 @@
 #include <sys/uio.h>
 
 void *_Atomic bounds_found[BOUNDS_FUNCTIONS];
-uint64_t bounds_foreign[(BOUNDS_FUNCTIONS + 63) / 64];
 const struct shim_door *_Atomic bounds_door;
 
 static const char *const names[BOUNDS_FUNCTIONS] = {
@@ -23,14 +22,23 @@ static const char *const names[BOUNDS_FUNCTIONS] = {
 
 /* --- the start --- */
 
-/* What comes first behind us may be a library's own function that only has the name. */
+/* What comes first behind us may be a library's own function that only has the name: it is gone to
+ * by the functions themselves (bounds_calls.c). */
+#define HIDDEN           __attribute__((visibility("hidden")))
+#define BOUNDS_ROW(name) HIDDEN void *bounds_foreign_##name;
+#include "bounds.def"
+static void **const foreign[BOUNDS_FUNCTIONS] = {
+#define BOUNDS_ROW(name) &bounds_foreign_##name,
+#include "bounds.def"
+};
+
 static void note_foreign(void)
 {
     static void *_Atomic own[BOUNDS_FUNCTIONS];
     mm_libc_find_all_late(MM_LIBC_OWN, names, own, BOUNDS_FUNCTIONS);
     for (unsigned i = 0; i < BOUNDS_FUNCTIONS; i++) {
         if (bounds_next(i) != atomic_load_explicit(&own[i], memory_order_relaxed))
-            bounds_foreign[i / 64] |= (uint64_t)1 << i % 64;
+            *foreign[i] = bounds_next(i);
     }
 }
 
@@ -41,13 +49,14 @@ static void find_all(void)
     note_foreign();
 }
 
-void *bounds_find(enum bounds_function function)
+void *bounds_find(enum bounds_function function, void *nothing)
 {
-    if (bounds_next(function) == NULL)
-        find_all();
-    if (bounds_next(function) == NULL)
-        errno = ENOSYS;
-    return bounds_next(function);
+    find_all();
+    void *next = bounds_next(function);
+    if (next != NULL)
+        return next;
+    errno = ENOSYS;
+    return nothing;
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -190,11 +199,6 @@ static size_t wide_length_of(const wchar_t *text, size_t most)
     return NEXT(wcsnlen)(text, most);
 }
 
-static size_t least_of(size_t first, size_t second)
-{
-    return first < second ? first : second;
-}
-
 void bounds_text(struct bounds_call call, const char *text, size_t most)
 {
     size_t room = bounds_room(call, text);
@@ -207,6 +211,66 @@ void bounds_wide_text(struct bounds_call call, const wchar_t *text, size_t most)
     size_t room = bounds_wide_room(call, text);
     if (mm_unlikely(room < most) && wide_length_of(text, room) == room)
         bounds_tell(call, text, (room + 1) * sizeof(wchar_t), BOUNDS_READS_AT_LEAST);
+}
+
+size_t bounds_whole_text(const char *text)
+{
+    return text != NULL ? NEXT(strlen)(text) + 1 : 0;
+}
+
+size_t bounds_whole_wide_text(const wchar_t *text)
+{
+    return text != NULL ? (NEXT(wcslen)(text) + 1) * sizeof *text : 0;
+}
+
+size_t bounds_found_text(const char *in, const char *found, const char *wanted)
+{
+    return found != NULL ? (size_t)(found - in) + NEXT(strlen)(wanted) : 0;
+}
+
+size_t bounds_found_wide_text(const wchar_t *in, const wchar_t *found, const wchar_t *wanted)
+{
+    return found != NULL ? ((size_t)(found - in) + NEXT(wcslen)(wanted)) * sizeof *in : 0;
+}
+
+void bounds_finds_letter(struct bounds_call call, const char *text, int letter)
+{
+    SEARCHES(text, BOUNDS_ANY, 1,
+             length_of(text, room) < room || NEXT(memchr)(text, letter, room) != NULL)
+}
+
+void bounds_finds_wide_letter(struct bounds_call call, const wchar_t *text, wchar_t letter)
+{
+    SEARCHES(text, BOUNDS_ANY, sizeof *text,
+             wide_length_of(text, room) < room || NEXT(wmemchr)(text, letter, room) != NULL)
+}
+
+/* Texts end where both do; of plain memory the end is `most`, which is not reached. */
+static bool ends_within(const struct bounds_pair *pair, size_t room)
+{
+    switch (pair->by) {
+    case BOUNDS_OF_memcmp:
+    case BOUNDS_OF_wmemcmp:
+        return false;
+    case BOUNDS_OF_wcsncmp:
+    case BOUNDS_OF_wcsncasecmp:
+        return wide_length_of(pair->first, room) < room;
+    default:
+        return length_of(pair->first, room) < room;
+    }
+}
+
+/* All that compare take their memory alike. */
+typedef int compare_fn(const void *, const void *, size_t);
+
+void bounds_compare_short(struct bounds_call call, const struct bounds_pair *pair)
+{
+    size_t of_first = bounds_room(call, pair->first), of_second = bounds_room(call, pair->second);
+    size_t room = bounds_least(of_first, of_second) / pair->unit;
+    compare_fn *compares = (compare_fn *)bounds_next(pair->by);
+    if (compares(pair->first, pair->second, room) == 0 && !ends_within(pair, room))
+        bounds_tell(call, of_first <= of_second ? pair->first : pair->second,
+                    (room + 1) * pair->unit, BOUNDS_READS_AT_LEAST);
 }
 
 /* Of texts near each other, how far a copy of one reaches is looked at for the overlap's sake. */
@@ -235,7 +299,7 @@ void bounds_copy(struct bounds_call call, char *to, bool appends, const char *fr
         bounds_tell(call, to, room + 1, BOUNDS_READS_AT_LEAST);
         return;
     }
-    size_t length = length_of(from, least_of(room_of_from, most));
+    size_t length = length_of(from, bounds_least(room_of_from, most));
     if (length < most && length == room_of_from) {
         bounds_tell(call, from, length + 1, BOUNDS_READS_AT_LEAST);
         return;
@@ -256,7 +320,7 @@ void bounds_wide_copy(struct bounds_call call, wchar_t *to, bool appends, const 
         bounds_tell(call, to, (room + 1) * unit, BOUNDS_READS_AT_LEAST);
         return;
     }
-    size_t length = wide_length_of(from, least_of(room_of_from, most));
+    size_t length = wide_length_of(from, bounds_least(room_of_from, most));
     if (length < most && length == room_of_from) {
         bounds_tell(call, from, (length + 1) * unit, BOUNDS_READS_AT_LEAST);
         return;
@@ -283,7 +347,7 @@ void bounds_vector(struct bounds_call call, const struct iovec *pieces, size_t c
                    enum bounds_how how)
 {
     for (size_t i = 0; i < count && size != 0; i++) {
-        size_t part = least_of(size, pieces[i].iov_len);
+        size_t part = bounds_least(size, pieces[i].iov_len);
         bounds_use(call, pieces[i].iov_base, part, how);
         size -= part;
     }

@@ -31,8 +31,6 @@ enum bounds_function {
 /* Each of libc's, or of whoever's comes first behind ours; NULL: not known yet, or there is none.
  */
 extern void *_Atomic bounds_found[BOUNDS_FUNCTIONS];
-/* Those that are not libc's, and may be something else altogether. */
-extern uint64_t bounds_foreign[(BOUNDS_FUNCTIONS + 63) / 64];
 
 static inline void *bounds_next(enum bounds_function function)
 {
@@ -40,9 +38,15 @@ static inline void *bounds_next(enum bounds_function function)
 }
 #define NEXT(name) ((__typeof__(&(name)))bounds_next(BOUNDS_OF_##name))
 
-/* Looks all up, where that was not done yet; what there is none of stays NULL, with errno ENOSYS.
- */
-void *bounds_find(enum bounds_function function);
+/* Looks all up, where that was not done yet. What there is none of stays NULL: then `nothing` is
+ * the answer, with errno ENOSYS. */
+void *bounds_find(enum bounds_function function, void *nothing);
+
+static inline void *bounds_next_or(enum bounds_function function, void *nothing)
+{
+    void *next = bounds_next(function);
+    return mm_likely(next != NULL) ? next : bounds_find(function, nothing);
+}
 
 /* --- how much may be used --- */
 
@@ -129,6 +133,46 @@ static inline size_t bounds_product(size_t size, size_t count)
     return __builtin_mul_overflow(size, count, &product) ? SIZE_MAX : product;
 }
 
+/* --- how much a result says was used --- */
+
+static inline size_t bounds_least(size_t first, size_t second)
+{
+    return first < second ? first : second;
+}
+
+/* How many bytes were transferred; an error is none. */
+static inline size_t bounds_done(ptrdiff_t result)
+{
+    return result > 0 ? (size_t)result : 0;
+}
+/* Of a message that was cut its whole length may be told, as of a list that was only measured. */
+#define RECEIVED(result, size) bounds_least(bounds_done(result), size)
+
+/* A function rather than an operator in the table: a row has no ways of its own. */
+static inline size_t bounds_if(bool is_used, size_t size)
+{
+    return is_used ? size : 0;
+}
+
+/* A result of so many characters, and its end where that is within `size`. */
+static inline size_t bounds_with_end(size_t length, size_t size)
+{
+    return length < size ? length + 1 : size;
+}
+
+/* Of a conversion that may only have measured, or failed. */
+static inline size_t bounds_converted(const void *to, size_t result, size_t size)
+{
+    return to != NULL && result != (size_t)-1 ? size : 0;
+}
+
+/* A text that a function returned, with its end, in bytes; NULL is none. Of one that it found in
+ * another what was read up to the end of what was wanted. */
+size_t bounds_whole_text(const char *text);
+size_t bounds_whole_wide_text(const wchar_t *text);
+size_t bounds_found_text(const char *in, const char *found, const char *wanted);
+size_t bounds_found_wide_text(const wchar_t *in, const wchar_t *found, const wchar_t *wanted);
+
 /* Different memory; the same twice is what compilers make of an assignment. */
 static inline void bounds_apart(struct bounds_call call, const void *to, const void *from,
                                 size_t size)
@@ -149,12 +193,8 @@ void bounds_wide_text(struct bounds_call call, const wchar_t *text, size_t most)
 #define TEXT_UP_TO(text, most)      bounds_text(call, text, most);
 #define WIDE_TEXT(text)             bounds_wide_text(call, text, BOUNDS_ANY);
 #define WIDE_TEXT_UP_TO(text, most) bounds_wide_text(call, text, most);
-#define TEXT_IF(is_read, text)                                                                     \
-    if (is_read)                                                                                   \
-        bounds_text(call, text, BOUNDS_ANY);
-#define WIDE_TEXT_IF(is_read, text)                                                                \
-    if (is_read)                                                                                   \
-        bounds_wide_text(call, text, BOUNDS_ANY);
+#define TEXT_IF(is_read, text)      bounds_text(call, text, bounds_if(is_read, BOUNDS_ANY));
+#define WIDE_TEXT_IF(is_read, text) bounds_wide_text(call, text, bounds_if(is_read, BOUNDS_ANY));
 
 /* At most `most` characters of a text and its end are copied, to behind the end of what is at `to`
  * when it is appended. */
@@ -186,40 +226,44 @@ void bounds_wide_copy(struct bounds_call call, wchar_t *to, bool appends, const 
         if (mm_unlikely(bytes != BOUNDS_ANY && room < (most)) && !(is_found))                      \
             bounds_tell(call, in, (room + 1) * (unit), BOUNDS_READS_AT_LEAST);                     \
     }
-#define FINDS_LETTER(text, letter)                                                                 \
-    SEARCHES(text, BOUNDS_ANY, 1,                                                                  \
-             NEXT(strnlen)(text, room) < room || NEXT(memchr)(text, letter, room) != NULL)
-#define FINDS_WIDE_LETTER(text, letter)                                                            \
-    SEARCHES(text, BOUNDS_ANY, sizeof(wchar_t),                                                    \
-             NEXT(wcsnlen)(text, room) < room || NEXT(wmemchr)(text, letter, room) != NULL)
+void bounds_finds_letter(struct bounds_call call, const char *text, int letter);
+void bounds_finds_wide_letter(struct bounds_call call, const wchar_t *text, wchar_t letter);
+#define FINDS_LETTER(text, letter)      bounds_finds_letter(call, text, letter);
+#define FINDS_WIDE_LETTER(text, letter) bounds_finds_wide_letter(call, text, letter);
 #define FINDS_TEXT(text, wanted)                                                                   \
     SEARCHES(text, BOUNDS_ANY, 1,                                                                  \
              NEXT(strnlen)(text, room) < room ||                                                   \
                  NEXT(memmem)(text, room, wanted, NEXT(strlen)(wanted)) != NULL)
 
-/* Two that are read as far as they are the same: `differs` says whether they do within `room`. */
-#define COMPARES(first, second, most, unit, differs)                                               \
-    {                                                                                              \
-        size_t of_first = bounds_room(call, first);                                                \
-        size_t of_second = bounds_room(call, second);                                              \
-        size_t least = of_first < of_second ? of_first : of_second;                                \
-        size_t room = least / (unit);                                                              \
-        if (mm_unlikely(least != BOUNDS_ANY && room < (most)) && !(differs))                       \
-            bounds_tell(call, of_first == least ? (const void *)(first) : (const void *)(second),  \
-                        (room + 1) * (unit), BOUNDS_READS_AT_LEAST);                               \
-    }
-#define COMPARES_TEXT(first, second, most, compares)                                               \
-    COMPARES(first, second, most, 1,                                                               \
-             NEXT(compares)(first, second, room) != 0 || NEXT(strnlen)(first, room) < room)
-#define COMPARES_WIDE(first, second, most, compares)                                               \
-    COMPARES(first, second, most, sizeof(wchar_t),                                                 \
-             NEXT(compares)(first, second, room) != 0 || NEXT(wcsnlen)(first, room) < room)
+/* Two that are read as far as they are the same, `most` units of `unit` bytes at most. There is
+ * memory for `room` of them, which is less. */
+struct bounds_pair {
+    const void *first, *second;
+    size_t most, unit;
+    enum bounds_function by; /* compares so many units of two */
+};
+MM_COLD void bounds_compare_short(struct bounds_call call, const struct bounds_pair *pair);
+static inline void bounds_compare(struct bounds_call call, const struct bounds_pair pair)
+{
+    size_t of_first = bounds_room(call, pair.first), of_second = bounds_room(call, pair.second);
+    size_t room = bounds_least(of_first, of_second);
+    if (mm_unlikely(room != BOUNDS_ANY && room / pair.unit < pair.most))
+        bounds_compare_short(call, &pair);
+}
+#define COMPARES_UNITS(first, second, most, unit, by)                                              \
+    bounds_compare(call, (struct bounds_pair){first, second, most, unit, BOUNDS_OF_##by});
+#define COMPARES(first, second, most, by) COMPARES_UNITS(first, second, most, 1, by)
+#define COMPARES_WIDE(first, second, most, by)                                                     \
+    COMPARES_UNITS(first, second, most, sizeof(wchar_t), by)
 
 /* A number in letters is read up to what is none of it. */
+static inline void *bounds_end(void *end, void *own)
+{
+    return end != NULL ? end : own;
+}
 #define STOPS(type, end)                                                                           \
     type *stop = NULL;                                                                             \
-    if ((end) == NULL)                                                                             \
-        (end) = &stop;
+    (end) = bounds_end(end, &stop);
 #define READS_NUMBER(text, read)                                                                   \
     if (bounds_room(call, text) != BOUNDS_ANY) {                                                   \
         char *end = NULL;                                                                          \
@@ -230,15 +274,10 @@ void bounds_wide_copy(struct bounds_call call, wchar_t *to, bool appends, const 
 /* A text that a function left in `size` characters, if it did. */
 void bounds_left_text(struct bounds_call call, const char *text, size_t size);
 void bounds_left_wide_text(struct bounds_call call, const wchar_t *text, size_t size);
-#define LEFT_TEXT(text, size)                                                                      \
-    if ((text) != NULL)                                                                            \
-        bounds_left_text(call, text, size);
 #define LEFT_TEXT_IF(is_there, text, size)                                                         \
-    if (is_there)                                                                                  \
-        bounds_left_text(call, text, (size_t)(size));
+    bounds_left_text(call, text, bounds_if(is_there, (size_t)(size)));
 #define LEFT_WIDE_TEXT_IF(is_there, text, size)                                                    \
-    if (is_there)                                                                                  \
-        bounds_left_wide_text(call, text, (size_t)(size));
+    bounds_left_wide_text(call, text, bounds_if(is_there, (size_t)(size)));
 
 /* `size` bytes in the pieces of a vector. */
 struct iovec;
@@ -260,19 +299,9 @@ void bounds_begin_messages(struct bounds_call call, const struct mmsghdr *messag
 #define OPENS_MESSAGE(message)      bounds_begin_message(call, message);
 #define OPENS_ALL(messages, count)  bounds_begin_messages(call, messages, (size_t)(count));
 #define FILLS(pieces, count, result)                                                               \
-    if ((result) > 0)                                                                              \
-        bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_WRITES);
+    bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_WRITES);
 #define EMPTIES(pieces, count, result)                                                             \
-    if ((result) > 0)                                                                              \
-        bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_READS);
-
-/* How many bytes were transferred; an error is none. */
-static inline size_t bounds_done(ptrdiff_t result)
-{
-    return result > 0 ? (size_t)result : 0;
-}
-/* Of a message that was cut its whole length may be told. */
-#define RECEIVED(result, size) (bounds_done(result) < (size) ? bounds_done(result) : (size))
+    bounds_vector(call, pieces, (size_t)(count), bounds_done(result), BOUNDS_READS);
 
 /* --- printing and scanning --- */
 

@@ -4,20 +4,44 @@
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): types, and lists that have theirs. */
 
-#define IS_FOREIGN(name)                                                                           \
-    mm_unlikely(bounds_foreign[BOUNDS_OF_##name / 64] >> BOUNDS_OF_##name % 64 & 1)
+/* What was not found by the constructor yet, or is not there. */
+#define NEED(type, name, parameters)                                                               \
+    type(*next) parameters =                                                                       \
+        (type(*) parameters)bounds_next_or(BOUNDS_OF_##name, (void *)nothing_##name);
 
-/* What was not found by the constructor yet, or is not there: 0 or NULL, with errno ENOSYS. */
-#define NEED(type, name, parameters, nothing)                                                      \
-    type(*next) parameters = (type(*) parameters)bounds_next(BOUNDS_OF_##name);                    \
-    if (mm_unlikely(next == NULL))                                                                 \
-        next = (type(*) parameters)bounds_find(BOUNDS_OF_##name);                                  \
-    if (mm_unlikely(next == NULL))                                                                 \
-        return nothing;
+/* It looks at nothing that it is called with. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define NOTHING(type, name, parameters, result)                                                    \
+    static type nothing_##name parameters                                                          \
+    {                                                                                              \
+        return result;                                                                             \
+    }
+
+/* Where a library that comes behind us has a function of its own that only has the name, whatever
+ * that takes and returns, it is gone to before anything is looked at. */
+#if defined(__x86_64__)
+#define GO_WHERE(name)                                                                             \
+    "movq bounds_foreign_" #name "(%rip), %r11\n\ttestq %r11, %r11\n\t"                            \
+    "je bounds_of_" #name "\n\tjmp *%r11\n\t"
+#elif defined(__aarch64__)
+#define GO_WHERE(name)                                                                             \
+    "hint 34\n\tadrp x16, bounds_foreign_" #name "\n\t"                                            \
+    "ldr x16, [x16, :lo12:bounds_foreign_" #name "]\n\tcbnz x16, 1f\n\t"                           \
+    "b bounds_of_" #name "\n1:\tbr x16\n\t"
+#endif
+#define ENTRY(name)                                                                                \
+    __asm__(".pushsection .text\n\t.p2align 4\n\t.globl " #name "\n\t"                             \
+            ".type " #name ", %function\n" #name                                                   \
+            ":\n\t.cfi_startproc\n\t" GO_WHERE(name) ".cfi_endproc\n\t.size " #name ", . - " #name \
+                                                     "\n\t.popsection");
 
 /* Ours have names of their own in C: headers give those of libc's attributes, and redirect some of
  * them to others. */
 #define DEFINE(type, name, parameters)                                                             \
+    ENTRY(name)                                                                                    \
+    __attribute__((visibility("hidden"), used)) type bounds_of_##name parameters;                  \
+    type bounds_of_##name parameters
+#define DEFINE_EARLY(type, name, parameters)                                                       \
     EXPORT type bounds_of_##name parameters __asm__(#name);                                        \
     type bounds_of_##name parameters
 
@@ -26,11 +50,10 @@
     (void)call;
 
 #define BOUNDS_FUNCTION(type, name, parameters, arguments, before, after)                          \
+    NOTHING(type, name, parameters, (type)0)                                                       \
     DEFINE(type, name, parameters)                                                                 \
     {                                                                                              \
-        NEED(type, name, parameters, (type)0)                                                      \
-        if (IS_FOREIGN(name))                                                                      \
-            return next arguments;                                                                 \
+        NEED(type, name, parameters)                                                               \
         SELF(name)                                                                                 \
         before;                                                                                    \
         type result = next arguments;                                                              \
@@ -50,7 +73,7 @@
         after;                                                                                     \
         return result;                                                                             \
     }                                                                                              \
-    DEFINE(type, name, parameters)                                                                 \
+    DEFINE_EARLY(type, name, parameters)                                                           \
     {                                                                                              \
         const struct shim_door *shim = bounds_shim();                                              \
         if (mm_likely(shim != NULL && (uintptr_t)CALLER - shim->start >= shim->size))              \
@@ -64,20 +87,20 @@
     BOUNDS_FUNCTION(type, name, parameters, arguments, before, after)                              \
     BOUNDS_FUNCTION(type, __##name##_chk, WITH_WHOLE parameters, AND_WHOLE arguments, before, after)
 #define BOUNDS_PROCEDURE(type, name, parameters, arguments, before, after)                         \
+    NOTHING(void, name, parameters, )                                                              \
     DEFINE(void, name, parameters)                                                                 \
     {                                                                                              \
-        NEED(void, name, parameters, )                                                             \
+        NEED(void, name, parameters)                                                               \
         SELF(name)                                                                                 \
-        if (!IS_FOREIGN(name)) {                                                                   \
-            before;                                                                                \
-        }                                                                                          \
+        before;                                                                                    \
         next arguments;                                                                            \
         after;                                                                                     \
     }
 #define BOUNDS_VARIADIC(type, name, last, parameters, calls, before, after)                        \
     DEFINE(type, name, parameters)                                                                 \
     {                                                                                              \
-        NEED(type, name, parameters, (type)-1)                                                     \
+        if (mm_unlikely(bounds_next_or(BOUNDS_OF_##name, NULL) == NULL))                           \
+            return (type)-1;                                                                       \
         SELF(name)                                                                                 \
         va_list list;                                                                              \
         va_start(list, last);                                                                      \
@@ -90,7 +113,8 @@
 #define BOUNDS_VARIADIC_PROCEDURE(type, name, last, parameters, calls, before)                     \
     DEFINE(void, name, parameters)                                                                 \
     {                                                                                              \
-        NEED(void, name, parameters, )                                                             \
+        if (mm_unlikely(bounds_next_or(BOUNDS_OF_##name, NULL) == NULL))                           \
+            return;                                                                                \
         SELF(name)                                                                                 \
         va_list list;                                                                              \
         va_start(list, last);                                                                      \

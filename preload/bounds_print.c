@@ -13,11 +13,6 @@ static int print(char *to, struct bounds_print how, size_t size, const char *for
                             : NEXT(vsnprintf)(to, size, format, list);
 }
 
-static size_t least_of(size_t first, size_t second)
-{
-    return first < second ? first : second;
-}
-
 /* It is printed as far as there is room, which shows how long it is: what fits is done with that.
  */
 int bounds_print(struct bounds_call call, char *to, struct bounds_print how, const char *format,
@@ -30,11 +25,11 @@ int bounds_print(struct bounds_call call, char *to, struct bounds_print how, con
         room = how.whole;
     va_list again;
     va_copy(again, list);
-    int result = print(to, how, least_of(room, INT_MAX), format, again);
+    int result = print(to, how, bounds_least(room, INT_MAX), format, again);
     va_end(again);
     if (result < 0 || (size_t)result < room)
         return result;
-    bounds_use(call, to, least_of((size_t)result + 1, how.size), BOUNDS_WRITES);
+    bounds_use(call, to, bounds_least((size_t)result + 1, how.size), BOUNDS_WRITES);
     return print(to, how, how.size, format, list);
 }
 
