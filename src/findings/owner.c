@@ -502,8 +502,10 @@ static void describe_null(struct mm_out *out, uintptr_t address, const struct mm
         mm_out_format(out, "an address that the system does not tell, as no memory can have it");
     else if (address == 0)
         mm_out_format(out, "the null pointer");
-    else
-        mm_out_format(out, "%u bytes behind the null pointer", (uint64_t)address);
+    else {
+        mm_out_bytes(out, address);
+        mm_out_format(out, " behind the null pointer");
+    }
 }
 
 static void describe_outside(struct mm_out *out, const struct mm_owner_of *of, uintptr_t address)

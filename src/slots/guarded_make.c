@@ -77,13 +77,15 @@ static void take_tables(char *tables)
     mm_guarded_in.slots = (struct mm_guarded_words *)(void *)tables;
 }
 
-/* Markers need memory that may be accessed, and is not locked: one page is tried first. */
+/* Markers need memory that may be accessed, and is not locked: one page is tried first. Emulators and
+ * sandboxes may answer to any advice that it was taken. */
 static bool has_markers(uintptr_t base, size_t size, size_t page)
 {
     void *start = (void *)base; /* NOLINT(performance-no-int-to-ptr) */
     if (!mm_guarded_in.settings.marks || !mm_os_commit(start, page))
         return false;
-    if (mm_os_mark(start, page) && mm_os_unmark(start, page) && mm_os_commit(start, size))
+    if (mm_os_mark(start, page) && !mm_os_is_readable(start) && mm_os_unmark(start, page) &&
+        mm_os_commit(start, size))
         return true;
     mm_os_protect(start, size);
     return false;

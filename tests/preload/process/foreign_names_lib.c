@@ -1,5 +1,6 @@
-/* foreign_names_lib.c - a library whose own functions have the names of all that libmmshim_bounds.so
- * stands before, but for those that a program can't be without, and take and return other things. */
+/* foreign_names_lib.c - a library whose own functions have the names of all that
+ * libmmshim_bounds.so stands before, but for those that a program can't be without, and take and
+ * return other things. */
 #include <stdarg.h>
 
 long foreign_sum(long first, double second, va_list list);
