@@ -77,8 +77,8 @@ static void take_tables(char *tables)
     mm_guarded_in.slots = (struct mm_guarded_words *)(void *)tables;
 }
 
-/* Markers need memory that may be accessed, and is not locked: one page is tried first. Emulators and
- * sandboxes may answer to any advice that it was taken. */
+/* Markers need memory that may be accessed, and is not locked: one page is tried first. Emulators
+ * and sandboxes may answer to any advice that it was taken. */
 static bool has_markers(uintptr_t base, size_t size, size_t page)
 {
     void *start = (void *)base; /* NOLINT(performance-no-int-to-ptr) */
