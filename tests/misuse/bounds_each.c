@@ -2,7 +2,8 @@
  * unit too far in a child of its own, where that one finding is told, and no further in another,
  * where nothing is; and once more before the library's constructor ran. What is told in full is in
  * bounds.c. With the argument "pages" all blocks have pages of their own: it may be told by the
- * instruction then, but once. */
+ * instruction then, but once. With "foreign" functions are another library's (bounds_foreign.c),
+ * and nothing is told. */
 #include "bounds_each.h"
 #include "misuse.h"
 
@@ -40,6 +41,24 @@ static bool is_in_libc(const char *function)
         handle = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     CHECK(handle != NULL);
     return dlsym(handle, function) != NULL;
+}
+
+/* Of those that another library may have, too. */
+static bool may_be_foreign(const char *function)
+{
+    static const char *const names[] = {
+#define BOUNDS_FUNCTION(type, name, ...)  #name,
+#define BOUNDS_PROCEDURE(type, name, ...) #name,
+#define BOUNDS_FORTIFIED(type, name, ...) #name, "__" #name "_chk",
+#define BOUNDS_EARLY(type, name, ...)
+#define BOUNDS_VARIADIC(type, name, ...)
+#define BOUNDS_VARIADIC_PROCEDURE(type, name, ...)
+#include "bounds.def"
+    };
+    size_t i = 0, count = sizeof names / sizeof names[0];
+    while (i < count && strcmp(names[i], function) != 0)
+        i++;
+    return i < count && is_in_libc(function);
 }
 
 static bool has_case(const char *row)
@@ -90,20 +109,32 @@ static void go_as_far_as_is_right(const struct each *each)
     }
 }
 
+/* What is damaged is put right again: that would be told, too. */
+static void go_too_far_unseen(const struct each *each)
+{
+    if (each->kind == NULL || !may_be_foreign(each->function))
+        return;
+    keeps_behind = true;
+    run_case_in(each, WAY_EXACT, 1);
+    put_right();
+    clean_up();
+}
+
 /* "all": each one. */
 static void be_child(const char *how, const char *id)
 {
-    if (strcmp(how, "wrong") == 0)
-        go_too_far(case_of(id));
-    if (strcmp(how, "right") != 0)
-        return;
-    for (size_t i = 0; i < case_count; i++) {
+    void (*go)(const struct each *) = strcmp(how, "wrong") == 0     ? go_too_far
+                                      : strcmp(how, "right") == 0   ? go_as_far_as_is_right
+                                      : strcmp(how, "foreign") == 0 ? go_too_far_unseen
+                                                                    : NULL;
+    for (size_t i = 0; go != NULL && i < case_count; i++) {
         if (strcmp(id, "all") == 0 || strcmp(id, cases[i].id) == 0)
-            go_as_far_as_is_right(&cases[i]);
+            go(&cases[i]);
     }
 }
 
-/* Comes before the constructors of all libraries. */
+/* Comes before the constructors of all libraries, but the shim's start, which calls some, may be
+ * earlier: the one of bounds is alone then. */
 static void begin(int argc, char **argv, char **environment)
 {
     (void)environment;
@@ -126,6 +157,8 @@ static int run_in_child(const char *how, const char *id, char told[static TOLD_M
     pid_t child = fork();
     if (child == 0) {
         CHECK(dup2(pipes[1], STDERR_FILENO) >= 0 && close(pipes[0]) == 0 && close(pipes[1]) == 0);
+        if (strcmp(how, "early") == 0 && getenv("BOUNDS_ALONE") != NULL)
+            setenv("LD_PRELOAD", getenv("BOUNDS_ALONE"), 1);
         execl("/proc/self/exe", "bounds_each", how, id, (char *)NULL);
         _exit(STATUS_CHECK_FAILED);
     }
@@ -188,22 +221,23 @@ static int check_wrong(const struct each *each, bool by_pages)
 }
 
 /* Which of them it was, if any told something. */
-static int check_right(void)
+static int check_silent(const char *how)
 {
-    if (is_silent("right", "all"))
+    if (is_silent(how, "all"))
         return 0;
-    printf("of all that is right:\n%s", told);
+    printf("of all (%s):\n%s", how, told);
     int failed = 1;
     for (size_t i = 0; i < case_count; i++) {
-        if (!is_silent("right", cases[i].id))
-            failed += printf("%s: does nothing wrong:\n%s", cases[i].id, told) > 0;
+        if (!is_silent(how, cases[i].id))
+            failed += printf("%s: nothing was to be told (%s):\n%s", cases[i].id, how, told) > 0;
     }
     return failed;
 }
 
 static int check_early(const struct each *each)
 {
-    if (is_silent("early", each->id))
+    bool is_first = each == cases || strcmp(each->function, each[-1].function) != 0;
+    if (!is_first || is_silent("early", each->id))
         return 0;
     return printf("%s: before the constructors:\n%s", each->id, told) > 0;
 }
@@ -214,8 +248,10 @@ int main(int argc, char **argv)
         be_child(argv[1], argv[2]);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "foreign") == 0)
+        return check_silent("foreign") != 0;
     bool by_pages = argc == 2 && strcmp(argv[1], "pages") == 0;
-    int failed = tell_rows_without_case() + check_right();
+    int failed = tell_rows_without_case() + check_silent("right");
     for (size_t i = 0; i < case_count; i++)
         failed += check_wrong(&cases[i], by_pages) + check_early(&cases[i]);
     return failed != 0;

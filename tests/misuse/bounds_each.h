@@ -4,6 +4,7 @@
 
 #include "bounds_headers.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The functions of the table, by their names and nothing that headers make of these: what a program
@@ -43,6 +44,10 @@ extern const size_t case_count;
 
 /* One unit too far where `extra` is 1. */
 void run_case_in(const struct each *each, enum way way, size_t extra);
+/* What lies behind the block is put back as it was; where that was wanted, of blocks without pages
+ * of their own. */
+extern bool keeps_behind;
+void put_right(void);
 /* What a case made, which may tell what it damaged. */
 void clean_up(void);
 
