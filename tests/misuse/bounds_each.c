@@ -123,13 +123,18 @@ static void go_too_far_unseen(const struct each *each)
 /* "all": each one. */
 static void be_child(const char *how, const char *id)
 {
-    void (*go)(const struct each *) = strcmp(how, "wrong") == 0     ? go_too_far
-                                      : strcmp(how, "right") == 0   ? go_as_far_as_is_right
-                                      : strcmp(how, "foreign") == 0 ? go_too_far_unseen
-                                                                    : NULL;
-    for (size_t i = 0; go != NULL && i < case_count; i++) {
-        if (strcmp(id, "all") == 0 || strcmp(id, cases[i].id) == 0)
-            go(&cases[i]);
+    static const struct {
+        const char *how;
+        void (*go)(const struct each *each);
+    } ways[] = {{"wrong", go_too_far},
+                {"right", go_as_far_as_is_right},
+                {"alone", go_as_far_as_is_right},
+                {"foreign", go_too_far_unseen}};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        for (size_t j = 0; strcmp(how, ways[i].how) == 0 && j < case_count; j++) {
+            if (strcmp(id, "all") == 0 || strcmp(id, cases[j].id) == 0)
+                ways[i].go(&cases[j]);
+        }
     }
 }
 
@@ -141,10 +146,8 @@ static void begin(int argc, char **argv, char **environment)
     if (argc < 3)
         return;
     find_functions();
-    if (strcmp(argv[1], "early") == 0) {
-        run_case_in(case_of(argv[2]), WAY_EXACT, 0);
-        clean_up();
-    }
+    if (strcmp(argv[1], "early") == 0)
+        go_as_far_as_is_right(case_of(argv[2]));
 }
 __attribute__((section(".preinit_array"), used)) static void (*const preinit)(int, char **,
                                                                               char **) = begin;
@@ -157,7 +160,8 @@ static int run_in_child(const char *how, const char *id, char told[static TOLD_M
     pid_t child = fork();
     if (child == 0) {
         CHECK(dup2(pipes[1], STDERR_FILENO) >= 0 && close(pipes[0]) == 0 && close(pipes[1]) == 0);
-        if (strcmp(how, "early") == 0 && getenv("BOUNDS_ALONE") != NULL)
+        bool is_alone = strcmp(how, "early") == 0 || strcmp(how, "alone") == 0;
+        if (is_alone && getenv("BOUNDS_ALONE") != NULL)
             setenv("LD_PRELOAD", getenv("BOUNDS_ALONE"), 1);
         execl("/proc/self/exe", "bounds_each", how, id, (char *)NULL);
         _exit(STATUS_CHECK_FAILED);
@@ -251,7 +255,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "foreign") == 0)
         return check_silent("foreign") != 0;
     bool by_pages = argc == 2 && strcmp(argv[1], "pages") == 0;
-    int failed = tell_rows_without_case() + check_silent("right");
+    int failed = tell_rows_without_case() + check_silent("right") + check_silent("alone");
     for (size_t i = 0; i < case_count; i++)
         failed += check_wrong(&cases[i], by_pages) + (by_pages ? 0 : check_early(&cases[i]));
     return failed != 0;
