@@ -185,15 +185,15 @@ static bool is_silent(const char *how, const char *id)
     return run_in_child(how, id, told) == 0 && told[0] == '\0';
 }
 
-/* As a program's own calls are named. */
+/* As a program's own calls are named; its length. */
 static size_t plain_name(const char *function, const char **start)
 {
     size_t skipped = strncmp(function, "__isoc", 6) == 0 ? strlen("__isoc99_")
                      : strncmp(function, "__", 2) == 0   ? 2
                                                          : 0;
-    const char *end = function + strlen(function);
     *start = function + skipped;
-    return (size_t)(end - *start) - (strcmp(end - strlen("_chk"), "_chk") == 0 ? 4 : 0);
+    const char *end = strstr(*start, "_chk");
+    return end != NULL ? (size_t)(end - *start) : strlen(*start);
 }
 
 static bool tells(const struct each *each, bool by_pages)
