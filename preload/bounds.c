@@ -225,12 +225,14 @@ size_t bounds_whole_wide_text(const wchar_t *text)
 
 size_t bounds_found_text(const char *in, const char *found, const char *wanted)
 {
-    return found != NULL ? (size_t)(found - in) + NEXT(strlen)(wanted) : 0;
+    return found != NULL ? (size_t)(found - in) + NEXT(strlen)(wanted) : NEXT(strlen)(in) + 1;
 }
 
 size_t bounds_found_wide_text(const wchar_t *in, const wchar_t *found, const wchar_t *wanted)
 {
-    return found != NULL ? ((size_t)(found - in) + NEXT(wcslen)(wanted)) * sizeof *in : 0;
+    size_t read =
+        found != NULL ? (size_t)(found - in) + NEXT(wcslen)(wanted) : NEXT(wcslen)(in) + 1;
+    return read * sizeof *in;
 }
 
 void bounds_finds_letter(struct bounds_call call, const char *text, int letter)
@@ -243,6 +245,25 @@ void bounds_finds_wide_letter(struct bounds_call call, const wchar_t *text, wcha
 {
     SEARCHES(text, BOUNDS_ANY, sizeof *text,
              wide_length_of(text, room) < room || NEXT(wmemchr)(text, letter, room) != NULL)
+}
+
+void bounds_stopped(struct bounds_call call, const char *text, char *stop, char **wanted)
+{
+    if (stop == NULL)
+        return;
+    if (wanted != NULL)
+        *wanted = stop;
+    READS(text, (size_t)(stop - text) + 1)
+}
+
+void bounds_wide_stopped(struct bounds_call call, const wchar_t *text, wchar_t *stop,
+                         wchar_t **wanted)
+{
+    if (stop == NULL)
+        return;
+    if (wanted != NULL)
+        *wanted = stop;
+    READS(text, ((size_t)(stop - text) + 1) * sizeof *text)
 }
 
 /* Texts end where both do; of plain memory the end is `most`, which is not reached. */

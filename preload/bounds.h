@@ -166,8 +166,8 @@ static inline size_t bounds_converted(const void *to, size_t result, size_t size
     return to != NULL && result != (size_t)-1 ? size : 0;
 }
 
-/* A text that a function returned, with its end, in bytes; NULL is none. Of one that it found in
- * another what was read up to the end of what was wanted. */
+/* A text that a function returned, with its end, in bytes; NULL is none. Of one that it looked
+ * for in another, what was read up to the end of what was wanted, or of all. */
 size_t bounds_whole_text(const char *text);
 size_t bounds_whole_wide_text(const wchar_t *text);
 size_t bounds_found_text(const char *in, const char *found, const char *wanted);
@@ -256,14 +256,16 @@ static inline void bounds_compare(struct bounds_call call, const struct bounds_p
 #define COMPARES_WIDE(first, second, most, by)                                                     \
     COMPARES_UNITS(first, second, most, sizeof(wchar_t), by)
 
-/* A number in letters is read up to what is none of it. */
-static inline void *bounds_end(void *end, void *own)
-{
-    return end != NULL ? end : own;
-}
+/* A number in letters is read up to what is none of it, which the caller need not want to know; a
+ * base that is none leaves it untold. */
 #define STOPS(type, end)                                                                           \
-    type *stop = NULL;                                                                             \
-    (end) = bounds_end(end, &stop);
+    type *stop = NULL, **const wanted = (end);                                                     \
+    (end) = &stop;
+#define STOPPED(text)      bounds_stopped(call, text, stop, wanted);
+#define WIDE_STOPPED(text) bounds_wide_stopped(call, text, stop, wanted);
+void bounds_stopped(struct bounds_call call, const char *text, char *stop, char **wanted);
+void bounds_wide_stopped(struct bounds_call call, const wchar_t *text, wchar_t *stop,
+                         wchar_t **wanted);
 #define READS_NUMBER(text, read)                                                                   \
     if (bounds_room(call, text) != BOUNDS_ANY) {                                                   \
         char *end = NULL;                                                                          \

@@ -60,13 +60,16 @@
         after;                                                                                     \
         return result;                                                                             \
     }
-/* The shim calls those, too: what it does to guards and to what is held is its own. */
+/* The shim calls those, too: what it does to guards and to what is held is its own. What libc is
+ * too old to have is ours to do, for who finds it here. */
 #define WITH_CALLER(...) (__VA_ARGS__, const void *caller)
 #define AND_CALLER(...)  (__VA_ARGS__, CALLER)
 #define BOUNDS_EARLY(type, name, parameters, arguments, before, after)                             \
     __attribute__((noinline)) static type checked_##name WITH_CALLER parameters                    \
     {                                                                                              \
         type(*next) parameters = (type(*) parameters)bounds_next(BOUNDS_OF_##name);                \
+        if (mm_unlikely(next == NULL))                                                             \
+            return bounds_early_##name arguments;                                                  \
         const struct bounds_call call = {#name, caller, bounds_shim()};                            \
         before;                                                                                    \
         type result = next arguments;                                                              \

@@ -258,6 +258,9 @@ void nothing_beyond(void)
     block[0] = '7';
     block[1] = ' ';
     CHECK(strtol(block, NULL, 10) == 7);
+    char *end = text;
+    CHECK(strtol(block, NULL, 1) == 0 && strtol(block, &end, 1) == 0 && end == text);
+    CHECK(strtol(block, &end, 10) == 7 && end == block + 1);
     block = realloc(block, 2 * SIZE);
     memset(block, 0, 2 * SIZE);
     fclose(file);
