@@ -207,27 +207,6 @@ void buffered_output(void)
     BAD_CALL(free(old));
 }
 
-/* ---- what the kernel put at the end of the first stack ---- */
-
-/* Arguments and variables, and what is inside of them. */
-void foreign_texts(void)
-{
-    char *value = getenv("MM_DEBUG");
-    CHECK(value != NULL);
-    publish_pointer("ARGUMENT", program_invocation_name);
-    publish_pointer("ANOTHER", strchr(program_invocation_name, '\0') + 1);
-    publish_pointer("INSIDE", strchr(program_invocation_name, '\0') + 3);
-    publish_pointer("NAME", value - strlen("MM_DEBUG="));
-    publish_pointer("VALUE", value);
-    publish_pointer("END", value + 1);
-    BAD_CALL(free(hidden(program_invocation_name)));
-    BAD_CALL(free(hidden(strchr(program_invocation_name, '\0') + 1)));
-    BAD_CALL(free(hidden(strchr(program_invocation_name, '\0') + 3)));
-    BAD_CALL(free(hidden(value - strlen("MM_DEBUG="))));
-    BAD_CALL(free(hidden(value)));
-    BAD_CALL(free(hidden(value + 1)));
-}
-
 /* ---- threads ---- */
 
 void release_twice(void *arg)
@@ -585,7 +564,6 @@ static const struct misuse_case situations[] = {
     MISUSE_CASE(one_call_two_kinds),
     MISUSE_CASE(five_calls),
     MISUSE_CASE(buffered_output),
-    MISUSE_CASE(foreign_texts),
     MISUSE_CASE(in_a_named_thread),
     MISUSE_CASE(in_a_thread_with_a_line_break),
     MISUSE_CASE(in_a_key_destructor),
