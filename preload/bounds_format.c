@@ -149,8 +149,9 @@ static bool take_conversion(struct bounds_call call, struct format *format,
     if (letter_of(format) == '$') /* arguments by their numbers */
         return false;
     if (takes(format, '.')) {
+        bool is_passed = letter_of(format) == '*';
         precision = take_number(format, arguments);
-        if (precision < 0 && format->at > 0)
+        if (precision < 0 && !is_passed) /* one that is passed counts as none, then */
             precision = 0;
     }
     return take_argument(call, format, arguments, precision);

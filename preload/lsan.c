@@ -204,7 +204,7 @@ EXPORT void __lsan_do_leak_check(void)
     is_done = is_asked_for();
     if (has_leaks) {
         mm_report_summary();
-        mm_coverage_write();
+        mm_coverage_end();
         mm_os_exit_now(mm_report_exit_status(0));
     }
     if (other.check != NULL)

@@ -10,6 +10,7 @@
 #include "slots/heap.h"
 #include "stacks/loaded.h"
 #include "stacks/module.h"
+#include "system/coverage.h"
 #include "verbose.h"
 #include "view/snapshot.h"
 #include <errno.h>
@@ -318,6 +319,7 @@ EXPORT _Noreturn void _exit(int status)
     mm_report_summary();
     shim_tell_end();
     status = mm_report_exit_status(status);
+    mm_coverage_end();
     void (*next)(int) = (void (*)(int))shim_libc(SHIM_EXIT);
     if (next != NULL)
         next(status);

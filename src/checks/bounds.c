@@ -199,14 +199,13 @@ static bool of_live(struct mm_access *access, const struct mm_slot_info *info, u
 static bool is_before_next(const struct mm_access *access, const struct mm_slot_info *info)
 {
     uintptr_t next = info->base + (info->index + 1) * info->size;
-    size_t near = mm_checks.guard != 0 ? mm_checks.guard : MM_GRANULE;
     if (!is_live(info, info->index + 1) || access->start >= next)
         return false;
     if (is_live(info, info->index)) {
         uintptr_t end = end_of_slot(info->batch, info->index);
-        return access->start - end > next - access->start;
+        return access->start >= end && access->start - end > next - access->start;
     }
-    return mm_checks.guard != 0 ? next - access->start <= near
+    return mm_checks.guard != 0 ? next - access->start <= mm_checks.guard
                                 : access->start + access->size > next;
 }
 

@@ -235,17 +235,25 @@ static void *put_into(struct mm_watch *watch, struct mm_guarded_slot *slot, mm_s
     return NULL;
 }
 
+/* That faults are told takes three system calls to know: not asked in vain, where blocks that stay
+ * have all slots and many requests are drawn. */
+static bool take_slot(mm_shape shape, bool may_reuse, struct mm_guarded_slot *slot)
+{
+    size_t size = mm_shape_asked(shape);
+    return mm_guarded_has_room(size) && is_ready() &&
+           mm_guarded_take(size, mm_shape_alignment(shape), may_reuse, slot);
+}
+
 static bool take(struct draws *draws, mm_shape shape, struct mm_guarded_slot *slot)
 {
-    size_t size = mm_shape_asked(shape), alignment = mm_shape_alignment(shape);
-    if (size > MM_GUARDED_MOST)
+    if (mm_shape_asked(shape) > MM_GUARDED_MOST)
         return false;
     if (!settings.adaptive)
-        return !is_left_out() && is_ready() && mm_guarded_take(size, alignment, true, slot);
+        return !is_left_out() && take_slot(shape, true, slot);
     uint64_t since = mm_os_nanoseconds();
-    bool taken = draws->period == 1 && is_ready() && mm_guarded_take(size, alignment, false, slot);
+    bool taken = draws->period == 1 && take_slot(shape, false, slot);
     if (!taken && can_pay(draws, since)) {
-        taken = is_ready() && mm_guarded_take(size, alignment, true, slot);
+        taken = take_slot(shape, true, slot);
         pay(since);
     }
     return taken;

@@ -12,6 +12,7 @@
 #include "entry/guarded.h"
 #include "findings/finding.h"
 #include "findings/report.h"
+#include "system/coverage.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -207,6 +208,7 @@ static void end_by_fault(siginfo_t *info, void *context)
     bool is_new = !atomic_exchange_explicit(&is_ending, true, memory_order_relaxed);
     if (info->si_code > 0 && is_new && !mm_os_is_guest())
         call_with_room(context, tell_wild, &wild);
+    mm_coverage_end();
     mm_fault_end_by(info);
 }
 

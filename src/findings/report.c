@@ -18,6 +18,7 @@
 #include "findings/unwanted.h"
 #include "stacks/unwinder.h"
 #include "system/bitmap.h"
+#include "system/coverage.h"
 #include "system/mapping.h"
 #include "system/os.h"
 #include "system/out.h"
@@ -383,6 +384,8 @@ static enum mm_told judge_call(struct call *call, const void *caller)
 
 static void obey_on_error(enum mm_told told)
 {
+    if (settings.then != MM_THEN_GO_ON)
+        mm_coverage_end();
     if (settings.then == MM_THEN_STOP && told == MM_TOLD_NOW)
         mm_os_trap();
     if (settings.then == MM_THEN_ABORT)

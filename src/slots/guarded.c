@@ -261,6 +261,26 @@ static bool take_in(struct mm_guarded_row *row, bool may_reuse, struct mm_guarde
     return false;
 }
 
+static bool has_room_in(const struct mm_guarded_row *row)
+{
+    return atomic_load_explicit(&row->made, memory_order_relaxed) < row->count ||
+           atomic_load_explicit(&row->head, memory_order_relaxed) <
+               atomic_load_explicit(&row->tail, memory_order_relaxed);
+}
+
+bool mm_guarded_has_room(size_t size)
+{
+    if (atomic_load_explicit(&mm_guarded_in.is_given_up, memory_order_relaxed))
+        return false;
+    if (atomic_load_explicit(&mm_guarded.size, memory_order_acquire) == 0)
+        return true; /* it is made by who takes the first */
+    for (unsigned i = 0; i < MM_GUARDED_ROWS; i++) {
+        if (size <= mm_guarded_in.rows[i].size && has_room_in(&mm_guarded_in.rows[i]))
+            return true;
+    }
+    return false;
+}
+
 bool mm_guarded_take(size_t size, size_t alignment, bool may_reuse, struct mm_guarded_slot *slot)
 {
     if (size > MM_GUARDED_MOST || alignment > mm_os_page_size() || !is_made() ||

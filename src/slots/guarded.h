@@ -63,6 +63,8 @@ struct mm_guarded_slot {
     enum mm_guarded_state state;
 };
 
+/* Whether there may be one for so many bytes: false while all are live, and after giving up. */
+bool mm_guarded_has_room(size_t size);
 /* A slot for so many bytes, open, and both fences closed: TAKEN; false when there is none to be
  * had. `may_reuse`: else only one that never was used. */
 bool mm_guarded_take(size_t size, size_t alignment, bool may_reuse, struct mm_guarded_slot *slot);

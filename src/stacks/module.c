@@ -190,15 +190,6 @@ void mm_module_place(const void *address, const char *program, struct mm_place *
         *place = (struct mm_place){0};
 }
 
-void mm_module_write_symbol(struct mm_out *out, const struct mm_place *place)
-{
-    if (place->symbol == NULL)
-        return;
-    mm_out_format(out, " in ");
-    mm_out_cut(out, place->symbol, MM_SYMBOL_SHOWN);
-    mm_out_format(out, "+%x", (uint64_t)place->symbol_offset);
-}
-
 void mm_module_write_offset(struct mm_out *out, const struct mm_place *place)
 {
     if (place->module == NULL)

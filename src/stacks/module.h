@@ -37,8 +37,7 @@ const void *mm_module_of(const void *address);
 void mm_module_place(const void *address, const char *program, struct mm_place *place,
                      struct mm_place_text *text);
 
-/* Writes " in symbol+0xoff" and " (module+0xoff)" as far as they are known. */
-void mm_module_write_symbol(struct mm_out *out, const struct mm_place *place);
+/* Writes " (module+0xoff)" as far as it is known. */
 void mm_module_write_offset(struct mm_out *out, const struct mm_place *place);
 
 #endif

@@ -4,6 +4,8 @@
 #define MM_COVERAGE_H
 
 #ifdef MM_COVERAGE
+#include "system/os.h"
+
 void __gcov_dump(void);
 void __gcov_reset(void);
 
@@ -17,12 +19,23 @@ static inline void mm_coverage_write(void)
 {
     __gcov_dump();
 }
+
+/* Counts in a vfork()'s child are its parent's, which writes them. */
+static inline void mm_coverage_end(void)
+{
+    if (!mm_os_is_guest())
+        __gcov_dump();
+}
 #else
 static inline void mm_coverage_anew(void)
 {
 }
 
 static inline void mm_coverage_write(void)
+{
+}
+
+static inline void mm_coverage_end(void)
 {
 }
 #endif

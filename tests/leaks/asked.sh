@@ -14,11 +14,12 @@ fail() {
     exit 1
 }
 
-# start NAME=VALUE... - the program, in front of stdin 3 and stdout 4.
+# start NAME=VALUE... - the program, with the arguments `with`, in front of stdin 3 and stdout 4.
+with=()
 start() {
     rm -f "$work"/{in,out}
     mkfifo "$work"/{in,out}
-    env "$@" "$mmshim" --symbolize=0 "$program" <"$work/in" >"$work/out" 2>"$work/err" &
+    env "$@" "$mmshim" --symbolize=0 "$program" "${with[@]}" <"$work/in" >"$work/out" 2>"$work/err" &
     process=$!
     exec 3>"$work/in" 4<"$work/out"
     lose 0
@@ -90,6 +91,18 @@ stop
 [ "$status" = 0 ] || fail "status $status"
 [ ! -s "$work/err" ] || fail "something is told elsewhere"
 
+for looks in 'MM_LEAKS=0' 'MM_LEAKS=0 MM_DANGLING=0'; do
+    # shellcheck disable=SC2086
+    start $looks MM_LEAKS_SIGNAL=12
+    told "process $process can't be asked" $process
+    stop
+done
+start MM_LEAKS=0 MM_DANGLING=1 MM_DEBUG=1 MM_LEAKS_SIGNAL=12
+"$mmshim" leaks $process >"$work/told" 2>&1 || fail "status $?, of dangling pointers alone"
+stop
+start MM_LEAKS=1 OBEYS_OFF=1 MM_LEAKS_SIGNAL=12
+told 'leaks are not looked for: the program does not want it$' $process
+stop
 start MM_LEAKS=1
 told "process $process can't be asked: start it by mmshim --leaks=1 --leaks-signal=" $process
 stop
@@ -100,7 +113,11 @@ told "process $plain has no handler for signal 12, its MM_LEAKS_SIGNAL" $plain
 kill $plain
 told 'process 999999999: there is none' 999999999
 told "leaks takes a process's number"
-told "leaks takes a process's number" 12x
+for number in 12x "" 0 99999999999999999999 4294967297; do
+    told "leaks takes a process's number" "$number"
+done
+told "leaks takes a process's number" 1 2
+told 'leaks: --what: not known; --wait=SECONDS is, of 1 to 86400' --what 1
 told 'leaks: --wait=0: not known; --wait=SECONDS is, of 1 to 86400' --wait=0 1
 
 start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
@@ -110,3 +127,51 @@ kill -CONT $process
 lose 0
 told 'mmshim: leaks: none$' $process
 stop
+
+# Who asks is ended while it waits: the pipe is gone, and the process goes on.
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+kill -STOP $process
+"$mmshim" leaks $process >"$work/told" 2>&1 &
+asker=$!
+until compgen -G '/tmp/mmshim-leaks.*' >"$work/pipes"; do
+    sleep 0.01
+done
+kill -TERM $asker
+status=0
+wait $asker || status=$?
+[ "$status" = 143 ] || fail "status $status of who asked"
+while read -r pipe; do
+    [ ! -O "$pipe" ] || fail "$pipe is left"
+done <"$work/pipes"
+kill -CONT $process
+lose 0
+stop
+
+# The answer is anybody's text: what a terminal would obey is none of it.
+with=($'some \033[31mtext\177\ttab')
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+told $'some ?\\[31mtext?\ttab' $process
+grep -q "the answer of process $process is not complete" "$work/told" || fail "taken as complete"
+stop
+with=("")
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+told "process $process did not answer" --wait=1 $process
+stop
+with=()
+
+# Handlers for the signal that are none of ours, and signals that are none.
+env -i MM_LEAKS=1 MM_LEAKS_SIGNAL=12 bash -c 'trap : USR2; echo; read -r line' <>"$work/in" >"$work/out" &
+plain=$!
+read -r _ <"$work/out"
+told "process $plain: the shim is not active there" $plain
+kill $plain
+for number in 0 65; do
+    start MM_LEAKS=1 MM_LEAKS_SIGNAL=$number
+    told "process $process has no handler for signal $number, its MM_LEAKS_SIGNAL" $process
+    if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+        setpriv --reuid=65534 --clear-groups "$mmshim" leaks $process >"$work/told" 2>&1 &&
+            fail "anybody may ask"
+        grep -q "process $process: Permission denied" "$work/told" || fail "no reason"
+    fi
+    stop
+done

@@ -48,6 +48,18 @@ static void to_large(void)
     free(global);
 }
 
+/* Beside others that are held as well. */
+static void to_one_of_large(void)
+{
+    void *others[4];
+    for (unsigned i = 0; i < 4; i++)
+        others[i] = take(300000 + i * 100000);
+    to_large();
+    for (unsigned i = 0; i < 4; i++)
+        free(others[i]);
+    memset(others, 0, sizeof others);
+}
+
 static void cleared(void)
 {
     in_block();
@@ -77,11 +89,12 @@ static void on_stack(void)
     exit(0);
 }
 
-static const struct planted cases[] = {{"in_block", in_block},   {"in_two_blocks", in_two_blocks},
-                                       {"in_global", in_global}, {"to_inside", to_inside},
-                                       {"to_large", to_large},   {"cleared", cleared},
-                                       {"behind", behind},       {"lost", lost},
-                                       {"on_stack", on_stack}};
+static const struct planted cases[] = {
+    {"in_block", in_block},   {"in_two_blocks", in_two_blocks},
+    {"in_global", in_global}, {"to_inside", to_inside},
+    {"to_large", to_large},   {"to_one_of_large", to_one_of_large},
+    {"cleared", cleared},     {"behind", behind},
+    {"lost", lost},           {"on_stack", on_stack}};
 
 int main(int argc, char **argv)
 {

@@ -56,6 +56,16 @@ void wild_from_overwritten(void)
     memset(first, 'A', sizeof *first);
     *(volatile long *)hidden(first->next);
 }
+
+/* Where freed blocks are held, and filled; one that is too large for pages of its own. */
+void wild_from_freed(void)
+{
+    struct node *first = hidden(calloc(1, LARGE)), *same = hidden(first);
+    CHECK(first != NULL);
+    node();
+    free(first);
+    *(volatile long *)hidden(same->next);
+}
 #endif
 
 void wild_call(void)
@@ -73,6 +83,7 @@ static const struct {
              {"wild_constant", wild_constant},
 #ifdef __x86_64__
              {"wild_from_overwritten", wild_from_overwritten},
+             {"wild_from_freed", wild_from_freed},
 #endif
              {"wild_call", wild_call}};
 

@@ -107,19 +107,26 @@ static void test_order(bool marks)
 
 static void test_all_taken(bool marks)
 {
-    struct mm_guarded_slot slot;
+    struct mm_guarded_slot slot, last_slot = {0};
     unsigned count = 0;
     start(marks, 100);
+    CHECK(mm_guarded_has_room(SIZE));
     while (mm_guarded_take(SIZE, ALIGNMENT, true, &slot)) {
         mm_guarded_place(&slot, SIZE, ALIGNMENT, true);
         CHECK_EQUAL(slot.block, slot.start);
         mm_guarded_hand_out(&slot);
+        last_slot = slot;
         count++;
     }
     CHECK(count > 8 || mm_os_page_size() == MM_GUARDED_MOST); /* those of larger rows, too */
     CHECK_EQUAL(mm_guarded_live(NULL), count);
+    CHECK(!mm_guarded_has_room(SIZE));
+    CHECK(mm_guarded_strike(&last_slot));
+    mm_guarded_close(&last_slot);
+    CHECK(mm_guarded_has_room(SIZE) && !mm_guarded_has_room(MM_GUARDED_MOST + 1));
     CHECK(!mm_guarded_take(MM_GUARDED_MOST + 1, ALIGNMENT, true, &slot));
     mm_guarded_give_up();
+    CHECK(!mm_guarded_has_room(SIZE));
     CHECK(is_open(slot.end) && is_open(slot.start));
     mm_guarded_stop();
 }

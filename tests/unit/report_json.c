@@ -3,6 +3,8 @@
 #include "findings/report_json.h"
 
 #include "check.h"
+#include "checks/bounds.h"
+#include "checks/checks.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -107,6 +109,55 @@ static void when_full(void)
 }
 
 /* A text of so many zeros and the rest, which is shown like this. */
+/* What was done to a block's memory, and what a leak is of. */
+static void what_was_done(void)
+{
+    static char block[40];
+    struct mm_damage damage = {.block = (uintptr_t)block, .at = (uintptr_t)block - 2, .asked = 40};
+    struct mm_access access = {.function = "memcpy",
+                               .block = (uintptr_t)block,
+                               .start = (uintptr_t)block + 8,
+                               .size = 33,
+                               .asked = 40,
+                               .is_write = true};
+    struct mm_touch touch = {.block = (uintptr_t)block,
+                             .at = (uintptr_t)block + 40,
+                             .asked = 40,
+                             .access = MM_FAULT_READ};
+    struct mm_leak leak = {
+        .how = MM_LEAK_GROWN, .blocks = 2, .bytes = 300, .grown_bytes = 100, .milliseconds = 1500};
+    damage.found_count = 2;
+    damage.found[0] = 0x78;
+    damage.found[1] = 0x0a;
+    finding = (struct mm_finding){
+        .description = "d", .damage = &damage, .leak = &leak, .access = &access};
+    write_finding(sizeof text);
+    check_member("damage", "{\"offset\":-2,\"size\":40,\"bytes\":\"780a\"}");
+    check_member("leak", "{\"how\":\"grown\",\"blocks\":2,\"bytes\":300,\"grown_bytes\":100,"
+                         "\"milliseconds\":1500}");
+    check_member("access", "{\"function\":\"memcpy\",\"by\":\"write\",\"bytes\":33,"
+                           "\"at_least\":false,\"offset\":8,\"size\":40}");
+    access.is_write = false;
+    access.is_at_least = true;
+    access.from = access.start - 5;
+    finding.damage = NULL;
+    finding.leak = NULL;
+    write_finding(sizeof text);
+    CHECK(strstr(text, "damage\"") == NULL && strstr(text, "leak\"") == NULL);
+    check_member("access", "{\"function\":\"memcpy\",\"by\":\"read\",\"bytes\":33,"
+                           "\"at_least\":true,\"distance\":5}");
+    finding.access = NULL;
+    finding.touch = &touch;
+    write_finding(sizeof text);
+    check_member("access", "{\"offset\":40,\"size\":40,\"by\":\"read\"}");
+    touch = (struct mm_touch){.access = MM_FAULT_WRITE};
+    write_finding(sizeof text);
+    check_member("access", "{\"by\":\"write\"}");
+    touch.access = MM_FAULT_UNKNOWN;
+    write_finding(sizeof text);
+    check_member("access", "{}");
+}
+
 static void check_cut(unsigned zeros, const char *rest, const char *shown)
 {
     char line[2048], expected[2048];
@@ -161,6 +212,7 @@ int main(void)
     long_texts();
     members();
     when_full();
+    what_was_done();
     long_names();
     return 0;
 }

@@ -210,7 +210,42 @@ __attribute__((noinline)) static void through_a_leaf(unsigned depth)
     __asm__ volatile("");
 }
 
+#ifdef __x86_64__
+/* Told in words of the tables that compilers seldom use, or only of registers that do not matter
+ * here; the frame pointer is lost meanwhile. */
+__attribute__((used)) static void onward_from_odd_rows(unsigned depth)
+{
+    onward(depth);
+}
+
+shape unwinder_odd_rows;
+__asm__(".text\n.type unwinder_odd_rows, @function\nunwinder_odd_rows:\n.cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_escape 0x13, 0x7e\n" /* DEF_CFA_OFFSET_SF: 16 */
+        ".cfi_escape 0x05, 6, 2\n" /* OFFSET_EXTENDED: at CFA - 16 */
+        ".cfi_remember_state\n"
+        ".cfi_escape 0x06, 6\n" /* RESTORE_EXTENDED: not saved */
+        ".cfi_restore_state\n"
+        "push %rbx\n"
+        ".cfi_escape 0x12, 7, 0x7d\n" /* DEF_CFA_SF: the stack pointer and 24 */
+        ".cfi_escape 0x11, 3, 3\n"    /* OFFSET_EXTENDED_SF: at CFA - 24 */
+        "sub $8, %rsp\n.cfi_def_cfa_offset 32\n"
+        ".cfi_escape 0x2e, 0\n"                 /* ARGS_SIZE */
+        ".cfi_escape 0x16, 12, 2, 0x7c, 0\n"    /* VAL_EXPRESSION: itself */
+        ".cfi_escape 0x10, 11, 2, 0x77, 0x28\n" /* EXPRESSION: anything */
+        ".cfi_same_value 13\n.cfi_register 14, 14\n.cfi_undefined 11\n.cfi_val_offset 11, -8\n"
+        "mov $0x0bad, %ebp\n"
+        "call onward_from_odd_rows\n"
+        "add $8, %rsp\n.cfi_def_cfa_offset 24\n"
+        "pop %rbx\n.cfi_def_cfa_offset 16\n"
+        "pop %rbp\n.cfi_def_cfa_offset 8\n"
+        "ret\n.cfi_endproc\n.size unwinder_odd_rows, . - unwinder_odd_rows\n");
+#endif
+
 static shape *const shapes[] = {
+#ifdef __x86_64__
+    unwinder_odd_rows,
+#endif
     plain,
     many_registers,
     of_variable_length,
@@ -277,7 +312,7 @@ static void by_frame_pointers(void)
 
 static unsigned frames_in_unknown;
 
-static void walk_in_unknown(void)
+__attribute__((used)) static void walk_in_unknown(void)
 {
     struct mm_frames frames;
     mm_unwinder_walk(NULL, MM_UNWINDER_MOST, &frames);
@@ -303,9 +338,51 @@ static void through_unknown_code(void)
     CHECK_EQUAL(frames_in_unknown, past_walker + 2); /* the function, and the code that called it */
 }
 
+/* --- code whose tables say what is not followed: nothing is made up of what lies there --- */
+
+#define LOST(number, said)                                                                         \
+    "unwinder_lost_" #number ":\n.cfi_startproc\nsub $8, %rsp\n.cfi_def_cfa_offset 16\n" said      \
+    "\ncall walk_in_unknown\nadd $8, %rsp\nret\n.cfi_endproc\n"
+__asm__(".text\n" LOST(0, ".cfi_escape 0x16, 6, 2, 0x76, 0") /* VAL_EXPRESSION, of fp */
+        LOST(1, ".cfi_register 6, 3")                        /* fp in another register */
+        LOST(2, ".cfi_escape 0x10, 6, 2, 0x77, 0")           /* EXPRESSION, of sp */
+        LOST(3, ".cfi_escape 0x10, 6, 2, 0x76, 8")           /* of fp and 8 */
+        LOST(4, ".cfi_escape 0x10, 6, 3, 0x76, 0, 6")        /* of where that points to */
+        LOST(5, ".cfi_escape 0x0f, 2, 0x77, 16")             /* DEF_CFA_EXPRESSION, of sp */
+        LOST(6, ".cfi_escape 0x0f, 2, 0x76, 16")             /* of fp, with no DEREF */
+        LOST(7, ".cfi_escape 0x2f, 3, 0")                    /* GNU_NEGATIVE_OFFSET_EXTENDED */
+        LOST(8, ".cfi_def_cfa 3, 16")                        /* CFA by another register */
+        LOST(9, ".cfi_same_value 16")                        /* no return address */
+        LOST(10, ".rept 9\n.cfi_remember_state\n.endr")      /* too many */
+        LOST(11, ".cfi_undefined 16")                        /* the outermost */
+        LOST(12, ".cfi_val_offset 16, -8")                   /* the return address itself */
+        LOST(13, ".cfi_def_cfa_offset 12"));                 /* not of words */
+
+typedef void lost_function(void);
+lost_function unwinder_lost_0, unwinder_lost_1, unwinder_lost_2, unwinder_lost_3, unwinder_lost_4,
+    unwinder_lost_5, unwinder_lost_6, unwinder_lost_7, unwinder_lost_8, unwinder_lost_9,
+    unwinder_lost_10, unwinder_lost_11, unwinder_lost_12, unwinder_lost_13;
+
+static void through_lost_rows(void)
+{
+    static lost_function *const lost[] = {
+        unwinder_lost_0,  unwinder_lost_1,  unwinder_lost_2,  unwinder_lost_3, unwinder_lost_4,
+        unwinder_lost_5,  unwinder_lost_6,  unwinder_lost_7,  unwinder_lost_8, unwinder_lost_9,
+        unwinder_lost_10, unwinder_lost_11, unwinder_lost_12, unwinder_lost_13};
+    for (unsigned i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        frames_in_unknown = 0;
+        lost[i]();
+        CHECK_EQUAL(frames_in_unknown, past_walker + 2);
+    }
+}
+
 #else
 
 static void through_unknown_code(void)
+{
+}
+
+static void through_lost_rows(void)
 {
 }
 
@@ -450,6 +527,7 @@ int main(void)
     count_walker();
     as_the_compiler();
     through_unknown_code();
+    through_lost_rows();
     remembering();
     callers_of_aligned();
     no_more_than_wanted();
