@@ -517,6 +517,11 @@ static bool differs_in_pages(const struct mm_block *block, struct pages pages,
     return false;
 }
 
+bool mm_checks_is_filling(uintptr_t address)
+{
+    return mm_checks.holds && address >> 16 == mm_checks.freed * (UINTPTR_MAX / 255) >> 16;
+}
+
 bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
 {
     struct pages pages = pages_of(block);

@@ -95,6 +95,8 @@ size_t mm_checks_whole(size_t alignment, size_t asked);
 /* A freed block is filled; and later, whether that changed. */
 void mm_checks_fill(const struct mm_block *block);
 bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage);
+/* Whether a pointer was read from a freed block, or points a little further than one that was. */
+bool mm_checks_is_filling(uintptr_t address);
 /* What a held block counts for, in bytes. */
 size_t mm_checks_resident(const struct mm_block *block);
 /* Of a live slot, whose batch is the caller's or pinned: whether this is the first of several

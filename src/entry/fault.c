@@ -8,6 +8,7 @@
  * has the action that was in force then. An entry is filled before it is set, and never changed.
  * `is_ending` stays once it is set. */
 #include "system/fault.h"
+#include "checks/checks.h"
 #include "entry/access.h"
 #include "entry/guarded.h"
 #include "findings/finding.h"
@@ -183,9 +184,8 @@ struct wild {
     void *context;
 };
 
-static void tell_wild(void *with)
+static struct mm_touch wild_touch(const struct wild *wild)
 {
-    const struct wild *wild = with;
     struct mm_touch touch = {.access = mm_fault_access(wild->context),
                              .at = (uintptr_t)wild->info->si_addr,
                              .is_untold = wild->info->si_code == SI_KERNEL,
@@ -194,6 +194,13 @@ static void tell_wild(void *with)
         touch.at = mm_fault_wild_register(wild->context);
         touch.access = MM_FAULT_UNKNOWN;
     }
+    return touch;
+}
+
+static void tell_wild(void *with)
+{
+    const struct wild *wild = with;
+    struct mm_touch touch = wild_touch(wild);
     struct mm_misuse misuse = {.kind = MEM_MNGR_BAD_ACCESS,
                                .ptr = (const void *)touch.at,
                                .caller = (const void *)mm_fault_pc(wild->context),
@@ -212,6 +219,17 @@ static void end_by_fault(siginfo_t *info, void *context)
     mm_fault_end_by(info);
 }
 
+/* What a program's own handler makes of a fault is its own business, but no program means to follow
+ * a pointer that it read from a freed block. */
+static void tell_if_from_freed(siginfo_t *info, void *context)
+{
+    struct wild wild = {info, context};
+    int saved_errno = errno;
+    if (info->si_code > 0 && !mm_os_is_guest() && mm_checks_is_filling(wild_touch(&wild).at))
+        call_with_room(context, tell_wild, &wild);
+    errno = saved_errno;
+}
+
 /* What is sent by somebody, and ignored, is nothing. The call is the last thing, so that no frame
  * of ours is below the handler's. */
 static void pass_on(unsigned entry, int number, siginfo_t *info, void *context)
@@ -222,6 +240,7 @@ static void pass_on(unsigned entry, int number, siginfo_t *info, void *context)
             end_by_fault(info, context);
         return;
     }
+    tell_if_from_freed(info, context);
     if (theirs->flags & SA_RESETHAND) {
         struct mm_kernel_action none = {.handler = NULL}; /* SIG_DFL */
         mm_fault_set_action(&none, NULL);

@@ -241,12 +241,6 @@ static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping
     return true;
 }
 
-/* What a pointer is that was read from a freed block. */
-static bool is_filling(uintptr_t address)
-{
-    return mm_checks.holds && address >> 16 == mm_checks.freed * (UINTPTR_MAX / 255) >> 16;
-}
-
 static void describe_foreign(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
 {
     char path[256];
@@ -260,7 +254,7 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
         mm_out_format(out, ", a mapped file");
         return;
     }
-    if (is_filling((uintptr_t)of->misuse->ptr)) /* its top byte, too */
+    if (mm_checks_is_filling((uintptr_t)of->misuse->ptr)) /* its top byte, too */
         mm_out_format(out, "read from a freed block, which is filled with bytes of %x; ",
                       (uint64_t)mm_checks.freed);
     mm_out_format(out, "%s",

@@ -1,6 +1,6 @@
 /* wild.c - accesses to what is no memory of the process: told, and the process ends as it would
  * have. With MISUSE_TWIN set the program has a handler, whose fault it is then, and nothing is
- * told. */
+ * told but of a pointer that was read from a freed block. */
 #include "misuse.h"
 
 #include <signal.h>
