@@ -2,14 +2,14 @@
 #include "bounds.h"
 #include "bounds_early.h"
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): types, and lists that have theirs. */
+/* NOLINTBEGIN(bugprone-macro-parentheses, misc-unused-parameters): types, and lists that have
+ * theirs; what there is none of looks at nothing. */
 
 /* What was not found by the constructor yet, or is not there. */
 #define NEED(type, name, parameters)                                                               \
     type(*next) parameters =                                                                       \
         (type(*) parameters)bounds_next_or(BOUNDS_OF_##name, (void *)nothing_##name);
 
-/* It looks at nothing that it is called with. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define NOTHING(type, name, parameters, result)                                                    \
     static type nothing_##name parameters                                                          \
@@ -127,4 +127,4 @@
     }
 #include "bounds.def"
 
-/* NOLINTEND(bugprone-macro-parentheses) */
+/* NOLINTEND(bugprone-macro-parentheses, misc-unused-parameters) */

@@ -233,7 +233,7 @@ __asm__(".text\n.type unwinder_odd_rows, @function\nunwinder_odd_rows:\n.cfi_sta
         ".cfi_escape 0x2e, 0\n"                 /* ARGS_SIZE */
         ".cfi_escape 0x16, 12, 2, 0x7c, 0\n"    /* VAL_EXPRESSION: itself */
         ".cfi_escape 0x10, 11, 2, 0x77, 0x28\n" /* EXPRESSION: anything */
-        ".cfi_same_value 13\n.cfi_register 14, 14\n.cfi_undefined 11\n.cfi_val_offset 11, -8\n"
+        ".cfi_same_value 13\n.cfi_register 14, 14\n.cfi_undefined 11\n.cfi_escape 0x14, 11, 1\n"
         "mov $0x0bad, %ebp\n"
         "call onward_from_odd_rows\n"
         "add $8, %rsp\n.cfi_def_cfa_offset 24\n"
@@ -355,7 +355,7 @@ __asm__(".text\n" LOST(0, ".cfi_escape 0x16, 6, 2, 0x76, 0") /* VAL_EXPRESSION, 
         LOST(9, ".cfi_same_value 16")                        /* no return address */
         LOST(10, ".rept 9\n.cfi_remember_state\n.endr")      /* too many */
         LOST(11, ".cfi_undefined 16")                        /* the outermost */
-        LOST(12, ".cfi_val_offset 16, -8")                   /* the return address itself */
+        LOST(12, ".cfi_escape 0x14, 16, 1")                  /* VAL_OFFSET, the return address */
         LOST(13, ".cfi_def_cfa_offset 12"));                 /* not of words */
 
 typedef void lost_function(void);
