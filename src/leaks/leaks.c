@@ -162,6 +162,8 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
     }
     if (result == MM_LOOK_DONE && settings.leaks)
         tell_sums(&look, &sums, when);
+    else if (result == MM_LOOK_DONE && look.count == 0 && when == MM_LEAKS_ANSWER)
+        mm_report_note("dangling pointers: none");
     else
         complain(result, when);
     mm_look_end(&look);

@@ -98,7 +98,7 @@ for looks in 'MM_LEAKS=0' 'MM_LEAKS=0 MM_DANGLING=0'; do
     stop
 done
 start MM_LEAKS=0 MM_DANGLING=1 MM_DEBUG=1 MM_LEAKS_SIGNAL=12
-"$mmshim" leaks $process >"$work/told" 2>&1 || fail "status $?, of dangling pointers alone"
+told 'mmshim: dangling pointers: none$' $process
 stop
 start MM_LEAKS=1 OBEYS_OFF=1 MM_LEAKS_SIGNAL=12
 told 'leaks are not looked for: the program does not want it$' $process
