@@ -153,9 +153,11 @@ bool mm_faults_are_told(void)
            !mm_fault_is_blocked() && are_caught_or_none_come();
 }
 
-void mm_faults_start(void)
+void mm_faults_start(bool of_full_stack)
 {
     mm_fault_start();
+    if (of_full_stack)
+        mm_fault_need_stack(STACK_LEAST * 2);
 }
 
 void mm_faults_after_fork(void)

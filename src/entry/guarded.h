@@ -15,7 +15,7 @@ bool mm_guarded_is_live(const void *ptr, size_t *asked);
 size_t mm_check_guarded(const void *caller, enum mm_call call);
 
 /* Before the manager's start is over, where guarded slots are wanted. */
-void mm_faults_start(void);
+void mm_faults_start(bool of_full_stack);
 /* In a fork()'s child: nobody else is in the middle of a step. */
 void mm_faults_after_fork(void);
 /* Whether a fault of the calling thread would be told: its handler is put before the program's, and

@@ -167,7 +167,7 @@ static void start(const struct mm_process_config *config)
     mm_heap_on_freed_twice = report_freed_twice;
     mm_arena_reserve(config->arena_size);
     if (config->stacks.guarded != 0)
-        mm_faults_start();
+        mm_faults_start(config->checks.quarantine != 0);
     if (!mm_checks_start(&config->checks, &config->stacks))
         mm_report_note("no memory for stacks and checks: none are kept");
     if (config->counts)

@@ -241,6 +241,15 @@ static bool describe_module(struct mm_out *out, const struct mm_mapping *mapping
     return true;
 }
 
+#define NEAR_STACK ((uintptr_t)1 << 20) /* of its pointer, in bytes */
+
+/* Where nothing is mapped: the end of a stack has nothing behind it but what no call may take. */
+static bool is_behind_stack(uintptr_t address, const struct mm_touch *touch)
+{
+    return touch != NULL &&
+           address - (mm_fault_stack(touch->context) - NEAR_STACK) < 2 * NEAR_STACK;
+}
+
 static void describe_foreign(struct mm_out *out, uintptr_t address, const struct mm_owner_of *of)
 {
     char path[256];
@@ -252,6 +261,10 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
     if (result == MM_MAPPING_FOUND && path[0] == '/') {
         mm_out_cut(out, path_of(of, path), MM_PATH_SHOWN);
         mm_out_format(out, ", a mapped file");
+        return;
+    }
+    if (result == MM_MAPPING_NONE && is_behind_stack(address, of->misuse->touch)) {
+        mm_out_format(out, "behind the stack of this thread, which is full");
         return;
     }
     if (mm_checks_is_filling((uintptr_t)of->misuse->ptr)) /* its top byte, too */

@@ -2,6 +2,7 @@
 #include "system/fault.h"
 
 #include "system/libc.h"
+#include "system/os.h"
 #include <errno.h>
 #include <stddef.h>
 #include <ucontext.h>
@@ -18,6 +19,16 @@ void mm_fault_start(void)
         sigaction_fn function;
     } libc = {mm_libc_find(MM_LIBC_OWN, "sigaction")};
     libcs = libc.function;
+}
+
+void mm_fault_need_stack(size_t size)
+{
+    stack_t now, wanted = {.ss_size = size};
+    if (!mm_kernel_handler_stack(NULL, &now) || !(now.ss_flags & SS_DISABLE))
+        return;
+    wanted.ss_sp = mm_os_map(size);
+    if (wanted.ss_sp != NULL && !mm_kernel_handler_stack(&wanted, NULL))
+        mm_os_release(wanted.ss_sp, size);
 }
 
 bool mm_fault_action(struct mm_kernel_action *now)
@@ -90,6 +101,11 @@ uintptr_t mm_fault_pc(const void *context)
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 }
 
+uintptr_t mm_fault_stack(const void *context)
+{
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
+}
+
 #define HIGHEST 47u /* bit of an address of the process; those above are its, in a sign */
 
 uintptr_t mm_fault_wild_register(const void *context)
@@ -145,6 +161,11 @@ enum mm_fault_access mm_fault_access(const void *context)
 uintptr_t mm_fault_pc(const void *context)
 {
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.pc;
+}
+
+uintptr_t mm_fault_stack(const void *context)
+{
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.sp;
 }
 
 uintptr_t mm_fault_wild_register(const void *context)

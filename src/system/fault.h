@@ -13,6 +13,10 @@ typedef void mm_fault_handler(int signal, siginfo_t *info, void *context);
 /* Looks up what libc has for it: at the start, while no other thread unloads a module. */
 void mm_fault_start(void);
 
+/* The calling thread's handlers that ask for another stack have one from now on, of `size` bytes,
+ * unless they had: where its own is full there is no room for any. */
+void mm_fault_need_stack(size_t size);
+
 bool mm_fault_action(struct mm_kernel_action *now);
 /* `before` is what there was in that moment. */
 bool mm_fault_set_action(const struct mm_kernel_action *wanted, struct mm_kernel_action *before);
@@ -32,6 +36,8 @@ uintptr_t mm_fault_pc(const void *context);
 /* What a register holds that no memory can have as its address, which the kernel does not tell of a
  * fault by it; 0: none does. */
 uintptr_t mm_fault_wild_register(const void *context);
+/* The stack pointer. */
+uintptr_t mm_fault_stack(const void *context);
 /* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */
 size_t mm_fault_stack_left(const void *context);
 /* Calls it on a stack of so many bytes. */

@@ -160,6 +160,11 @@ bool mm_kernel_action(int signal, const struct mm_kernel_action *action,
     return call(SYS_rt_sigaction, with) == 0;
 }
 
+bool mm_kernel_handler_stack(const stack_t *wanted, stack_t *before)
+{
+    return call(SYS_sigaltstack, (long[6]){(long)wanted, (long)before}) == 0;
+}
+
 static long with_errno(long result)
 {
     if (result >= 0 || result < -ERRNO_MOST)

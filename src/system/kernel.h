@@ -74,6 +74,8 @@ struct mm_kernel_action {
 };
 bool mm_kernel_action(int signal, const struct mm_kernel_action *action,
                       struct mm_kernel_action *before);
+/* The stack that the calling thread's handlers run on which ask for it; either may be NULL. */
+bool mm_kernel_handler_stack(const stack_t *wanted, stack_t *before);
 /* What a handler that stops a thread is set by. */
 struct mm_kernel_action mm_kernel_action_of(void (*handler)(int, siginfo_t *, void *));
 

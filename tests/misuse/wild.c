@@ -74,6 +74,20 @@ void wild_call(void)
     ((void (*)(void))hidden((void *)0x5000))();
 }
 
+/* Where all is checked. */
+static long deepen(volatile long depth)
+{
+    volatile char taken[1000];
+    taken[0] = (char)depth;
+    return depth < 0 ? taken[0] : deepen(depth + 1) + taken[0];
+}
+
+void wild_deep(void)
+{
+    node();
+    deepen(0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -85,7 +99,8 @@ static const struct {
              {"wild_from_overwritten", wild_from_overwritten},
              {"wild_from_freed", wild_from_freed},
 #endif
-             {"wild_call", wild_call}};
+             {"wild_call", wild_call},
+             {"wild_deep", wild_deep}};
 
 static void own_handler(int number)
 {
