@@ -190,7 +190,7 @@ static void thread_ends(struct mm_watch *watch)
     struct draws *draws = draws_of(watch);
     if (inner != NULL)
         inner->thread_ends(watch);
-    draws->random ^= mm_bits_mixed(mm_os_nanoseconds() + (uint64_t)mm_os_process_id());
+    draws->random ^= mm_bits_mixed(mm_os_nanoseconds() + (uint64_t)mm_os_own_id());
     memset(draws->drawn, 0, sizeof draws->drawn);
 }
 

@@ -155,7 +155,9 @@ bool mm_faults_are_told(void)
 
 void mm_faults_start(bool of_full_stack)
 {
+    uintptr_t low;
     mm_fault_start();
+    mm_os_home_stack(&low); /* and its limit */
     if (of_full_stack)
         mm_fault_need_stack(STACK_LEAST * 2);
 }

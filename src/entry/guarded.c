@@ -99,6 +99,7 @@ static void check_live(const struct mm_guarded_slot *slot, void *with)
 size_t mm_check_guarded(const void *caller, enum mm_call call)
 {
     struct check check = {caller, call, 0};
-    mm_guarded_each(check_live, &check);
+    if (!mm_guarded_gave_up()) /* then a sandbox may not allow to look */
+        mm_guarded_each(check_live, &check);
     return check.told;
 }

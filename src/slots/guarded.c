@@ -270,7 +270,7 @@ static bool has_room_in(const struct mm_guarded_row *row)
 
 bool mm_guarded_has_room(size_t size)
 {
-    if (atomic_load_explicit(&mm_guarded_in.is_given_up, memory_order_relaxed))
+    if (mm_guarded_gave_up())
         return false;
     if (atomic_load_explicit(&mm_guarded.size, memory_order_acquire) == 0)
         return true; /* it is made by who takes the first */
@@ -284,7 +284,7 @@ bool mm_guarded_has_room(size_t size)
 bool mm_guarded_take(size_t size, size_t alignment, bool may_reuse, struct mm_guarded_slot *slot)
 {
     if (size > MM_GUARDED_MOST || alignment > mm_os_page_size() || !is_made() ||
-        atomic_load_explicit(&mm_guarded_in.is_given_up, memory_order_relaxed))
+        mm_guarded_gave_up())
         return false;
     for (unsigned i = 0; i < MM_GUARDED_ROWS; i++) {
         if (size <= mm_guarded_in.rows[i].size && take_in(&mm_guarded_in.rows[i], may_reuse, slot))
@@ -402,8 +402,13 @@ void mm_guarded_open_range(uintptr_t start, size_t size)
 void mm_guarded_give_up(void)
 {
     size_t size = atomic_load_explicit(&mm_guarded.size, memory_order_acquire);
-    if (size != 0 && !atomic_exchange(&mm_guarded_in.is_given_up, true))
+    if (!atomic_exchange(&mm_guarded_in.is_given_up, true) && size != 0)
         mm_guarded_open_pages(mm_guarded.base, size);
+}
+
+bool mm_guarded_gave_up(void)
+{
+    return atomic_load_explicit(&mm_guarded_in.is_given_up, memory_order_relaxed);
 }
 
 /* --- all of them --- */

@@ -93,6 +93,7 @@ void mm_guarded_open_range(uintptr_t start, size_t size);
 
 /* All is open from now on, and no slot is taken any more. */
 void mm_guarded_give_up(void);
+bool mm_guarded_gave_up(void);
 /* In a fork()'s child: slots that another thread was about to open are open, and not used again. */
 void mm_guarded_after_fork(void);
 

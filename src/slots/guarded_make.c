@@ -16,7 +16,7 @@ struct mm_guarded_pool mm_guarded;
 bool mm_guarded_shut_pages(uintptr_t start, size_t size)
 {
     void *at = (void *)start; /* NOLINT(performance-no-int-to-ptr) */
-    if (atomic_load_explicit(&mm_guarded_in.is_given_up, memory_order_relaxed))
+    if (mm_guarded_gave_up())
         return false;
     return mm_guarded_in.aside != NULL ? mm_os_mark(at, size) : mm_os_protect(at, size);
 }

@@ -121,6 +121,19 @@ bool mm_os_is_descriptor(uintptr_t address, const uintptr_t words[static 3])
 /* Below the main thread's the kernel keeps at least 128 MiB free, as far as it may ever grow. */
 #define MAIN_STACK_MOST ((size_t)64 << 20)
 
+/* Asked for once: a sandbox that is closed later may not allow it. */
+static size_t main_stack_most(void)
+{
+    static _Atomic size_t known;
+    size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+    if (size == 0) {
+        size = mm_os_stack_limit();
+        size = size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST;
+        atomic_store_explicit(&known, size, memory_order_relaxed);
+    }
+    return size;
+}
+
 uintptr_t mm_os_home_stack(uintptr_t *low)
 {
     uintptr_t thread = (uintptr_t)mm_os_self(), main_end = (uintptr_t)__libc_stack_end;
@@ -128,8 +141,7 @@ uintptr_t mm_os_home_stack(uintptr_t *low)
     if (mm_os_own_id() != atomic_load_explicit(&memory_owner, memory_order_relaxed) ||
         (uintptr_t)__builtin_frame_address(0) <= thread)
         return find_lowest(thread, low) ? thread : 0;
-    size_t size = mm_os_stack_limit();
-    *low = main_end - (size < MAIN_STACK_MOST ? size : MAIN_STACK_MOST);
+    *low = main_end - main_stack_most();
     return main_end;
 }
 

@@ -17,6 +17,6 @@
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), ALLOW(SYS_mmap),        \
         ALLOW(SYS_mprotect), ALLOW(SYS_madvise), ALLOW(SYS_munmap), ALLOW(SYS_mremap),             \
         ALLOW(SYS_brk), ALLOW(SYS_futex), ALLOW(SYS_exit), ALLOW(SYS_exit_group),                  \
-        ALLOW(SYS_write), ALLOW(SYS_rt_sigaction), ALLOW(SYS_rt_sigprocmask)
+        ALLOW(SYS_write), ALLOW(SYS_rt_sigprocmask)
 
 #endif

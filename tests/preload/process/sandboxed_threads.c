@@ -20,6 +20,7 @@
 /* Of libc: what its malloc calls, and what it takes to start a thread. */
 static struct sock_filter filter[] = {
     ALLOW_MALLOC,
+    ALLOW(SYS_rt_sigaction),
     ALLOW(SYS_clone),
 #ifdef SYS_clone3
     ALLOW(SYS_clone3),
