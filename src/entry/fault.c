@@ -186,6 +186,7 @@ static void call_with_room(const void *context, void (*function)(void *with), vo
 struct wild {
     const siginfo_t *info;
     void *context;
+    bool ends; /* the process is to end by it */
 };
 
 static struct mm_touch wild_touch(const struct wild *wild)
@@ -203,19 +204,19 @@ static struct mm_touch wild_touch(const struct wild *wild)
 
 static void tell_wild(void *with)
 {
-    const struct wild *wild = with;
+    struct wild *wild = with;
     struct mm_touch touch = wild_touch(wild);
     struct mm_misuse misuse = {.kind = MEM_MNGR_BAD_ACCESS,
                                .ptr = (const void *)touch.at,
                                .caller = (const void *)mm_fault_pc(wild->context),
                                .touch = &touch};
-    mm_report_fault(&misuse);
+    wild->ends = mm_report_fault(&misuse);
 }
 
 /* The process is about to end by it: nobody else will say why. */
 static void end_by_fault(siginfo_t *info, void *context)
 {
-    struct wild wild = {info, context};
+    struct wild wild = {info, context, true};
     bool is_new = !atomic_exchange_explicit(&is_ending, true, memory_order_relaxed);
     if (info->si_code > 0 && is_new && !mm_os_is_guest())
         call_with_room(context, tell_wild, &wild);
@@ -224,14 +225,15 @@ static void end_by_fault(siginfo_t *info, void *context)
 }
 
 /* What a program's own handler makes of a fault is its own business, but no program means to follow
- * a pointer that it read from a freed block. */
-static void tell_if_from_freed(siginfo_t *info, void *context)
+ * a pointer that it read from a freed block. True: MM_ON_ERROR has the process end by it. */
+static bool ends_by_freed(siginfo_t *info, void *context)
 {
-    struct wild wild = {info, context};
+    struct wild wild = {info, context, false};
     int saved_errno = errno;
-    if (info->si_code > 0 && !mm_os_is_guest() && mm_checks_is_filling(wild_touch(&wild).at))
+    if (info->si_code > 0 && mm_checks_is_filling(wild_touch(&wild).at) && !mm_os_is_guest())
         call_with_room(context, tell_wild, &wild);
     errno = saved_errno;
+    return wild.ends;
 }
 
 /* What is sent by somebody, and ignored, is nothing. The call is the last thing, so that no frame
@@ -244,7 +246,11 @@ static void pass_on(unsigned entry, int number, siginfo_t *info, void *context)
             end_by_fault(info, context);
         return;
     }
-    tell_if_from_freed(info, context);
+    if (ends_by_freed(info, context)) {
+        mm_coverage_end();
+        mm_fault_end_by(info);
+        return;
+    }
     if (theirs->flags & SA_RESETHAND) {
         struct mm_kernel_action none = {.handler = NULL}; /* SIG_DFL */
         mm_fault_set_action(&none, NULL);

@@ -264,7 +264,7 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
         return;
     }
     if (result == MM_MAPPING_NONE && is_behind_stack(address, of->misuse->touch)) {
-        mm_out_format(out, "behind the stack of this thread, which is full");
+        mm_out_format(out, "beyond the end of this thread's stack, which is full");
         return;
     }
     if (mm_checks_is_filling((uintptr_t)of->misuse->ptr)) /* its top byte, too */
