@@ -123,9 +123,32 @@ build_with() {
     CC=$cc CXX=$cxx configured_build "$work/$name" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
 }
 
+# with_werror DIR - is it set up to build with gcc and -Werror?
+with_werror() {
+    local cc
+    grep -q '^MM_WERROR:BOOL=ON$' "$1/CMakeCache.txt" 2>/dev/null || return
+    cc=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$1/CMakeCache.txt")
+    ! "$cc" -dM -E -x c /dev/null | grep -q __clang__
+}
+
+# gcc_dir - the folder of gcc's build with -Werror: where the main one is that, as in CI, it is built once.
+gcc_dir() {
+    if with_werror "$build"; then
+        printf '%s\n' "$build"
+    else
+        printf '%s\n' "$work/gcc"
+    fi
+}
+
+# build_with_gcc TARGET...
+build_with_gcc() {
+    CC=gcc CXX=g++ configured_build "$(gcc_dir)" -DMM_WERROR=ON -- "$@"
+}
+
 check_exports() {
-    local dir=$work/gcc list=$root/tests/preload/process/exports.txt status=0
-    build_with gcc gcc -DMM_WERROR=ON -- mmshim memory_manager
+    local dir list=$root/tests/preload/process/exports.txt status=0
+    dir=$(gcc_dir)
+    build_with_gcc mmshim memory_manager
     # libc's names are versioned here and there, ours never.
     diff -u --label "promised" --label "exported" \
         <(grep -vE '^(#|$)' "$list" | LC_ALL=C sort) \
@@ -140,7 +163,10 @@ check_exports() {
 
 check_warnings() {
     found "$1" || { skipped "needs $1"; return; }
-    build_with "$1" "$1" -DMM_WERROR=ON -- all
+    case $1 in
+    gcc) build_with_gcc all ;;
+    clang) build_with clang clang -DMM_WERROR=ON -- all ;;
+    esac
 }
 
 # first_commands - of a compile_commands.json, the first command of each file: clang-tidy looks once for each,

@@ -32,7 +32,7 @@ find "$work" -name '*.gcda' -delete
 # time as there are processors, half may sleep.
 # Those with a guarded slot for each request do little else than ask the system to close pages, most of them
 # in children of a fork(), and each for 10 to 50 s where counts are atomic; process.odds reaches the same.
-repeats='(fork|threads|bad_moments)\.guarded|content\.|odds\.(first|among|of_)|damages\.beside$|bounds_each\.pages|pages_of|\.stacks_1000|\.interposer_|report\.identical|fork\.handler|fork\.stacks_|threads\.stacks_'
+repeats='(fork|threads|bad_moments)\.guarded|content\.|odds\.(first|among|of_)|damages\.(beside|neighbours|second_frees|freed)|bounds_each\.pages|pages_of|\.stacks_1000|\.interposer_|report\.identical|fork\.handler|fork\.stacks_|threads\.stacks_'
 (cd -- "$work" && ctest -j $((2 * $(nproc))) -LE 'programs|stress|bench|instructions|model' \
     -E "package|launcher\.(readme|installed)|$repeats" \
     </dev/null) >"$work/test.log" 2>&1 || true

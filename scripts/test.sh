@@ -48,13 +48,14 @@ fi
 
 need_build_tools
 [ -z "$install" ] || { want_libraries && install_programs; }
-build_targets all
+# In CI a warning ends the build, and check.sh need not build the same once more.
+configured_build "$build" ${CI:+-DMM_WERROR=ON} -- all || die "the build failed"
 
 log=$build/test.log
 status=0
-# -C checks adds check.sh's parts to the suite.
+# -C checks adds check.sh's parts to the suite. One more at a time than there are processors, as one often sleeps.
 (cd -- "$build" &&
-    ctest -C checks -j "$(nproc)" --output-on-failure --no-tests=error "$@" </dev/null) 2>&1 |
+    ctest -C checks -j $(($(nproc) + 1)) --output-on-failure --no-tests=error "$@" </dev/null) 2>&1 |
     tee -- "$log" || status=$?
 
 # Tests that leave a part of themselves out say so in their output, which ctest keeps to itself, like
