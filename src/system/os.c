@@ -1,5 +1,6 @@
-/* os.c - memory, signals, time and waiting, as os.h has them. It keeps one atomic, `purging`, which
- * the first purge sets. Holds and the streams' lock are their holders'. */
+/* os.c - memory, signals, time and waiting, as os.h has them. It keeps `purging`, which the first
+ * purge sets, and the places of the mappings that are noted. Holds and the streams' lock are their
+ * holders'. */
 #include "system/os.h"
 
 #include "system/bitmap.h"
