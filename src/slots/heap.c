@@ -132,12 +132,12 @@ MM_COLD static void shed(struct mm_heap *heap);
 MM_COLD static void free_wholly(struct mm_heap *heap, struct mm_list *list, struct mm_batch *batch)
 {
     mm_dequeue(list, batch);
-    if (mm_unlikely(may_close(heap, batch)) && try_close(heap, batch))
-        return;
-    mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_FREES_NEVER);
-    mm_enqueue_first(list, batch);
-    note_spare(heap, list, batch);
-    if (mm_unlikely(is_excess(heap)))
+    if (mm_likely(!may_close(heap, batch)) || !try_close(heap, batch)) {
+        mm_batch_set_state(batch, MM_BATCH_SPARSE, MM_FREES_NEVER);
+        mm_enqueue_first(list, batch);
+        note_spare(heap, list, batch);
+    }
+    if (mm_unlikely(is_excess(heap))) /* of what the heap still has */
         shed(heap);
 }
 
@@ -198,20 +198,14 @@ void mm_heap_settle(struct mm_heap *heap)
     }
 }
 
-/* What is current, too, where nothing of it is live. Not in a request that has just claimed, nor of
- * another thread's heap, which has no use for it and for which a lock is held. */
+/* What is current, too, as its last free would tell nobody. Not in a request that has just claimed,
+ * nor of another thread's heap, which has no use for it and for which a lock is held. */
 MM_COLD static void shed(struct mm_heap *heap)
 {
     if (heap->is_shedding || heap->is_claiming || heap != mm_tls_heap)
         return;
     heap->is_shedding = true;
-    for (unsigned class = 0; class < MM_CLASSES; class ++) {
-        const struct mm_batch *batch = heap->bins[class].batch;
-        if (batch != NULL && mm_batch_live(batch) == 0)
-            settle_list(heap, class);
-        else if (heap->lists[class].spare > 0)
-            close_spare(heap, &heap->lists[class]);
-    }
+    mm_heap_settle(heap);
     heap->is_shedding = false;
     heap->spare_more += heap->spare;
 }

@@ -1,12 +1,13 @@
 /* What goes back to the system though nobody, or not the right thread, comes by; and what a
- * thread's end costs beside a large heap. usage: given_back idle|waiting|survivors|ends - all is
- * freed, and nothing happens any more; all is freed by another thread than the one that allocated
- * it, which waits; three in a hundred blocks stay; short threads after one that left a million
- * blocks */
+ * thread's end costs beside a large heap. usage: given_back idle|threads|waiting|survivors|ends -
+ * all is freed, and nothing happens any more; the same in sixteen threads, each of which then
+ * waits; all is freed by another thread than the one that allocated it, which waits; three in a
+ * hundred blocks stay; short threads after one that left a million blocks */
 #include "check.h"
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 #define TOTAL ((size_t)200 << 20)
 
-enum { MOST = 1 << 20, SHORT_THREADS = 100 };
+enum { MOST = 1 << 20, SHORT_THREADS = 100, THREADS = 16 };
 
 static unsigned char *blocks[MOST];
 static size_t count;
@@ -116,6 +117,46 @@ static void idle(void)
     check_back(peak, 90);
 }
 
+/* Of each thread's share: together they are TOTAL. */
+static void *allocate_free_and_wait(void *number)
+{
+    enum { SHARE = MOST / THREADS };
+    unsigned char **own = blocks + (size_t)(uintptr_t)number * SHARE;
+    unsigned state = (unsigned)(uintptr_t)number + 1, some = 0;
+
+    for (size_t got = 0; got < TOTAL / THREADS; some++) {
+        size_t size = 100 + next_random(&state) % 900;
+
+        CHECK(some < SHARE && (own[some] = malloc(size)) != NULL);
+        memset(own[some], 1, size);
+        got += size;
+    }
+    pthread_barrier_wait(&allocated);
+    pthread_barrier_wait(&allocated); /* measured */
+    for (unsigned i = 0; i < some; i++)
+        free(own[i]);
+    pthread_barrier_wait(&allocated);
+    while (pause() != 0)
+        continue;
+    return NULL;
+}
+
+static void threads(void)
+{
+    size_t peak;
+
+    pthread_barrier_init(&allocated, NULL, THREADS + 1);
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, allocate_free_and_wait, (void *)i) == 0);
+    }
+    pthread_barrier_wait(&allocated);
+    peak = resident_kib();
+    pthread_barrier_wait(&allocated);
+    pthread_barrier_wait(&allocated);
+    check_back(peak, 90);
+}
+
 static void *leave_blocks(void *unused)
 {
     (void)unused;
@@ -168,6 +209,8 @@ int main(int argc, char **argv)
     CHECK(argc == 2);
     if (strcmp(argv[1], "idle") == 0)
         idle();
+    else if (strcmp(argv[1], "threads") == 0)
+        threads();
     else if (strcmp(argv[1], "waiting") == 0)
         waiting();
     else if (strcmp(argv[1], "survivors") == 0)
