@@ -142,7 +142,8 @@ void mm_next_key_set(pthread_key_t key, const void *value)
 /* libc's heap gets the large blocks only, and by default would give its end back and take it again
  * around every few of them: the small ones that used to lie in between are gone. Each thread makes
  * libc begin one more, and what all keep at their ends adds up: so they share. */
-#define MMAP_LEAST ((size_t)4 << 20)  /* from this size on a block is mapped by itself */
+#define MMAP_LEAST                                                                                 \
+    ((size_t)128 << 10) /* from this size on a block is mapped by itself, at first: glibc's own */
 #define MMAP_LAST  ((size_t)32 << 20) /* the most that glibc takes */
 #define KEPT       ((size_t)16 << 20) /* by all together */
 #define KEPT_LEAST ((size_t)128 << 10)

@@ -1,8 +1,9 @@
 /* What goes back to the system though nobody, or not the right thread, comes by; and what a
- * thread's end costs beside a large heap. usage: given_back idle|threads|waiting|survivors|ends -
- * all is freed, and nothing happens any more; the same in sixteen threads, each of which then
- * waits; all is freed by another thread than the one that allocated it, which waits; three in a
- * hundred blocks stay; short threads after one that left a million blocks */
+ * thread's end costs beside a large heap. usage: given_back WAY idle       all is freed, and
+ * nothing happens any more threads    the same in sixteen threads, each of which then waits waiting
+ * all is freed by another thread than the one that allocated it, which waits survivors  three in a
+ * hundred blocks stay large      the same of blocks that libc maps one by one ends       short
+ * threads after one that left a million blocks */
 #include "check.h"
 
 #include <malloc.h>
@@ -22,17 +23,22 @@ static unsigned char *blocks[MOST];
 static size_t count;
 static pthread_barrier_t allocated;
 
-static void allocate(void)
+static void allocate_of(unsigned least, unsigned most)
 {
     unsigned state = 1;
 
     for (size_t got = 0; got < TOTAL; count++) {
-        size_t size = 100 + next_random(&state) % 900;
+        size_t size = least + next_random(&state) % (most - least);
 
         CHECK(count < MOST && (blocks[count] = malloc(size)) != NULL);
         memset(blocks[count], 1, size);
         got += size;
     }
+}
+
+static void allocate(void)
+{
+    allocate_of(100, 1000);
 }
 
 /* Frees all but so many in a hundred. */
@@ -105,6 +111,16 @@ static void survivors(void)
     check_back(peak, 50);
     for (size_t i = 0; i < count; i++)
         CHECK(blocks[i] == NULL || blocks[i][0] == 1);
+}
+
+static void large(void)
+{
+    size_t peak;
+
+    allocate_of(256 << 10, 1 << 20);
+    peak = resident_kib();
+    free_most(3);
+    check_back(peak, 75);
 }
 
 static void idle(void)
@@ -215,6 +231,8 @@ int main(int argc, char **argv)
         waiting();
     else if (strcmp(argv[1], "survivors") == 0)
         survivors();
+    else if (strcmp(argv[1], "large") == 0)
+        large();
     else
         ends();
     return 0;
