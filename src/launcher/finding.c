@@ -141,6 +141,12 @@ static bool begins_with_one_of(const char *name, const char *const *starts)
     return *starts != NULL;
 }
 
+/* By the compiler: there is no line of it to change. */
+static bool is_generated(const json_t *frame)
+{
+    return json_is_true(json_object_get(frame, "generated"));
+}
+
 /* Where a bad pointer is only passed on to free(). */
 static bool only_passes_on(const json_t *frame)
 {
@@ -175,6 +181,8 @@ const json_t *launcher_culprit_of(const json_t *part)
     size_t i;
     json_array_foreach(frames, i, frame)
     {
+        if (is_generated(frame))
+            continue;
         if (launcher_has_line(frame) && is_own(launcher_text_of(frame, "file", "")))
             return frame;
         if (only_passes_on(frame))
@@ -226,6 +234,8 @@ static char *frame_identity(const json_t *frame)
     const char *offset = launcher_text_of(frame, "symbol_offset", NULL);
     if (name == NULL)
         return launcher_text("%s+%s", module_of(frame), launcher_text_of(frame, "offset", "?"));
+    if (is_generated(frame))
+        return launcher_text("%s", name);
     if (launcher_has_line(frame) && json_object_get(frame, "function_line") != NULL)
         return launcher_text("%s:%+" JSON_INTEGER_FORMAT, name,
                              number_of(frame, "line") - number_of(frame, "function_line"));

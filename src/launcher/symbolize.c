@@ -261,6 +261,8 @@ static json_t *with_source(json_t *frame, const struct launcher_source *source)
         if (source->function_line > 0)
             json_object_set_new(copy, "function_line",
                                 json_integer((json_int_t)source->function_line));
+        if (source->is_generated)
+            json_object_set_new(copy, "generated", json_true());
     }
     return copy;
 }

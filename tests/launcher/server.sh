@@ -46,6 +46,7 @@ for report in reports:
     assert all(len(line) <= 100 for line in lines), report
     assert not re.search(r"BuildId|^    #\d+ 0x|__libc_start|_start$|clone|start_thread", report, re.M), report
     assert re.search(r"^SUMMARY: mmshim: [a-z-]+( of a block [a-z]+)? \S*server\.cpp:\d+ in ", lines[-1]), report
+    assert int(re.search(r"server\.cpp:(\d+) in ", lines[-1])[1]) in sum(bugs.values(), []), report
 # Of what is found late nobody knows the line that wrote; all others stand in a report.
 late = {9: 1, 8: 1}
 for bug, places in bugs.items():
@@ -53,7 +54,9 @@ for bug, places in bugs.items():
     summed = [any(f"server.cpp:{place} in" in report.splitlines()[-1] for place in places) for report in reports]
     assert any(a and b for a, b in zip(shown, summed)), (bug, places, seen)
 for words in ("by getline → realloc", "first freed by realloc", "allocated by strdup", "3 bytes inside a block of 14 bytes",
-              "1 byte before a block of 16 bytes", "global (anonymous namespace)::greeting of"):
+              "1 byte before a block of 16 bytes", "global (anonymous namespace)::greeting of",
+              "stack of this thread, variable first of serve_line, 8 bytes, at server.cpp:",
+              "    a block of 800 bytes, allocated by new[], freed by delete\n", "without a virtual destructor?\n"):
     assert words in seen, (words, seen)
 END
 
@@ -66,3 +69,14 @@ on_terminal MM_SYMBOLIZE=0 TERM=dumb
 MM_SYMBOLIZE=0 MM_COLOR=always runs 99 "$mmshim" "$server"
 grep -q $'\033\[1;31mERROR' "$work/stderr" || fail 'no colour in spite of MM_COLOR=always'
 grep -q BuildId "$work/stderr" || fail 'no build-id where there is no terminal'
+
+# The same of its log, with lines that are added afterwards or come with it: a bug is named by what somebody wrote.
+MM_SYMBOLIZE=0 runs 99 "$mmshim" --format=json "$server"
+"$mmshim" symbolize <"$work/stderr" >"$work/afterwards.jsonl"
+runs 99 "$mmshim" --format=json "$server"
+for log in "$work/afterwards.jsonl" "$work/stderr"; do
+    grep -q '"function":"[^"]*~session[^"]*","file":"[^"]*","line":[0-9]*,"generated":true' "$log" || fail "nothing generated"
+    "$mmshim" report "$log" >"$work/report"
+    [ "$(grep -Ec '^[0-9]+\. .*server\.cpp:[0-9]+\)$' "$work/report")" -eq 14 ] || fail "not 14 bugs: $(cat "$work/report")"
+    ! grep -E '^[0-9]+\. .*~session' "$work/report" || fail "named by what nobody wrote: $(cat "$work/report")"
+done
