@@ -28,7 +28,18 @@ sys.stdout.buffer.write(seen.replace(b"\r\n", b"\n"))
 END
 }
 
+# As the README shows one: but for numbers that differ from run to run.
+cp "$server" "$work/server"
+server=$work/server
+cd -- "$(dirname -- "$source")"
+source=server.cpp
+shown_once() {
+    sed -E 's/==[0-9]+==/==PID==/; s/0x[0-9a-f]+/PTR/; s/thread [0-9]+/thread ID/; s/^    (guarded )?slot .*/    SLOT/'
+}
 on_terminal NO_COLOR=1
+awk '/^```/ { inside = 0 } inside; /^\$ .*mmshim \.\/server$/ { inside = 1 }' ../../README.md | shown_once >"$work/readme"
+[ -s "$work/readme" ] || fail 'no report in the README'
+[[ $(shown_once <"$work/seen") == *"$(cat "$work/readme")"* ]] || fail "not as the README has it: $(cat "$work/readme")"
 ! grep -q $'\033' "$work/seen" || fail "colour in spite of NO_COLOR: $(cat "$work/seen")"
 python3 - "$work/seen" "$source" <<'END'
 import re, sys
