@@ -89,5 +89,8 @@ for log in "$work/afterwards.jsonl" "$work/stderr"; do
     grep -q '"function":"[^"]*~session[^"]*","file":"[^"]*","line":[0-9]*,"generated":true' "$log" || fail "nothing generated"
     "$mmshim" report "$log" >"$work/report"
     [ "$(grep -Ec '^[0-9]+\. .*server\.cpp:[0-9]+\)$' "$work/report")" -eq 14 ] || fail "not 14 bugs: $(cat "$work/report")"
+    # Of sources that lie elsewhere, too.
+    (cd / && "$mmshim" report "$log") | sed 's|([^ ]*/|(|' | grep -E '^[0-9]+\. ' | diff <(grep -E '^[0-9]+\. ' "$work/report") - ||
+        fail 'other names where the source root is another'
     ! grep -E '^[0-9]+\. .*~session' "$work/report" || fail "named by what nobody wrote: $(cat "$work/report")"
 done
