@@ -10,8 +10,9 @@
 static void add(struct launcher_processes *processes, long long id, const char *program)
 {
     processes->list = launcher_grow(processes->list, processes->count, sizeof *processes->list);
-    processes->list[processes->count++] =
-        (struct launcher_started){id, launcher_text("%s", launcher_base_name(program))};
+    processes->list[processes->count] = (struct launcher_started){
+        id, processes->count, launcher_text("%s", launcher_base_name(program))};
+    processes->count++;
 }
 
 static void read_lines(struct launcher_processes *processes, FILE *file)
@@ -30,30 +31,25 @@ static void read_lines(struct launcher_processes *processes, FILE *file)
 
 /* --- each once --- */
 
-/* Of two lines of a process the later one counts. */
+/* Of several lines of a process the last one counts. */
 static int compare_ids(const void *left, const void *right)
 {
-    const struct launcher_started *const *a = left, *const *b = right;
-    if ((*a)->id != (*b)->id)
-        return (*a)->id < (*b)->id ? -1 : 1;
-    return *a < *b ? -1 : 1;
+    const struct launcher_started *a = left, *b = right;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
 }
 
 static void put_in_order(struct launcher_processes *processes)
 {
-    size_t count = processes->count, kept = 0;
-    const struct launcher_started **order = launcher_resize(NULL, (count + 1) * sizeof *order);
-    struct launcher_started *list = launcher_resize(NULL, (count + 1) * sizeof *list);
-    for (size_t i = 0; i < count; i++)
-        order[i] = &processes->list[i];
-    if (count > 0)
-        qsort(order, count, sizeof(void *), compare_ids);
-    for (size_t i = 0; i < count; i++) {
-        kept -= kept > 0 && list[kept - 1].id == order[i]->id;
-        list[kept++] = *order[i];
+    struct launcher_started *list = processes->list;
+    size_t kept = 0;
+    if (processes->count > 0)
+        qsort(list, processes->count, sizeof *list, compare_ids);
+    for (size_t i = 0; i < processes->count; i++) {
+        kept -= kept > 0 && list[kept - 1].id == list[i].id;
+        list[kept++] = list[i];
     }
-    free(order);
-    processes->list = list;
     processes->count = kept;
 }
 

@@ -8,6 +8,7 @@
 
 struct launcher_started {
     long long id;
+    size_t order;  /* of their lines */
     char *program; /* the last part of its path; of several that it became, the last */
 };
 
