@@ -1,6 +1,7 @@
 /* processes.c - MM_PROCESSES: a line of each process at its start, so that who started many knows
  * which of them had the shim. The file is not made: who starts them does, for all users that they
- * run as. Nothing is kept. */
+ * run as. In a chroot() or a container it may not be there, which is nothing to put on a program's
+ * stderr unasked. Nothing is kept. */
 #include "entry/options.h"
 #include "findings/report.h"
 #include "lookup.h"
@@ -13,6 +14,8 @@ static void complain(const char *why)
 {
     char line[1200];
     struct mm_out out;
+    if (!mm_options.verbose)
+        return;
     mm_out_start(&out, line, sizeof line);
     mm_out_format(&out, "MM_PROCESSES=");
     mm_out_cut(&out, mm_options.processes, 1000);

@@ -94,3 +94,14 @@ for log in "$work/afterwards.jsonl" "$work/stderr"; do
         fail 'other names where the source root is another'
     ! grep -E '^[0-9]+\. .*~session' "$work/report" || fail "named by what nobody wrote: $(cat "$work/report")"
 done
+
+python3 - "$work/afterwards.jsonl" "$work/stderr" <<'END'
+import json, sys
+
+def own_functions(path):
+    findings = [json.loads(line) for line in open(path, encoding="utf-8") if '"type":"finding"' in line]
+    return [(finding["kind"], finding["frames"][finding["own_frame"]]["function"]) for finding in findings]
+
+afterwards, at_once = map(own_functions, sys.argv[1:])
+assert afterwards == at_once, (afterwards, at_once)
+END

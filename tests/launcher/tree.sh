@@ -45,8 +45,10 @@ says stderr '^mmshim: no findings in 1 process: cat$' "^mmshim: no findings in 2
 "$mmshim" --tree=quiet sh -c 'for n in 0 1 2 3 4 5 6 7 8 9; do (for m in 0 1 2 3 4 5 6 7 8 9; do cat /dev/null & done; wait) & done; wait' 2>stderr
 says stderr '^mmshim: no findings in 101 processes: cat \(100\), '
 ! ls quiet | grep -v "jsonl\$" || fail "left behind"
-# A file of somebody else's is not made; why nothing is written there is told.
+# A file of somebody else's is not made; why nothing is written there is told to who asks.
 LD_PRELOAD=$3 MM_PROCESSES=$PWD/not/there runs 0 cat /dev/null
+silent stderr
+LD_PRELOAD=$3 MM_PROCESSES=$PWD/not/there MM_VERBOSE=1 runs 0 cat /dev/null
 says stderr '^==[0-9]+== mmshim: MM_PROCESSES=/.*/not/there: No such file or directory$'
 
 # ---- who outlives the first is waited for ----
