@@ -109,13 +109,13 @@ static void remove_logs(const char *folder)
         closedir(entries);
 }
 
-/* Who gives up root is to write there still. */
+/* Who gives up root is to write there still; nobody else's file or link is taken for it. */
 static void count_processes(const char *folder)
 {
     const char *before = getenv("MM_PROCESSES");
     started_outside = before != NULL ? launcher_text("%s", before) : NULL;
     started = launcher_text("%s/%sprocesses", folder, stem);
-    int file = open(started, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int file = open(started, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0 || (geteuid() == 0 && fchmod(file, 0666) != 0))
         launcher_die("%s: %s", started, strerror(errno));
     close(file);
