@@ -517,8 +517,8 @@ static void no_more_than_wanted(void)
     CHECK_EQUAL(frames.frames[0], nowhere);
 }
 
-static __attribute__((noinline)) bool find_around(const char *local,
-                                                  struct mm_unwinder_frame *frame)
+static __attribute__((noinline, no_sanitize_address)) bool
+find_around(const char *local, struct mm_unwinder_frame *frame)
 {
     volatile char of_its_own = 0;
     const void *back = __builtin_return_address(0);
@@ -529,7 +529,7 @@ static __attribute__((noinline)) bool find_around(const char *local,
 static void frames_of_variables(void);
 
 /* Where a variable lies: `near` in this frame, `far` in the caller's. */
-static __attribute__((noinline)) void check_around(const char *far)
+static __attribute__((noinline, no_sanitize_address)) void check_around(const char *far)
 {
     char near[64] = "";
     struct mm_unwinder_frame frame, next;
@@ -542,7 +542,7 @@ static __attribute__((noinline)) void check_around(const char *far)
     CHECK(!find_around((const char *)UINTPTR_MAX, &frame));
 }
 
-static __attribute__((noinline)) void frames_of_variables(void)
+static __attribute__((noinline, no_sanitize_address)) void frames_of_variables(void)
 {
     char far[64] = "";
     check_around(far);
