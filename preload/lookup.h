@@ -84,6 +84,9 @@ void *shim_next(const char *name);
 typedef void *shim_dlsym_fn(void *handle, const char *name);
 shim_dlsym_fn *shim_dlsym(void);
 
+/* In processes.c: to MM_PROCESSES. */
+void shim_tell_process(void);
+
 /* In no_stderr.c: says so in the system's log where reports would go nowhere. */
 void shim_tell_missing_stderr(void);
 

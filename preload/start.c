@@ -409,6 +409,7 @@ static void begin_for_process(void)
         shim_tell_missing_stderr();
     leave_children_alone();
     shim_start_lsan();
+    shim_tell_process();
     shim_tell_start();
     __cxa_atexit(at_exit, NULL, NULL);
     at_quick_exit(at_quick_exit_of_all);

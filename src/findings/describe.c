@@ -115,12 +115,14 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
     struct mm_stack_history history = {0};
     struct mm_out out;
     bool is_known = has_history(finding) && find_history(misuse, &history);
+    finding->local = (struct mm_local){0};
     mm_out_start(&out, finding->description, sizeof finding->description);
     mm_owner_describe(&out, &(struct mm_owner_of){.misuse = misuse,
                                                   .history = is_known ? &history : NULL,
                                                   .program = finding->program,
                                                   .text = &draft->names.place,
                                                   .symtab = &draft->names.symtab,
+                                                  .local = &finding->local,
                                                   .briefly = whom->on_terminal});
     finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0 &&
                        !history.has_allocated;

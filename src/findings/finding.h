@@ -20,6 +20,7 @@ struct mm_frame {
     /* From debug information, where that is wanted and there. */
     const char *function, *file;  /* NULL: not known */
     uint64_t line, function_line; /* where the function begins; 0: not known */
+    bool is_generated;            /* the function, by the compiler */
 };
 
 /* A thread's call stack, innermost first. */
@@ -67,6 +68,12 @@ struct mm_touch {
     const void *context; /* of the handler: the instruction's registers */
 };
 
+/* Where on the calling thread's stack a pointer points to. */
+struct mm_local {
+    const void *frame; /* the address of the frame that it lies in; NULL: not known */
+    intptr_t offset;   /* from that frame's end on */
+};
+
 struct mm_damage;
 struct mm_access;
 struct mm_finding {
@@ -74,6 +81,7 @@ struct mm_finding {
     const void *ptr;
     const char *program;
     char description[1024]; /* of the memory that it points to: parts, separated by "; " */
+    struct mm_local local;  /* of a pointer to the stack */
     struct mm_trace bad;    /* the bad call */
     bool at_exit;           /* found there */
     /* The block's history, as far as it is kept. */

@@ -194,10 +194,10 @@ static bool is_start(const struct mm_frame *frame)
     return is_one_of(OF_START, frame->function) || is_one_of(OF_START, frame->place.symbol);
 }
 
-static bool is_own(const struct mm_frame *frame)
+bool mm_own_is(const struct mm_frame *frame)
 {
-    return frame->place.module != NULL && !is_of_runtime(frame) && !is_wrapping(frame) &&
-           !is_start(frame);
+    return frame->place.module != NULL && !frame->is_generated && !is_of_runtime(frame) &&
+           !is_wrapping(frame) && !is_start(frame);
 }
 
 /* Below the last own frame nothing is of interest, but for _start, of which a stripped program
@@ -209,7 +209,7 @@ static unsigned without_start(const struct mm_trace *trace)
     if (last != NULL && last->function == NULL && last->place.symbol == NULL &&
         is_of_runtime(last - 1))
         end--;
-    while (end > 1 && !is_own(&trace->frames[end - 1]))
+    while (end > 1 && !mm_own_is(&trace->frames[end - 1]))
         end--;
     return end;
 }
@@ -218,7 +218,7 @@ void mm_own_judge(struct mm_trace *trace)
 {
     trace->shown = without_start(trace);
     trace->own = 0;
-    while (trace->own < trace->count && !is_own(&trace->frames[trace->own]))
+    while (trace->own < trace->count && !mm_own_is(&trace->frames[trace->own]))
         trace->own++;
     if (trace->own == trace->count)
         trace->shown = trace->count;

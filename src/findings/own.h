@@ -1,6 +1,7 @@
 /* own.h - which frames are of the program's own code, and what the others have to do with it: the
  * functions between it and the heap, of libc, of C++ and wrappers, and those before main(). One
- * list says what is not its own, own.def. All is the caller's. */
+ * list says what is not its own, own.def; nor is what the compiler made, such as a destructor that
+ * nobody wrote. All is the caller's. */
 #ifndef MM_OWN_H
 #define MM_OWN_H
 
@@ -13,6 +14,8 @@ void mm_own_start(const char *wrappers);
 /* Whether frames of a module, by its path or NULL, are no frames of a trace: it only stands between
  * who calls and who is called. */
 bool mm_own_is_aside(const char *module);
+
+bool mm_own_is(const struct mm_frame *frame);
 
 /* Sets `own` and `shown`. */
 void mm_own_judge(struct mm_trace *trace);

@@ -6,6 +6,7 @@
 #include "findings/demangle.h"
 #include "findings/finding.h"
 #include "findings/harm.h"
+#include "findings/local.h"
 #include "findings/report.h"
 #include "findings/words.h"
 #include "forwarded/registry.h"
@@ -172,7 +173,8 @@ static bool describe_texts(struct mm_out *out, uintptr_t address)
     return true;
 }
 
-static bool describe_stack(struct mm_out *out, uintptr_t address, const struct mm_mapping *mapping)
+static bool describe_stack(struct mm_out *out, uintptr_t address, const struct mm_mapping *mapping,
+                           const struct mm_owner_of *of)
 {
     pid_t thread = 0;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -180,6 +182,7 @@ static bool describe_stack(struct mm_out *out, uintptr_t address, const struct m
         return true;
     if (here >= mapping->start && here < mapping->end) {
         mm_out_format(out, "stack of this thread");
+        mm_local_find(of->local, of->misuse->caller, address);
         return true;
     }
     if (strcmp(mapping->path, "[stack]") == 0)
@@ -256,7 +259,7 @@ static void describe_foreign(struct mm_out *out, uintptr_t address, const struct
     struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
     enum mm_mapping_result result = mm_mapping_find(address, &mapping);
     if (result == MM_MAPPING_FOUND &&
-        (describe_stack(out, address, &mapping) || describe_module(out, &mapping, address, of)))
+        (describe_stack(out, address, &mapping, of) || describe_module(out, &mapping, address, of)))
         return;
     if (result == MM_MAPPING_FOUND && path[0] == '/') {
         mm_out_cut(out, path_of(of, path), MM_PATH_SHOWN);
@@ -431,14 +434,31 @@ MM_COLD static void begin_dangling(struct mm_out *out, const struct mm_dangling 
     mm_out_format(out, dangling->is_to_start ? "; it points to " : "; it points ");
 }
 
+static bool is_mismatch(const struct mm_misuse *misuse)
+{
+    return misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE;
+}
+
+/* By what C++ compilers make of a delete, the size is that of the pointer's type. */
+static bool is_of_smaller_type(const struct mm_misuse *misuse, mm_shape asked)
+{
+    return misuse->kind == MEM_MNGR_MISMATCHED_SIZE &&
+           mm_shape_call(misuse->how) == MM_CALL_DELETE && mm_shape_asked(misuse->how) != 0 &&
+           mm_shape_asked(misuse->how) < mm_shape_asked(asked);
+}
+
 /* What else is wrong with it. */
 static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
     const struct mm_misuse *misuse = of->misuse;
     if (misuse->leak != NULL && misuse->leak->blocks == 1)
         write_leaked(out, misuse->leak);
-    if (misuse->kind == MEM_MNGR_MISMATCHED_FREE || misuse->kind == MEM_MNGR_MISMATCHED_SIZE)
-        write_mismatch(out, misuse, of->history != NULL ? of->history->shape : 0);
+    mm_shape asked = of->history != NULL ? of->history->shape : 0;
+    if (is_mismatch(misuse))
+        write_mismatch(out, misuse, asked);
+    if (is_of_smaller_type(misuse, asked))
+        mm_out_format(out,
+                      "; deleted as a smaller type: as a base class without a virtual destructor?");
     bool is_delete = mm_checks.mismatch && mm_shape_family(misuse->how) == MM_FAMILY_NEW;
     if (misuse->kind == MEM_MNGR_INTERIOR_FREE && is_delete &&
         offset_in_block(mm_os_untagged(misuse->ptr)) == 8)
@@ -480,7 +500,8 @@ static void describe_guarded(struct mm_out *out, const struct mm_owner_of *of, u
     }
     mm_words_place_in(out, address, slot.block, slot.asked);
     mm_words_block(out, slot.asked, true);
-    if (slot.state != MM_GUARDED_LIVE || of->misuse->kind == MEM_MNGR_DOUBLE_FREE)
+    bool is_freed = slot.state != MM_GUARDED_LIVE && !is_mismatch(of->misuse); /* only now */
+    if (is_freed || of->misuse->kind == MEM_MNGR_DOUBLE_FREE)
         mm_out_format(out, ", freed before");
     write_end(out, of);
     mm_words_slot_of(out, slot.block);

@@ -9,6 +9,7 @@ struct mm_misuse;
 struct mm_stack_history;
 struct mm_place_text;
 struct mm_symtab;
+struct mm_local;
 
 /* What the words are made from, besides the tables of slots and blocks, and /proc/self/maps for a
  * foreign pointer. */
@@ -18,6 +19,7 @@ struct mm_owner_of {
     const char *program;                    /* its path */
     struct mm_place_text *text;             /* for what is told of a module */
     struct mm_symtab *symtab;               /* to read names through */
+    struct mm_local *local;                 /* filled for a pointer to this thread's stack */
     bool briefly;                           /* modules by the last part of their paths */
 };
 

@@ -9,6 +9,7 @@
 #include "findings/describe.h"
 #include "findings/draft.h"
 #include "findings/finding.h"
+#include "findings/local.h"
 #include "findings/own.h"
 #include "findings/report_json.h"
 #include "findings/report_text.h"
@@ -248,6 +249,7 @@ MM_COLD static size_t write_finding(struct mm_draft *draft)
     if (!mm_unwanted_any())
         symbolize(draft);
     judge_traces(&draft->finding);
+    mm_local_describe(&draft->finding, draft->sources, is_for_terminal());
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.on_misuse == NULL && settings.json) {
         mm_report_json_finding(&out, &draft->finding);

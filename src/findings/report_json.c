@@ -173,6 +173,8 @@ static void write_frame(struct mm_out *out, const struct mm_frame *frame, size_t
         write_number(out, "line", frame->line);
     if (frame->line > 0 && frame->function_line > 0)
         write_number(out, "function_line", frame->function_line);
+    if (frame->is_generated)
+        mm_out_format(out, ",\"generated\":true");
     mm_out_format(out, "}");
 }
 

@@ -136,15 +136,28 @@ static void write_left_out(struct mm_out *out, unsigned count)
         mm_out_format(out, "    ... %u more\n", (uint64_t)count);
 }
 
+/* From this one on, up to the next own one, when these are more than are shown; else 1. */
+static unsigned count_aside(const struct mm_trace *trace, unsigned from)
+{
+    unsigned count = 0;
+    while (from + count < trace->shown && !mm_own_is(&trace->frames[from + count]))
+        count++;
+    return count > BETWEEN_MOST && from + count < trace->shown ? count : 1;
+}
+
 static void write_from(struct mm_out *out, const struct mm_trace *trace, unsigned first,
                        unsigned lines, const struct mm_text_style *style)
 {
-    unsigned there = trace->shown - first;
-    unsigned most = there <= lines ? there : lines > 1 ? lines - 1 : lines;
-    for (unsigned i = first; i < first + most; i++)
-        write_frame(out, i, i == trace->own, &trace->frames[i], style);
-    if (most < lines)
-        write_left_out(out, there - most);
+    for (unsigned i = first, step; i < trace->shown && lines > 0; i += step, lines--) {
+        step = i > first ? count_aside(trace, i) : 1;
+        bool is_last_line = lines == 1 && i > first;
+        if (is_last_line && i + step < trace->shown)
+            step = trace->shown - i;
+        if (step > 1)
+            write_left_out(out, step);
+        else
+            write_frame(out, i, i == trace->own, &trace->frames[i], style);
+    }
 }
 
 /* Between the call and the first own frame, which is always there, languages' libraries have many.

@@ -121,12 +121,13 @@ static char *next_line(char **rest)
     return line;
 }
 
+/* Of "0xADDRESS@OFFSET" the offset is of no interest: one variable is asked for. */
 static bool read_address(const char *line, size_t *address)
 {
     if (strncmp(line, "0x", 2) != 0)
         return false;
     *address = 0;
-    for (line += 2; *line != '\0'; line++) {
+    for (line += 2; *line != '\0' && *line != '@'; line++) {
         const char *digits = "0123456789abcdef", *digit = strchr(digits, *line);
         if (digit == NULL)
             return false;
@@ -163,25 +164,27 @@ static const char *known(const char *text)
     return text[0] != '\0' && strncmp(text, "??", 2) != 0 ? text : NULL;
 }
 
-/* Of " (function at LINE)", which our own tool writes; cut off. */
-static uint64_t take_function_line(char *text)
+/* What our own tool writes behind a place; the text ends before it from here on. */
+static uint64_t take_number_behind(char *text, const char *start)
 {
-    static const char start[] = " (function at ";
     char *at = strstr(text, start);
-    uint64_t line = 0;
+    uint64_t number = 0;
     if (at == NULL)
         return 0;
     for (const char *digit = at + strlen(start); *digit >= '0' && *digit <= '9'; digit++)
-        line = line * 10 + (uint64_t)(*digit - '0');
+        number = number * 10 + (uint64_t)(*digit - '0');
     *at = '\0';
-    return line;
+    return number;
 }
 
-/* FILE:LINE, FILE:LINE:COLUMN, FILE:LINE (discriminator NUMBER) or FILE:LINE (function at LINE). */
+/* FILE:LINE, FILE:LINE:COLUMN, FILE:LINE (discriminator NUMBER), FILE:LINE (function at LINE) or
+ * FILE:LINE (generated). */
 static void read_place(char *text, struct mm_source *source)
 {
     uint64_t number;
-    source->function_line = take_function_line(text);
+    source->is_generated = strstr(text, " (generated)") != NULL;
+    cut_at(text, " (generated)");
+    source->function_line = take_number_behind(text, " (function at ");
     cut_at(text, " (discriminator");
     for (unsigned i = 0; i < 2 && take_number(text, &number); i++)
         source->line = number;
@@ -190,15 +193,38 @@ static void read_place(char *text, struct mm_source *source)
         source->line = 0;
 }
 
+/* "NAME FUNCTION" and "FILE:LINE (variable at INSIDE) (variable of SIZE)". */
+static void read_variable(char *name, char *place, struct mm_variable *variable)
+{
+    struct mm_source at = {0};
+    char *function = strchr(name, ' ');
+    variable->size = take_number_behind(place, " (variable of ");
+    variable->inside = take_number_behind(place, " (variable at ");
+    read_place(place, &at);
+    if (function != NULL)
+        *function++ = '\0';
+    variable->name = known(name);
+    variable->function = function != NULL ? known(function) : NULL;
+    variable->file = at.file;
+    variable->line = at.line;
+}
+
 void mm_symbolize_read(char *text, const char *module, struct mm_lookup *lookup)
 {
     size_t address = 0;
+    bool is_local = false;
     for (char *line, *place; (line = next_line(&text)) != NULL;) {
-        if (read_address(line, &address))
+        if (read_address(line, &address)) {
+            is_local = strchr(line, '@') != NULL;
             continue;
+        }
         place = next_line(&text);
         if (place == NULL || lookup->source_count == MM_SYMBOLIZE_SOURCES_MAX)
             return;
+        if (is_local) {
+            read_variable(line, place, &lookup->variable);
+            continue;
+        }
         struct mm_source *source = &lookup->sources[lookup->source_count];
         *source = (struct mm_source){.module = module, .offset = address};
         cut_at(line, " inlined at ");
@@ -251,6 +277,8 @@ static void set_arguments(struct mm_lookup *lookup, const struct tool *tool, con
     *next++ = module;
     for (unsigned i = 0; i < addresses; i++)
         *next++ = lookup->addresses[i];
+    if (tool == &own && lookup->local_module == module)
+        *next++ = lookup->local;
     *next = NULL;
 }
 
@@ -348,6 +376,7 @@ static bool ask_all(const struct mm_trace *const *traces, struct mm_lookup *look
     uint64_t give_up = mm_os_milliseconds() + MM_SYMBOLIZE_MS;
     lookup->source_count = 0;
     lookup->text_length = 0;
+    lookup->variable = (struct mm_variable){0};
     for (unsigned t = 0; t < 3; t++) {
         for (unsigned i = 0; i < traces[t]->count; i++) {
             const struct mm_place *place = &traces[t]->frames[i].place;
@@ -376,6 +405,7 @@ static void add_frame(struct mm_trace *trace, const struct mm_frame *frame,
         added->file = source->file;
         added->line = source->line;
         added->function_line = source->function_line;
+        added->is_generated = source->is_generated;
     }
 }
 
@@ -403,8 +433,25 @@ static void fill_in(struct mm_trace *trace, struct mm_lookup *lookup)
         add_sources(trace, &lookup->frames[i], lookup);
 }
 
+/* By the frame's module and the address there. */
+static void ask_for_local(const struct mm_finding *finding, struct mm_lookup *lookup)
+{
+    struct mm_out out;
+    lookup->local_module = NULL;
+    for (unsigned i = 0; i < finding->bad.count; i++) {
+        const struct mm_frame *frame = &finding->bad.frames[i];
+        if (finding->local.frame == NULL || frame->address != finding->local.frame)
+            continue;
+        lookup->local_module = frame->place.module;
+        mm_out_start(&out, lookup->local, sizeof lookup->local);
+        mm_out_format(&out, "%x@%d", (uint64_t)frame->place.module_offset,
+                      (int64_t)finding->local.offset);
+    }
+}
+
 bool mm_symbolize(struct mm_finding *finding, struct mm_lookup *lookup)
 {
+    ask_for_local(finding, lookup);
     struct mm_trace *const traces[] = {&finding->bad, &finding->freed, &finding->allocated};
     if (!ask_all((const struct mm_trace *const *)traces, lookup))
         return atomic_exchange_explicit(&given_up, true, memory_order_relaxed);

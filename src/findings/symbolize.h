@@ -23,6 +23,14 @@ struct mm_source {
     const char *function, *file; /* NULL: not known */
     uint64_t line;
     uint64_t function_line; /* 0: not known */
+    bool is_generated;      /* the function, by the compiler */
+};
+
+/* The variable of a stack that a pointer points to, or into. */
+struct mm_variable {
+    const char *name, *function; /* NULL: not known */
+    const char *file;            /* the same */
+    uint64_t line, size, inside; /* bytes; `inside` of it */
 };
 
 /* What symbolizing one report takes; what frames then refer to lies here. */
@@ -30,7 +38,10 @@ struct mm_lookup {
     struct mm_hold hold;
     struct mm_source sources[MM_SYMBOLIZE_SOURCES_MAX];
     unsigned source_count;
+    struct mm_variable variable;
     char addresses[MM_SYMBOLIZE_FRAMES_MAX][20];
+    const char *local_module; /* that our own tool is asked for a variable of; NULL: none */
+    char local[48];           /* how it is asked */
     const char *arguments[MM_SYMBOLIZE_FRAMES_MAX + 10];
     struct mm_frame frames[MM_TRACE_MAX];
     char text[65536];
@@ -50,8 +61,8 @@ void mm_symbolize_renew(void);
  */
 bool mm_symbolize_start(const char *search_path);
 
-/* Adds what is found to the frames, and frames of inlined functions. False, once, when the
- * tool could not be run, or not in time: it is not tried again. */
+/* Adds what is found to the frames, and frames of inlined functions; and the variable, to the
+ * lookup. False, once, when the tool could not be run, or not in time: it is not tried again. */
 bool mm_symbolize(struct mm_finding *finding, struct mm_lookup *lookup);
 
 /* Reads what a tool wrote about addresses of `module`; writes into the text. */

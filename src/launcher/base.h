@@ -1,9 +1,9 @@
 /* base.h - what the parts of the command `mmshim` share: messages, memory, and running a tool.
  *
  * The command is a program of its own, linked statically: it starts under any libc, and takes
- * nothing from the core but tables: of options, of kinds, and how a process is asked for its leaks.
- * It has one thread, lives for one command and gives no memory back that it still needs at its end.
- */
+ * nothing from the core but tables: of options, of kinds, of what is not the program's own code,
+ * and how a process is asked for its leaks. It has one thread, lives for one command and gives no
+ * memory back that it still needs at its end. */
 #ifndef LAUNCHER_BASE_H
 #define LAUNCHER_BASE_H
 

@@ -126,46 +126,64 @@ char *launcher_thread_text(const json_t *part)
 
 /* --- whose frame --- */
 
-static bool is_one_of(const char *name, const char *const *names)
+/* The list that a process itself judges by; see findings/own.h. */
+static const struct pattern {
+    enum of { OF_MODULE, OF_FUNCTION, OF_SOURCE, OF_START, OF_ASIDE } of;
+    const char *text; /* ^ and $ stand for the start and the end of a name */
+} patterns[] = {
+#define MODULE(text)   {OF_MODULE, text},
+#define FUNCTION(text) {OF_FUNCTION, text},
+#define SOURCE(text)   {OF_SOURCE, text},
+#define START(text)    {OF_START, text},
+#define ASIDE(text)    {OF_ASIDE, text},
+#include "findings/own.def"
+};
+
+static bool fits(const char *pattern, const char *name)
 {
-    while (*names != NULL && strcmp(name, *names) != 0)
-        names++;
-    return *names != NULL;
+    bool is_start = *pattern == '^';
+    const char *part = pattern + is_start;
+    size_t length = strlen(part), all = strlen(name);
+    bool is_end = length > 0 && part[length - 1] == '$';
+    length -= is_end;
+    if (length > all)
+        return false;
+    if (is_start)
+        return memcmp(name, part, length) == 0 && (!is_end || length == all);
+    return is_end ? memcmp(name + all - length, part, length) == 0
+                  : memmem(name, all, part, length) != NULL;
 }
 
-/* Modules by the start of their name. */
-static bool begins_with_one_of(const char *name, const char *const *starts)
+/* False for NULL. */
+static bool is_one_of(enum of of, const char *name)
 {
-    while (*starts != NULL && launcher_behind(name, *starts) == NULL)
-        starts++;
-    return *starts != NULL;
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && name != NULL; i++) {
+        if (patterns[i].of == of && fits(patterns[i].text, name))
+            return true;
+    }
+    return false;
 }
 
-/* Where a bad pointer is only passed on to free(). */
-static bool only_passes_on(const json_t *frame)
+/* By the compiler: there is no line of it to change. */
+static bool is_generated(const json_t *frame)
 {
-    static const char *const modules[] = {"libmmshim.so", "libc.so",    "libc-2.",      "ld-linux",
-                                          "ld-2.",        "libpthread", "libstdc++.so", "libc++.so",
-                                          "libgcc_s.so",  NULL};
-    return begins_with_one_of(module_of(frame), modules);
+    return json_is_true(json_object_get(frame, "generated"));
+}
+
+bool launcher_only_passes_on(const json_t *frame)
+{
+    const char *file = launcher_text_of(frame, "file", NULL);
+    return is_generated(frame) || is_one_of(OF_MODULE, launcher_text_of(frame, "module", NULL)) ||
+           is_one_of(OF_FUNCTION, launcher_text_of(frame, "function", NULL)) ||
+           (file == NULL && is_one_of(OF_FUNCTION, launcher_text_of(frame, "symbol", NULL))) ||
+           is_one_of(OF_SOURCE, file);
 }
 
 static bool starts_the_program(const json_t *frame)
 {
-    static const char *const functions[] = {"_start",
-                                            "__libc_start_main",
-                                            "__libc_start_call_main",
-                                            "start_thread",
-                                            "clone",
-                                            "clone3",
-                                            "__clone",
-                                            "__clone3",
-                                            NULL};
-    static const char *const modules[] = {"libc.so", "libc-2.",    "ld-linux",
-                                          "ld-2.",   "libpthread", NULL};
     const char *name = launcher_text_of(frame, "function", launcher_text_of(frame, "symbol", NULL));
-    return name != NULL ? is_one_of(name, functions)
-                        : begins_with_one_of(module_of(frame), modules);
+    return name != NULL ? is_one_of(OF_START, name)
+                        : is_one_of(OF_MODULE, launcher_text_of(frame, "module", NULL));
 }
 
 const json_t *launcher_culprit_of(const json_t *part)
@@ -175,10 +193,10 @@ const json_t *launcher_culprit_of(const json_t *part)
     size_t i;
     json_array_foreach(frames, i, frame)
     {
+        if (launcher_only_passes_on(frame))
+            continue;
         if (launcher_has_line(frame) && is_own(launcher_text_of(frame, "file", "")))
             return frame;
-        if (only_passes_on(frame))
-            continue;
         if (with_line == NULL && launcher_has_line(frame))
             with_line = frame;
         if (of_program == NULL)
@@ -226,6 +244,8 @@ static char *frame_identity(const json_t *frame)
     const char *offset = launcher_text_of(frame, "symbol_offset", NULL);
     if (name == NULL)
         return launcher_text("%s+%s", module_of(frame), launcher_text_of(frame, "offset", "?"));
+    if (is_generated(frame))
+        return launcher_text("%s", name);
     if (launcher_has_line(frame) && json_object_get(frame, "function_line") != NULL)
         return launcher_text("%s:%+" JSON_INTEGER_FORMAT, name,
                              number_of(frame, "line") - number_of(frame, "function_line"));

@@ -44,9 +44,11 @@ size_t launcher_own_frames(const json_t *part);
 /* "thread 7 (main)"; of the bad call or of a part. */
 char *launcher_thread_text(const json_t *part);
 
-/* The frame that tells where to look: the innermost of the program's own sources, or with a line
- * outside of libraries that only pass on, or of no such library, or any. NULL: there is none. */
+/* The frame that tells where to look, of those that do more than pass on: the innermost below the
+ * source root, or with a line, or any; or any of all. NULL: there is none. */
 const json_t *launcher_culprit_of(const json_t *part);
+/* A frame of libc, of the languages, of a wrapper, or that the compiler made. */
+bool launcher_only_passes_on(const json_t *frame);
 /* The part of a finding that tells most of the bug. What is found late is told of the block: who
  * freed it before it was written to, or who allocated it. `word`: "in", or "of a block freed in".
  */

@@ -190,19 +190,26 @@ static void add_source(struct launcher_answer *answer, const char *function,
     answer->sources[answer->count++].function = launcher_copy(function, strlen(function));
 }
 
+/* Cuts it off from there on; NULL where it is not found. */
+static const char *take_behind(char *text, const char *start)
+{
+    char *at = strstr(text, start);
+    if (at == NULL)
+        return NULL;
+    *at = '\0';
+    return at + strlen(start);
+}
+
 /* FILE:LINE, FILE:LINE:COLUMN, FILE:LINE (discriminator NUMBER) or, of our own tool, FILE:LINE
- * (function at LINE); ?? and 0 where not known. */
+ * (function at LINE) and FILE:LINE (generated); ?? and 0 where not known. */
 static struct launcher_source read_place(char *text)
 {
-    static const char function_at[] = " (function at ";
     struct launcher_source source = {0};
-    char *end = strstr(text, function_at);
-    if (end != NULL)
-        source.function_line = strtoul(end + strlen(function_at), NULL, 10);
-    else
-        end = strstr(text, " (discriminator ");
-    if (end != NULL)
-        *end = '\0';
+    const char *function_line = take_behind(text, " (function at ");
+    if (function_line != NULL)
+        source.function_line = strtoul(function_line, NULL, 10);
+    source.is_generated = take_behind(text, " (generated)") != NULL;
+    take_behind(text, " (discriminator ");
     for (unsigned i = 0; i < 2; i++) {
         char *colon = strrchr(text, ':'), *behind;
         unsigned long line = colon != NULL ? strtoul(colon + 1, &behind, 10) : 0;

@@ -22,6 +22,7 @@ struct launcher_source {
     const char *file; /* NULL: not known */
     unsigned long line;
     unsigned long function_line; /* where the function begins; 0: not known */
+    bool is_generated;           /* the function, by the compiler */
 };
 
 /* The innermost of inlined functions first. */

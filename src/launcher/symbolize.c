@@ -4,6 +4,7 @@
 #include "launcher/symbolize.h"
 
 #include "launcher/base.h"
+#include "launcher/finding.h"
 #include "launcher/sources.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -261,23 +262,39 @@ static json_t *with_source(json_t *frame, const struct launcher_source *source)
         if (source->function_line > 0)
             json_object_set_new(copy, "function_line",
                                 json_integer((json_int_t)source->function_line));
+        if (source->is_generated)
+            json_object_set_new(copy, "generated", json_true());
     }
     return copy;
+}
+
+/* Among those that were one frame, the first of the program's own code. */
+static void set_own_frame(json_t *trace, const json_t *frames, size_t first)
+{
+    size_t own = first;
+    while (own + 1 < json_array_size(frames) &&
+           launcher_only_passes_on(json_array_get(frames, own)))
+        own++;
+    json_object_set_new(trace, "own_frame", json_integer((json_int_t)own));
 }
 
 static void fill_in_trace(json_t *trace)
 {
     size_t i;
-    json_t *frame, *frames = json_array();
+    json_t *frame, *frames = json_array(), *own_frame = json_object_get(trace, "own_frame");
+    size_t own = own_frame != NULL ? (size_t)json_integer_value(own_frame) : SIZE_MAX;
     struct launcher_place place;
     json_array_foreach(json_object_get(trace, "frames"), i, frame)
     {
         const struct launcher_answer *answer =
             place_of(frame, &place) ? launcher_sources_find(&place) : NULL;
+        size_t first = json_array_size(frames);
         if (answer == NULL)
             json_array_append(frames, frame);
         for (size_t j = 0; answer != NULL && j < answer->count; j++)
             json_array_append_new(frames, with_source(frame, &answer->sources[j]));
+        if (i == own)
+            set_own_frame(trace, frames, first);
     }
     json_object_set_new(trace, "frames", frames);
 }

@@ -2,15 +2,21 @@
  * by elfutils' libdwfl, which also finds separate debugging information: by build-id, by
  * .gnu_debuglink, by debuginfod where its library and DEBUGINFOD_URLS are there.
  *
- *   mmshim-symbolize [-a] [-f] [-i] [-C] {-e FILE | -b BUILD-ID} [ADDRESS...]
+ *   mmshim-symbolize [-a] [-f] [-i] [-C] {-e FILE | -b BUILD-ID} [ADDRESS[@OFFSET]...]
  *
  * Without addresses they come from stdin, one a line. With -b the file is one that debuginfod has.
  * It is asked as addr2line is and answers as that does with these four flags, which are taken for
  * granted: for each address a line with it, then pairs of lines, function and FILE:LINE, the
  * innermost of inlined functions first; ?? and 0 for what is not known. Behind FILE:LINE stands
  * " (function at LINE)", where the function begins, if that is known and in the same file.
+ * (generated) stands there instead of a function that the compiler made, such as a destructor that
+ * nobody wrote. Of ADDRESS@OFFSET it tells the variable that lies there in the function's frame, so
+ * many bytes from the frame's end: "NAME FUNCTION" and
+ * "FILE:LINE (variable at BYTES) (variable of SIZE)".
  * Addresses may come by thousands, so what libdw would walk through for each of them is read once
  * and sorted: a module's symbols, a compile unit's functions. */
+#include "launcher/variables.h"
+
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <inttypes.h>
@@ -261,6 +267,15 @@ static const char *file_of(Dwarf_Die *function)
     return dwarf_filesrc(files, number, NULL, NULL);
 }
 
+static bool is_generated(Dwarf_Die *function)
+{
+    Dwarf_Attribute attribute;
+    bool flag = false;
+    return dwarf_formflag(dwarf_attr_integrate(function, DW_AT_artificial, &attribute), &flag) ==
+               0 &&
+           flag;
+}
+
 /* `function` NULL: not known. */
 static void write_place(const char *file, uint64_t line, Dwarf_Die *function)
 {
@@ -271,7 +286,9 @@ static void write_place(const char *file, uint64_t line, Dwarf_Die *function)
     }
     printf("%s:%" PRIu64, file, line);
     const char *same = function != NULL ? file_of(function) : NULL;
-    if (same != NULL && strcmp(same, file) == 0 && dwarf_decl_line(function, &start) == 0)
+    if (function != NULL && is_generated(function))
+        printf(" (generated)");
+    else if (same != NULL && strcmp(same, file) == 0 && dwarf_decl_line(function, &start) == 0)
         printf(" (function at %d)", start);
     putchar('\n');
 }
@@ -348,19 +365,68 @@ static void write_symbol(uint64_t address, Dwarf_Die *top)
         write_place(NULL, 0, NULL);
 }
 
+static void write_variable(struct variable *variable)
+{
+    Dwarf_Attribute attribute;
+    int line = 0;
+    const char *file = file_of(&variable->die);
+    const char *name =
+        dwarf_formstring(dwarf_attr_integrate(&variable->die, DW_AT_name, &attribute));
+    printf("%s ", name != NULL ? name : "??");
+    write_name(name_of(&variable->function));
+    if (file != NULL && dwarf_decl_line(&variable->die, &line) == 0)
+        printf("%s:%d", file, line);
+    else
+        printf("??:0");
+    printf(" (variable at %" PRIu64 ") (variable of %" PRIu64 ")\n", variable->inside,
+           variable->size);
+}
+
+static void answer_variable(uint64_t address, int64_t offset, const Dwarf_Die *function)
+{
+    Dwarf_Addr rules_bias = 0;
+    struct variable variable;
+    struct variable_place place = {.function = *function,
+                                   .address = address + bias - dwarf_bias,
+                                   .offset = offset,
+                                   .rules = dwfl_module_eh_cfi(module, &rules_bias)};
+    place.rules_address = address + bias - rules_bias;
+    if (variable_find(&place, &variable))
+        write_variable(&variable);
+    else
+        printf("??\n??:0\n");
+}
+
+static void answer_address(uint64_t address, const struct span *function, Dwarf_Die *top)
+{
+    if (function == NULL) {
+        write_symbol(address, top);
+        return;
+    }
+    Dwarf_Die die = function->die;
+    write_functions(address + bias - dwarf_bias, &die, top);
+}
+
+/* ADDRESS or ADDRESS@OFFSET. */
 static void answer(const char *text)
 {
-    uint64_t address = strtoull(text, NULL, 16), inside = address + bias - dwarf_bias;
+    char *behind;
+    uint64_t address = strtoull(text, &behind, 16), inside = address + bias - dwarf_bias;
     const struct span *unit = find(&unit_dies, inside);
     Dwarf_Die top = unit != NULL ? unit->die : (Dwarf_Die){0};
     const struct span *function = unit != NULL ? find(&unit_of(&top)->functions, inside) : NULL;
-    printf("0x%" PRIx64 "\n", address);
-    if (function == NULL) {
-        write_symbol(address, unit != NULL ? &top : NULL);
-    } else {
-        Dwarf_Die die = function->die;
-        write_functions(inside, &die, &top);
+    printf("0x%" PRIx64, address);
+    if (*behind != '@') {
+        putchar('\n');
+        answer_address(address, function, unit != NULL ? &top : NULL);
+        return;
     }
+    int64_t offset = strtoll(behind + 1, NULL, 10);
+    printf("@%" PRId64 "\n", offset);
+    if (function != NULL)
+        answer_variable(address, offset, &function->die);
+    else
+        printf("??\n??:0\n");
 }
 
 /* --- the module --- */
@@ -442,7 +508,8 @@ int main(int count, char **arguments)
     struct wanted wanted = {NULL, NULL};
     (void)count;
     if (!read_arguments(arguments, &wanted, &address)) {
-        fputs("usage: mmshim-symbolize -a -f -i -C {-e FILE | -b BUILD-ID} [ADDRESS...]\n", stderr);
+        fputs("usage: mmshim-symbolize -a -f -i -C {-e FILE | -b BUILD-ID} [ADDRESS[@OFFSET]...]\n",
+              stderr);
         return 1;
     }
     open_module(&wanted);

@@ -4,10 +4,11 @@
 #include "launcher/tree.h"
 
 #include "launcher/base.h"
-#include "launcher/report.h"
+#include "launcher/outcome.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -22,8 +23,10 @@
 #define ENDING    "@%p.jsonl"
 #define NAME_MOST 120u /* bytes of a name; a file's has 255 */
 
-static char *stem;    /* of all logs' names, in the folder: up to the @, and with it */
-static char *pattern; /* MM_LOG up to there */
+static char *stem;            /* of all logs' names, in the folder: up to the @, and with it */
+static char *pattern;         /* MM_LOG up to there */
+static char *started;         /* MM_PROCESSES; of this tree alone */
+static char *started_outside; /* of the tree that this one is a part of; NULL: it is none */
 
 /* --- the logs' names --- */
 
@@ -106,6 +109,19 @@ static void remove_logs(const char *folder)
         closedir(entries);
 }
 
+/* Who gives up root is to write there still; nobody else's file or link is taken for it. */
+static void count_processes(const char *folder)
+{
+    const char *before = getenv("MM_PROCESSES");
+    started_outside = before != NULL ? launcher_text("%s", before) : NULL;
+    started = launcher_text("%s/%sprocesses", folder, stem);
+    int file = open(started, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0 || (geteuid() == 0 && fchmod(file, 0666) != 0))
+        launcher_die("%s: %s", started, strerror(errno));
+    close(file);
+    setenv("MM_PROCESSES", started, 1);
+}
+
 long launcher_tree_seconds(const char *text)
 {
     char *end;
@@ -126,12 +142,13 @@ void launcher_tree_begin(struct launcher_tree *tree)
     stem = launcher_text("%s%s@", outer_stem(folder), name_of(tree));
     pattern = launcher_text("%s/%s", folder, stem);
     char *log = launcher_text("%s%s", pattern, &ENDING[1]);
-    if (strlen(log) > 1000)
+    if (strlen(log) >= 1000)
         launcher_die("--tree=%s: too long a path", tree->folder);
     setenv("MM_LOG", log, 1);
     setenv("MM_FORMAT", "json", 1);
     if (tree->name != NULL)
         remove_logs(tree->folder);
+    count_processes(tree->folder);
 }
 
 /* --- who still runs --- */
@@ -190,7 +207,8 @@ static int64_t milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void wait_for_rest(long seconds)
+/* False when some still run. */
+static bool wait_for_rest(long seconds)
 {
     int64_t end = milliseconds() + (int64_t)seconds * 1000;
     char *list;
@@ -201,11 +219,12 @@ static void wait_for_rest(long seconds)
         free(list);
     }
     if (list == NULL)
-        return;
+        return true;
     launcher_say("still running after %ld s (--wait): %s; what they find from here on has no part "
                  "in the exit status",
                  seconds, list);
     free(list);
+    return false;
 }
 
 /* --- the program --- */
@@ -290,32 +309,6 @@ static _Noreturn void end_by(int number)
     exit(128 + number);
 }
 
-static bool is_crash(int status)
-{
-    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGILL ||
-           number == SIGFPE || number == SIGTRAP;
-}
-
-static void tell(const struct launcher_tree *tree, const struct launcher_findings *findings,
-                 int status)
-{
-    size_t guilty = launcher_findings_guilty(findings);
-    if (findings->bug_count > 0)
-        launcher_write_text(stderr, findings);
-    if (guilty > 0)
-        launcher_say("%s with findings; `mmshim report %s` tells them again, in other forms, too",
-                     launcher_count_text(guilty, "process", "processes"), tree->folder);
-    else if (is_crash(status))
-        launcher_say(
-            "ended by signal %d (%s), and no findings; a write that goes further than "
-            "guards reach may show with --guard=4096, a read not at all; --gdb stops where "
-            "it ends",
-            WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        launcher_say("no findings");
-}
-
 /* Of what cmake -T memcheck knows of valgrind's findings, by the start of their line. */
 static const char *as_valgrind_says(const char *kind)
 {
@@ -342,6 +335,21 @@ static void write_memcheck_log(const char *path, const struct launcher_findings 
         launcher_die("%s: %s", path, strerror(errno));
 }
 
+/* For the tree that this one is a part of. */
+static void hand_on_processes(void)
+{
+    FILE *from = started_outside != NULL ? fopen(started, "r") : NULL;
+    FILE *to = from != NULL ? fopen(started_outside, "a") : NULL;
+    if (to != NULL) {
+        size_t size;
+        char *lines = launcher_read_all(from, &size);
+        fwrite(lines, 1, size, to);
+        fclose(to);
+    }
+    if (from != NULL)
+        fclose(from);
+}
+
 /* MM_EXITCODE, if it is one. */
 static int exit_code(void)
 {
@@ -366,11 +374,17 @@ void launcher_tree_run(const struct launcher_tree *tree,
                        void (*become)(const char *path, char **arguments), const char *path,
                        char **arguments)
 {
-    int status = wait_for(start(become, path, arguments));
-    wait_for_rest(tree->wait);
+    pid_t first = start(become, path, arguments);
+    int status = wait_for(first);
+    bool have_all_ended = wait_for_rest(tree->wait);
     char *const folders[] = {(char *)(uintptr_t)tree->folder, NULL};
     struct launcher_findings findings = launcher_findings_read(folders, stem);
-    tell(tree, &findings, status);
+    struct launcher_processes processes = launcher_processes_read(started, &findings);
+    launcher_outcome_tell(
+        &(struct launcher_outcome){tree->folder, &findings, &processes, first, status});
+    hand_on_processes();
+    if (have_all_ended)
+        unlink(started);
     if (tree->memcheck_log != NULL)
         write_memcheck_log(tree->memcheck_log, &findings);
     end_with(tree, launcher_findings_guilty(&findings) > 0, status);

@@ -464,3 +464,22 @@ void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
         frames->frames[frames->count++] = (const void *)address_of(&at);
     } while (frames->count < most && step_back(&at, exactly));
 }
+
+bool mm_unwinder_frame_around(const void *caller, uintptr_t address,
+                              struct mm_unwinder_frame *frame)
+{
+    struct cursor at;
+    bool is_programs = false;
+    begin_here(&at, NULL, NULL);
+    for (unsigned steps = 0; steps < STEPS_MOST && address >= at.sp; steps++) {
+        frame->pc = (const void *)address_of(&at);
+        is_programs = is_programs || at.pc == (uintptr_t)caller;
+        uintptr_t start = at.sp;
+        if (!step_back(&at, true))
+            return false;
+        frame->offset = (intptr_t)(address - at.sp);
+        if (is_programs && address - start < at.sp - start)
+            return true;
+    }
+    return false;
+}

@@ -63,4 +63,13 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
 void mm_unwinder_walk_context(const void *context, unsigned most, bool exactly,
                               struct mm_frames *frames);
 
+/* One function's frame on the calling thread's stack. */
+struct mm_unwinder_frame {
+    const void *pc;  /* as mm_frames has it */
+    intptr_t offset; /* of the address that was looked for, from the frame's end on: below 0 */
+};
+/* The frame that an address lies in, of the function that `caller` returns into or further out. */
+bool mm_unwinder_frame_around(const void *caller, uintptr_t address,
+                              struct mm_unwinder_frame *frame);
+
 #endif

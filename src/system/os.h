@@ -202,10 +202,10 @@ bool mm_os_send(const char *path, const struct iovec *parts, size_t count);
  * mm_os_milliseconds(), or on an error. */
 bool mm_os_wait_for(int fd, short events, uint64_t give_up);
 int mm_os_open_read(const char *path);
-/* Opens a file to append to, made if need be, under a number that programs don't choose for
- * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
- * errno. */
-int mm_os_open_append(const char *path);
+/* Opens a file to append to, made if that is wanted and need be, under a number that programs don't
+ * choose for themselves; closed by exec. A pipe that nobody reads is refused rather than waited
+ * for. -1 with errno. */
+int mm_os_open_append(const char *path, bool creates);
 /* The same of a pipe that is there, and that somebody reads. A slow reader is waited for, as in
  * mm_os_write(). */
 int mm_os_open_pipe(const char *path);

@@ -207,7 +207,7 @@ static void use_logs(void)
     CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
     small = (struct rlimit){3, before.rlim_max};
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    int log = mm_os_open_append(log_path);
+    int log = mm_os_open_append(log_path, true);
     if (log >= 0) {
         struct mm_os_file_id id = mm_os_file_id(log);
         CHECK(!mm_os_append(&id, log, log_path, "a line\n", 7));
@@ -250,7 +250,7 @@ static void use_files(void)
     };
     int before = open_files();
     size_t length;
-    int log = mm_os_open_append("/dev/null");
+    int log = mm_os_open_append("/dev/null", true);
     if (log >= 0) {
         mm_os_write(log, "a line\n", 7);
         mm_os_close(log);

@@ -34,6 +34,33 @@ while read -r flag; do
     says stdout "(^  |, |mmshim |[[|])$flag"
 done < <(grep -oE -- '--[a-z][a-z-]+' <<<"$section" | grep -vx -- --option | sort -u)
 
+# ---- a program that is linked with the library, as built here ----
+
+cat >program.c <<'END'
+#include "memory_manager.h"
+
+int main(void)
+{
+    void *block = mem_mngr_alloc(10);
+    mem_mngr_free(block);
+    mem_mngr_free(block);
+    return 0;
+}
+END
+line=$(snippet 'from here' | sed -n '/from here/s/ *#.*//p')
+build=$(realpath -- "$(dirname -- "$mmshim")/..")
+[[ $line == cc* ]] || fail "no line of the compiler: $line"
+line="\"${CC:-cc}\"${line#cc}"
+line=${line//build\//$build/}
+line=${line/ program.c/ $PWD/program.c -o $PWD/program}
+if grep -q __gcov_init "$build/libmemory_manager.a"; then
+    echo 'skipped: the line of the compiler (the library counts what is run)'
+else
+    runs 0 sh -c "cd '$here/../..' && $line"
+    runs 0 ./program
+    says stderr '^SUMMARY: mmshim: double-free in main'
+fi
+
 # ---- the unit ----
 
 sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$here/../../scripts/examples/server.service" >server.service

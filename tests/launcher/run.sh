@@ -112,7 +112,9 @@ runs 125 "$mmshim" --check
 says stderr 'takes a program'
 mkdir empty
 cp "$mmshim" empty
-[ -e /usr/lib/libmmshim.so ] || runs 125 empty/mmshim true
+installed=$(compgen -G '/usr/lib*/libmmshim.so' || compgen -G '/usr/lib/*/libmmshim.so' ||
+    compgen -G '/usr/local/lib*/libmmshim.so' || compgen -G '/usr/local/lib/*/libmmshim.so' || true)
+[ -n "$installed" ] || runs 125 empty/mmshim true
 for bad in --nonsense --no-such=1 --Max-Reports=1 --snapshot -x; do
     runs 125 "$mmshim" "$bad" touch ran
     says stderr "$bad|${bad%%=*}"

@@ -99,7 +99,7 @@ void serve_greeting()
 // getline() makes the buffer larger, which only malloc()'s can be.
 void serve_line(std::FILE *request)
 {
-    static char first[8];
+    char first[8] = ""; // bug 6, told there
     char *line = hidden(first);
     std::size_t size = sizeof(first);
 

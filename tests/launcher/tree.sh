@@ -7,14 +7,16 @@ planted=$2
 export planted
 cd "$work"
 
+sh=$(basename -- "$(realpath -- "$(type -P sh)")")
+
 # ---- the exit status: the program's, unless any process had findings ----
 
 runs 17 "$mmshim" --tree=quiet sh -c 'echo out; echo err >&2; exit 17'
 [ "$(cat stdout)" = out ] || fail "stdout: $(cat stdout)"
-[ "$(cat stderr)" = err$'\n''mmshim: no findings' ] || fail "stderr: $(cat stderr)"
+[ "$(cat stderr)" = err$'\n'"mmshim: no findings in 1 process: $sh" ] || fail "stderr: $(cat stderr)"
 [ -z "$(ls quiet)" ] || fail "logs of nothing: $(ls quiet)"
 runs 99 "$mmshim" --tree=a/b sh -c '"$planted"; "$planted" a; exit 0'
-says stderr '^1\. double-free in drop \(.*planted\.c:6\)$' '^1 bug in 1 process$' '1 process with findings; .mmshim report /.*/a/b'
+says stderr '^1\. double-free in drop \(.*planted\.c:6\)$' '^1 bug in 1 process$' '1 of 3 processes with findings; .mmshim report /.*/a/b'
 runs 7 "$mmshim" --exitcode=7 --tree=a/b sh -c '"$planted"; exit 0'
 runs 5 "$mmshim" --exitcode=0 --tree=a/b sh -c '"$planted"; exit 5'
 runs 134 "$mmshim" --tree=a/b --abort "$planted"
@@ -27,6 +29,27 @@ says stdout '^1 bug in 4 processes$'
 printf 'in' | runs 0 "$mmshim" --tree=quiet cat
 [ "$(cat stdout)" = in ] || fail 'stdin did not arrive'
 runs 127 "$mmshim" --tree=quiet no-such-program
+
+# ---- the processes that had the shim: what one becomes is the same one, what it forks counts with findings ----
+
+runs 0 "$mmshim" --tree=quiet sh -c 'cat /dev/null; cat /dev/null; exec true'
+says stderr "^mmshim: no findings in 3 processes: cat \\(2\\), true\$"
+runs 0 "$mmshim" --tree=quiet --no-children sh -c 'cat /dev/null'
+says stderr "^mmshim: no findings in 1 process: $sh\$"
+runs 0 "$mmshim" --tree=quiet sh -c 'env -u LD_PRELOAD cat /dev/null'
+says stderr "^mmshim: no findings in 2 processes: $sh, env\$|^mmshim: no findings in 2 processes: env, $sh\$"
+runs 0 "$mmshim" --tree=quiet sh -c 'for n in 0 1 2 3 4 5 6 7 8 9; do cp "$0" p$n && ./p$n; done' "$(type -P true)"
+says stderr '^mmshim: no findings in 21 processes: cp \(10\), .*p[0-9], \.\.\.$'
+runs 0 "$mmshim" --tree=quiet sh -c '"$0" --tree=quiet cat /dev/null' "$mmshim"
+says stderr '^mmshim: no findings in 1 process: cat$' "^mmshim: no findings in 2 processes: cat, $sh\$"
+"$mmshim" --tree=quiet sh -c 'for n in 0 1 2 3 4 5 6 7 8 9; do (for m in 0 1 2 3 4 5 6 7 8 9; do cat /dev/null & done; wait) & done; wait' 2>stderr
+says stderr '^mmshim: no findings in 101 processes: cat \(100\), '
+! ls quiet | grep -v "jsonl\$" || fail "left behind"
+# A file of somebody else's is not made; why nothing is written there is told to who asks.
+LD_PRELOAD=$3 MM_PROCESSES=$PWD/not/there runs 0 cat /dev/null
+silent stderr
+LD_PRELOAD=$3 MM_PROCESSES=$PWD/not/there MM_VERBOSE=1 runs 0 cat /dev/null
+says stderr '^==[0-9]+== mmshim: MM_PROCESSES=/.*/not/there: No such file or directory$'
 
 # ---- who outlives the first is waited for ----
 
@@ -42,7 +65,24 @@ runs 99 "$mmshim" --tree=later sh -c 'setsid sh -c "sleep 0.5; \"\$planted\"" >/
 
 runs 143 "$mmshim" --tree=quiet sh -c 'kill -TERM $$'
 runs 139 "$mmshim" --tree=quiet sh -c 'kill -SEGV $$'
-says stderr '^mmshim: ended by signal 11 .*no findings'
+says stderr "^mmshim: ended by signal 11 \\(Segmentation fault\\), and no findings in 1 process: $sh\$" \
+    '^mmshim: try next: --gdb,.* --quarantine=1G'
+runs 139 "$mmshim" --tree=quiet sh -c 'sh -c "kill -SEGV \$\$"; exit $?'
+says stderr "^mmshim: ended with status 139, as shells do when a child ended by signal 11 .*no findings in 2 processes: $sh \\(2\\)\$" \
+    '^mmshim: try next: --gdb,'
+runs 134 "$mmshim" --tree=quiet sh -c 'kill -ABRT $$'
+says stderr '^mmshim: ended by signal 6 .*no findings' '^mmshim: try next: what it wrote before '
+MM_DEBUG=0 runs 134 "$mmshim" --tree=quiet sh -c 'kill -ABRT $$'
+says stderr '^mmshim: try next: MM_DEBUG=1,'
+runs 143 "$mmshim" --tree=quiet sh -c 'kill -TERM $$'
+! grep -q 'try next' stderr || fail "no crash: $(cat stderr)"
+if printf 'int main(void) { __builtin_trap(); }' >static.c && "${CC:-cc}" -static static.c -o static 2>cc.log; then
+    runs 132 "$mmshim" --tree=quiet ./static
+    says stderr 'the shim will have no effect' '^mmshim: ended by signal 4 .*no findings in 0 processes$' \
+        '^mmshim: it had no shim: .mmshim --check PROGRAM. tells why$'
+else
+    echo 'skipped: a static program'
+fi
 runs 99 "$mmshim" --tree=a/b sh -c '"$planted"; kill -KILL $$'
 "$mmshim" --tree=quiet sh -c 'trap "exit 9" TERM; echo $$; while :; do sleep 0.1; done' >pid 2>/dev/null &
 started=$!

@@ -77,6 +77,17 @@ static void templates(void)
     check_call(2, 4, "operator() → delete");
 }
 
+/* What nobody wrote has no line to change. */
+static void made_by_compiler(void)
+{
+    begin("delete");
+    add(PROGRAM, "~string");
+    add(PROGRAM, "~session")->is_generated = true;
+    trace.frames[0].is_generated = true;
+    end_at_main();
+    check_call(2, 4, "~session → delete");
+}
+
 /* No frame need be the program's own, and one is always shown. */
 static void none_own(void)
 {
@@ -129,6 +140,7 @@ int main(void)
 {
     calls();
     templates();
+    made_by_compiler();
     none_own();
     wrappers();
     short_names();

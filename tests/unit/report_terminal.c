@@ -106,6 +106,31 @@ static void traces(void)
     frames(8, 4, 2, "    #4 e\n    ... 3 more\n");
 }
 
+/* What comes between own functions is left out where it is much: those at these places are own. */
+static void between_own(uint64_t own, unsigned lines, const char *expected)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    memset(&trace, 0, sizeof trace);
+    trace.count = trace.shown = 8;
+    for (unsigned i = 0; i < 8; i++) {
+        trace.frames[i].function = names[i];
+        trace.frames[i].place.module = own >> i & 1 ? "/program" : "/lib/libstdc++.so.6";
+    }
+    mm_out_start(&out, text, sizeof text);
+    mm_terminal_frames(&out, &trace, lines, &style);
+    CHECK_TEXT(text, expected);
+}
+
+static void libraries_between(void)
+{
+    between_own(0xc1, 8,
+                "    #0 a (program+0x0)\n    ... 5 more\n    #6 g (program+0x0)\n"
+                "    #7 h (program+0x0)\n");
+    between_own(0xc1, 3, "    #0 a (program+0x0)\n    ... 5 more\n    ... 2 more\n");
+    between_own(0xc1, 2, "    #0 a (program+0x0)\n    ... 7 more\n");
+    between_own(0x91, 3, "    #0 a (program+0x0)\n    #1 b (libstdc++.so.6+0x0)\n    ... 6 more\n");
+}
+
 static void without_names(void)
 {
     memset(&trace, 0, sizeof trace);
@@ -124,6 +149,7 @@ int main(void)
     shares();
     places();
     traces();
+    libraries_between();
     without_names();
     return 0;
 }

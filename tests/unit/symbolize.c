@@ -77,6 +77,28 @@ static void own_tool(void)
     CHECK_EQUAL(lookup.sources[1].function_line, 0);
 }
 
+static void generated(void)
+{
+    read_text("0x1168\n~session\n/a b/in.c:12 (generated)\nouter\n/a b/in.c:4\n");
+    CHECK_EQUAL(lookup.source_count, 2);
+    check_source(0, 0x1168, "~session", "/a b/in.c", 12);
+    CHECK(lookup.sources[0].is_generated && !lookup.sources[1].is_generated);
+}
+
+static void variable(void)
+{
+    read_text("0x1168\nouter\n/in.c:4\n0x1168@-40\nbuffer serve(int, char)\n"
+              "/in.c:2 (variable at 3) (variable of 16)\n");
+    CHECK_EQUAL(lookup.source_count, 1);
+    CHECK_TEXT(lookup.variable.name, "buffer");
+    CHECK_TEXT(lookup.variable.function, "serve(int, char)");
+    CHECK_TEXT(lookup.variable.file, "/in.c");
+    CHECK(lookup.variable.line == 2 && lookup.variable.inside == 3 && lookup.variable.size == 16);
+    read_text("0x1168@-40\n??\n??:0\n0x1170\nmain\n/in.c:9\n");
+    CHECK_EQUAL(lookup.source_count, 1);
+    CHECK(lookup.variable.name == NULL && lookup.variable.file == NULL);
+}
+
 static void cut_short(void)
 {
     read_text("");
@@ -108,6 +130,8 @@ int main(void)
     eu_addr2line();
     addr2line();
     own_tool();
+    generated();
+    variable();
     cut_short();
     too_many();
     return 0;

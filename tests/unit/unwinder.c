@@ -517,6 +517,38 @@ static void no_more_than_wanted(void)
     CHECK_EQUAL(frames.frames[0], nowhere);
 }
 
+static __attribute__((noinline, no_sanitize_address)) bool
+find_around(const char *local, struct mm_unwinder_frame *frame)
+{
+    volatile char of_its_own = 0;
+    const void *back = __builtin_return_address(0);
+    CHECK(!mm_unwinder_frame_around(back, (uintptr_t)&of_its_own, frame));
+    return mm_unwinder_frame_around(back, (uintptr_t)local, frame);
+}
+
+static void frames_of_variables(void);
+
+/* Where a variable lies: `near` in this frame, `far` in the caller's. */
+static __attribute__((noinline, no_sanitize_address)) void check_around(const char *far)
+{
+    char near[64] = "";
+    struct mm_unwinder_frame frame, next;
+    CHECK(find_around(&near[10], &frame) && find_around(&near[11], &next));
+    CHECK(frame.offset < 0 && next.offset == frame.offset + 1);
+    CHECK((uintptr_t)frame.pc - (uintptr_t)check_around < 4096);
+    CHECK(find_around(far, &frame));
+    CHECK((uintptr_t)frame.pc - (uintptr_t)frames_of_variables < 4096);
+    CHECK(!find_around((const char *)&memory, &frame));
+    CHECK(!find_around((const char *)UINTPTR_MAX, &frame));
+}
+
+static __attribute__((noinline, no_sanitize_address)) void frames_of_variables(void)
+{
+    char far[64] = "";
+    check_around(far);
+    __asm__ volatile("" : : "r"(far) : "memory"); /* no tail call: it is there until then */
+}
+
 int main(void)
 {
     struct mm_unwinder_settings settings = {.own = NULL};
@@ -531,6 +563,7 @@ int main(void)
     remembering();
     callers_of_aligned();
     no_more_than_wanted();
+    frames_of_variables();
     by_frame_pointers();
     mm_unwinder_stop();
     free(memory);

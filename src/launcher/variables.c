@@ -1,0 +1,104 @@
+/* variables.c - see variables.h. Only variables that lie in the frame as a whole are
+ * known, as those do whose address is taken. */
+#include "launcher/variables.h"
+
+#include <dwarf.h>
+#include <stdlib.h>
+
+/* How far above the frame's end a register is at that instruction. */
+static bool above_end(const struct variable_place *place, unsigned number, int64_t *distance)
+{
+    Dwarf_Frame *frame;
+    Dwarf_Op *operations;
+    size_t count;
+    if (place->rules == NULL ||
+        dwarf_cfi_addrframe(place->rules, place->rules_address, &frame) != 0)
+        return false;
+    bool known = dwarf_frame_cfa(frame, &operations, &count) == 0 && count == 1 &&
+                 operations->atom == DW_OP_bregx && operations->number == number;
+    if (known)
+        *distance = -(int64_t)operations->number2;
+    free(frame);
+    return known;
+}
+
+/* From the frame's end to what variables are counted from. */
+static bool find_base(const struct variable_place *place, int64_t *base)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Op *operations;
+    size_t count;
+    Dwarf_Die function = place->function;
+    if (dwarf_attr_integrate(&function, DW_AT_frame_base, &attribute) == NULL ||
+        dwarf_getlocation_addr(&attribute, place->address, &operations, &count, 1) != 1 ||
+        count != 1)
+        return false;
+    *base = 0;
+    if (operations->atom == DW_OP_call_frame_cfa)
+        return true;
+    return operations->atom >= DW_OP_reg0 && operations->atom <= DW_OP_reg31 &&
+           above_end(place, operations->atom - DW_OP_reg0, base);
+}
+
+/* 1 where nothing is told. */
+static uint64_t size_of(Dwarf_Die *die)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Die type;
+    Dwarf_Word size;
+    if (dwarf_formref_die(dwarf_attr_integrate(die, DW_AT_type, &attribute), &type) == NULL ||
+        dwarf_aggregate_size(&type, &size) != 0)
+        return 1;
+    return size;
+}
+
+/* `offset`: from the base on. */
+static bool is_there(Dwarf_Die *die, uint64_t address, int64_t offset, struct variable *variable)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Op *operations;
+    size_t count;
+    if (dwarf_attr_integrate(die, DW_AT_location, &attribute) == NULL ||
+        dwarf_getlocation_addr(&attribute, address, &operations, &count, 1) != 1 || count != 1 ||
+        operations->atom != DW_OP_fbreg)
+        return false;
+    variable->die = *die;
+    variable->inside = (uint64_t)(offset - (int64_t)operations->number);
+    variable->size = size_of(die);
+    return variable->inside < variable->size;
+}
+
+static bool is_scope(int tag)
+{
+    return tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
+}
+
+static bool find_below(Dwarf_Die *scope, Dwarf_Die *function, uint64_t address, int64_t offset,
+                       struct variable *variable)
+{
+    Dwarf_Die die, inner;
+    bool found = false;
+    if (dwarf_child(scope, &die) != 0)
+        return false;
+    do {
+        int tag = dwarf_tag(&die);
+        inner = tag == DW_TAG_inlined_subroutine ? die : *function;
+        if (is_scope(tag) && dwarf_haspc(&die, address) > 0 &&
+            find_below(&die, &inner, address, offset, variable))
+            return true;
+        if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) && !found &&
+            is_there(&die, address, offset, variable)) {
+            variable->function = *function;
+            found = true;
+        }
+    } while (dwarf_siblingof(&die, &die) == 0);
+    return found;
+}
+
+bool variable_find(const struct variable_place *place, struct variable *variable)
+{
+    int64_t base;
+    Dwarf_Die function = place->function;
+    return find_base(place, &base) &&
+           find_below(&function, &function, place->address, place->offset - base, variable);
+}
