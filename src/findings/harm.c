@@ -77,11 +77,24 @@ static void write_bytes_used(struct mm_out *out, const struct mm_access *access)
     mm_out_format(out, "%s, ", access->is_at_least ? " or more" : "");
 }
 
+/* Of one that begins in the block, or before it: an end in it is none of interest. */
+static void write_past_end(struct mm_out *out, const struct mm_access *access)
+{
+    size_t in_block = access->block + access->asked - access->start;
+    if (access->start >= access->block + access->asked || access->size <= in_block)
+        return;
+    mm_out_format(out, ", ");
+    mm_out_bytes(out, access->size - in_block);
+    mm_out_format(out, "%s past its end", access->is_at_least ? " or more" : "");
+}
+
 static void describe_place(struct mm_out *out, uintptr_t at, uintptr_t block, size_t asked,
-                           enum mem_mngr_misuse_kind kind)
+                           const struct mm_access *access, enum mem_mngr_misuse_kind kind)
 {
     mm_words_distance(out, at, block, asked);
     mm_words_block(out, asked, true);
+    if (access != NULL)
+        write_past_end(out, access);
     if (kind == MEM_MNGR_USE_AFTER_FREE)
         mm_out_format(out, ", freed before");
     mm_words_slot_of(out, block);
@@ -111,9 +124,9 @@ bool mm_harm_describe(struct mm_out *out, const struct mm_misuse *misuse)
         describe_damage(out, misuse->damage);
     } else if (access != NULL) {
         write_bytes_used(out, access);
-        describe_place(out, access->start, access->block, access->asked, misuse->kind);
+        describe_place(out, access->start, access->block, access->asked, access, misuse->kind);
     } else if (touch != NULL && touch->block != 0) {
-        describe_place(out, touch->at, touch->block, touch->asked, misuse->kind);
+        describe_place(out, touch->at, touch->block, touch->asked, NULL, misuse->kind);
     }
     return misuse->damage != NULL || access != NULL || (touch != NULL && touch->block != 0);
 }
