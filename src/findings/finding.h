@@ -45,9 +45,11 @@ struct mm_leak {
         MM_LEAK_GROWN
     } how;
     uint64_t blocks, bytes;
-    uint64_t grown_bytes, milliseconds; /* of MM_LEAK_GROWN: more than so long ago */
-    uint32_t stack;                     /* of who allocated them; 0: that of the one described */
-    bool is_apart;                      /* told whatever was told before, and counted nowhere */
+    uint64_t milliseconds; /* since the look before; 0: there was none */
+    uint64_t grown_bytes;  /* of MM_LEAK_GROWN: more than then */
+    uint64_t known_blocks; /* of the others: how many were found then already */
+    uint32_t stack;        /* of who allocated them; 0: that of the one described */
+    bool is_apart;         /* told whatever was told before, and counted nowhere */
 };
 
 /* Pointers to freed blocks of one stack, that lie in blocks of another, or in none. */

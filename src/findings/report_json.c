@@ -282,10 +282,12 @@ static void write_leak(struct mm_out *out, const struct mm_leak *leak)
     mm_out_format(out, ",\"leak\":{\"how\":\"%s\"", words[leak->how]);
     write_number(out, "blocks", leak->blocks);
     write_number(out, "bytes", leak->bytes);
-    if (leak->how == MM_LEAK_GROWN) {
+    if (leak->how == MM_LEAK_GROWN)
         write_number(out, "grown_bytes", leak->grown_bytes);
+    else if (leak->milliseconds != 0)
+        write_number(out, "known_blocks", leak->known_blocks);
+    if (leak->milliseconds != 0)
         write_number(out, "milliseconds", leak->milliseconds);
-    }
     mm_out_format(out, "}");
 }
 

@@ -1,45 +1,21 @@
-/* growth.c - see growth.h. What was live at the last look is kept by stack, in memory mapped at the
- * first; whoever has `comparing` reads and writes it. */
+/* growth.c - see growth.h. What was live at the last look is `before`'s; whoever has its hold reads
+ * and writes it. */
 #include "leaks/growth.h"
 
 #include "findings/finding.h"
 #include "findings/report.h"
-#include "leaks/look.h"
+#include "leaks/before.h"
 #include "system/os.h"
 #include "system/out.h"
-#include <string.h>
 
-#define PLACES      ((size_t)1 << 16) /* a power of two, more than a look has groups */
 #define TOLD_MOST   16u
 #define SHARE_LEAST 64u /* of all that grew; less is not told */
 
-struct held {
-    bool is_there;
-    uint32_t stack;
-    uint64_t bytes;
-};
-
-static struct mm_hold comparing;
-static struct {
-    struct held *of; /* by stack; NULL: there was no look */
-    uint64_t bytes, at;
-} last;
+static struct mm_before before;
 
 void mm_growth_renew(void)
 {
-    mm_hold_renew(&comparing);
-}
-
-/* --- the last look --- */
-
-/* The stack's place, or a free one. */
-static struct held *find(uint32_t stack)
-{
-    for (uint64_t key = mm_bits_mixed(stack + 1);; key++) {
-        struct held *held = &last.of[key % PLACES];
-        if (!held->is_there || held->stack == stack)
-            return held;
-    }
+    mm_before_renew(&before);
 }
 
 static uint64_t sum_of(const struct mm_look *look, uint64_t *blocks)
@@ -53,31 +29,12 @@ static uint64_t sum_of(const struct mm_look *look, uint64_t *blocks)
     return bytes;
 }
 
-/* False when memory is refused. */
-static bool keep(const struct mm_look *look, uint64_t bytes, uint64_t now)
-{
-    if (last.of != NULL)
-        memset(last.of, 0, PLACES * sizeof *last.of);
-    else
-        last.of = mm_os_map(PLACES * sizeof *last.of);
-    for (size_t i = 0; i < look->count && last.of != NULL; i++) {
-        struct held *held = find(look->groups[i].stack);
-        held->is_there = true;
-        held->stack = look->groups[i].stack;
-        held->bytes += look->groups[i].bytes;
-    }
-    last.bytes = bytes;
-    last.at = now;
-    return last.of != NULL;
-}
-
 /* --- what has grown --- */
 
 static uint64_t growth_of(const struct mm_look_group *group)
 {
-    const struct held *held = find(group->stack);
-    uint64_t before = held->is_there ? held->bytes : 0;
-    return group->bytes > before ? group->bytes - before : 0;
+    uint64_t was = mm_before_find(&before, group).bytes;
+    return group->bytes > was ? group->bytes - was : 0;
 }
 
 /* The largest that comes behind `told`, by growth and place; NULL: none grew. */
@@ -145,10 +102,10 @@ static void tell_sum(uint64_t bytes, uint64_t blocks, uint64_t milliseconds)
     if (milliseconds == 0) {
         mm_out_format(&out, " are live; the next look tells what grew");
     } else {
-        uint64_t more = bytes > last.bytes ? bytes - last.bytes : last.bytes - bytes;
+        uint64_t more = bytes > before.bytes ? bytes - before.bytes : before.bytes - bytes;
         mm_out_format(&out, " are live, ");
         mm_out_bytes(&out, more);
-        mm_out_format(&out, " %s than %u.%u s ago", bytes < last.bytes ? "less" : "more",
+        mm_out_format(&out, " %s than %u.%u s ago", bytes < before.bytes ? "less" : "more",
                       milliseconds / 1000, milliseconds / 100 % 10);
     }
     mm_report_note(line);
@@ -157,10 +114,10 @@ static void tell_sum(uint64_t bytes, uint64_t blocks, uint64_t milliseconds)
 static size_t compare(const struct mm_look *look)
 {
     uint64_t blocks, bytes = sum_of(look, &blocks), now = mm_os_milliseconds();
-    uint64_t since = last.of != NULL ? now - last.at + (now == last.at) : 0;
+    uint64_t since = mm_before_since(&before, now);
     size_t told = since != 0 ? tell_most(look, since) : 0;
     tell_sum(bytes, blocks, since);
-    if (!keep(look, bytes, now))
+    if (!mm_before_keep(&before, look, now))
         mm_report_note("growth: no memory to compare with");
     return told;
 }
@@ -170,7 +127,7 @@ size_t mm_growth_look(const struct mm_here *here)
     struct mm_look look;
     struct mm_look_settings with = {.all = true, .in_copy = true};
     size_t told = 0;
-    if (!mm_hold_try(&comparing)) {
+    if (!mm_hold_try(&before.hold)) {
         mm_report_note("growth is not looked for: another thread does");
         return 0;
     }
@@ -179,6 +136,6 @@ size_t mm_growth_look(const struct mm_here *here)
     else
         mm_report_note("growth is not looked for: no memory, or /proc/self can't be read");
     mm_look_end(&look);
-    mm_hold_end(&comparing);
+    mm_hold_end(&before.hold);
     return told;
 }

@@ -1,17 +1,19 @@
-/* leaks.c - see leaks.h. Settings are written at the start; `first_thread` in a fork()'s child. */
+/* leaks.c - see leaks.h. Settings are written at the start; `first_thread` in a fork()'s child.
+ * What the last look of a process that goes on found is `before`'s, and whose hold that is. */
 #include "leaks/leaks.h"
 
 #include "blocks/threads.h"
 #include "findings/finding.h"
 #include "findings/report.h"
+#include "leaks/before.h"
 #include "leaks/growth.h"
-#include "leaks/look.h"
 #include "slots/guarded.h"
 #include "system/out.h"
 #include <stdatomic.h>
 
 static struct mm_leaks_settings settings;
 static _Atomic uint32_t first_thread; /* whose blocks are this process's; 0: all are */
+static struct mm_before before;
 
 void mm_leaks_start(const struct mm_leaks_settings *wanted)
 {
@@ -24,6 +26,7 @@ void mm_leaks_after_fork(void)
 {
     mm_look_renew();
     mm_growth_renew();
+    mm_before_renew(&before);
     atomic_store_explicit(&first_thread, mm_threads_next(), memory_order_relaxed);
 }
 
@@ -42,10 +45,21 @@ struct sums {
     uint64_t findings, blocks[MM_LEAK_UNSURE + 1], bytes[MM_LEAK_UNSURE + 1];
 };
 
-static void tell_leak(const struct mm_look *look, const struct mm_look_group *group,
-                      enum mm_leaks_when when, struct sums *sums)
+static uint64_t known_of(const struct mm_look_group *group, uint64_t since)
 {
-    struct mm_leak leak = {how_of(look, group->mark), group->blocks, group->bytes,
+    uint64_t known = since != 0 ? mm_before_find(&before, group).blocks : 0;
+    return known < group->blocks ? known : group->blocks;
+}
+
+/* `since`: milliseconds since a look to compare with; 0: there is none. */
+static void tell_leak(const struct mm_look *look, const struct mm_look_group *group,
+                      enum mm_leaks_when when, uint64_t since, struct sums *sums)
+{
+    struct mm_leak leak = {how_of(look, group->mark),
+                           group->blocks,
+                           group->bytes,
+                           .milliseconds = since,
+                           .known_blocks = known_of(group, since),
                            .is_apart = when == MM_LEAKS_ANSWER || settings.in_sum};
     bool is_certain = leak.how == MM_LEAK_DIRECT || leak.how == MM_LEAK_INDIRECT;
     struct mm_misuse misuse = {.kind = is_certain ? MEM_MNGR_LEAK : MEM_MNGR_POSSIBLE_LEAK,
@@ -88,10 +102,10 @@ static void tell_dangling(const struct mm_look_group *group, enum mm_leaks_when 
     mm_report(&misuse);
 }
 
-static void write_sum(struct mm_out *out, const char *before, uint64_t bytes, uint64_t blocks,
+static void write_sum(struct mm_out *out, const char *lead, uint64_t bytes, uint64_t blocks,
                       const char *how)
 {
-    mm_out_format(out, "%s", before);
+    mm_out_format(out, "%s", lead);
     mm_out_bytes(out, bytes);
     mm_out_format(out, " in ");
     mm_out_count(out, blocks, "block", "blocks");
@@ -136,6 +150,33 @@ static void complain(enum mm_look_result result, enum mm_leaks_when when)
         mm_report_note("leaks are not looked for: no memory");
 }
 
+static void tell_all(const struct mm_look *look, enum mm_leaks_when when, uint64_t since,
+                     struct sums *sums)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        if (look->groups[i].mark == MM_MARK_FREED)
+            tell_dangling(&look->groups[i], when);
+        else
+            tell_leak(look, &look->groups[i], when, since, sums);
+    }
+    if (settings.leaks)
+        tell_sums(look, sums, when);
+    else if (look->count == 0 && when == MM_LEAKS_ANSWER)
+        mm_report_note("dangling pointers: none");
+}
+
+/* In a process that goes on, beside what the look before found. */
+static void tell_compared(const struct mm_look *look, enum mm_leaks_when when, struct sums *sums)
+{
+    uint64_t now = mm_os_milliseconds();
+    bool compares = when != MM_LEAKS_AT_EXIT && mm_hold_try(&before.hold);
+    tell_all(look, when, compares ? mm_before_since(&before, now) : 0, sums);
+    if (!compares)
+        return;
+    mm_before_keep(&before, look, now);
+    mm_hold_end(&before.hold);
+}
+
 size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
 {
     struct mm_look look;
@@ -154,16 +195,8 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
     if (!settings.leaks && !settings.dangling)
         return grown;
     enum mm_look_result result = mm_look(&look, &with, here);
-    for (size_t i = 0; i < look.count; i++) {
-        if (look.groups[i].mark == MM_MARK_FREED)
-            tell_dangling(&look.groups[i], when);
-        else
-            tell_leak(&look, &look.groups[i], when, &sums);
-    }
-    if (result == MM_LOOK_DONE && settings.leaks)
-        tell_sums(&look, &sums, when);
-    else if (result == MM_LOOK_DONE && look.count == 0 && when == MM_LEAKS_ANSWER)
-        mm_report_note("dangling pointers: none");
+    if (result == MM_LOOK_DONE)
+        tell_compared(&look, when, &sums);
     else
         complain(result, when);
     mm_look_end(&look);
