@@ -6,6 +6,7 @@
 #include "findings/demangle.h"
 #include "findings/finding.h"
 #include "findings/harm.h"
+#include "findings/leaked.h"
 #include "findings/local.h"
 #include "findings/report.h"
 #include "findings/words.h"
@@ -349,49 +350,6 @@ static void write_mismatch(struct mm_out *out, const struct mm_misuse *misuse, m
                is_aligned_otherwise ? mm_shape_alignment(how) : 1);
 }
 
-static void write_ago(struct mm_out *out, const struct mm_leak *leak)
-{
-    mm_out_format(out, "%u.%u s", leak->milliseconds / 1000, leak->milliseconds / 100 % 10);
-}
-
-/* Two looks that find the same confirm it, and between two it came about. */
-static void write_since(struct mm_out *out, const struct mm_leak *leak)
-{
-    uint64_t since = leak->blocks - leak->known_blocks;
-    if (leak->milliseconds == 0)
-        return;
-    if (since == 0) {
-        mm_out_format(out, ", as ");
-        write_ago(out, leak);
-        mm_out_format(out, " ago already");
-        return;
-    }
-    mm_out_format(out, ", ");
-    if (leak->known_blocks != 0) {
-        mm_out_count(out, since, "block", "blocks");
-        mm_out_format(out, " of them ");
-    }
-    mm_out_format(out, "since less than ");
-    write_ago(out, leak);
-}
-
-static void write_leaked(struct mm_out *out, const struct mm_leak *leak)
-{
-    static const char *const words[] = {"nothing points to", "only leaked blocks point to",
-                                        "only pointers with a tag point to",
-                                        "perhaps nothing points to"};
-    if (leak->how != MM_LEAK_GROWN) {
-        mm_out_format(out, " that %s", words[leak->how]);
-        write_since(out, leak);
-        return;
-    }
-    mm_out_format(out, ", ");
-    mm_out_bytes(out, leak->grown_bytes);
-    mm_out_format(out, " more than ");
-    write_ago(out, leak);
-    mm_out_format(out, " ago, %u a second", leak->grown_bytes * 1000 / leak->milliseconds);
-}
-
 bool mm_owner_is_there(const struct mm_misuse *misuse)
 {
     const struct mm_leak *leak = misuse->leak;
@@ -406,7 +364,7 @@ static void begin_leak(struct mm_out *out, const struct mm_leak *leak, bool is_t
     mm_out_bytes(out, leak->bytes);
     mm_out_format(out, " in ");
     mm_out_count(out, leak->blocks, "block", "blocks");
-    write_leaked(out, leak);
+    mm_leaked_write(out, leak);
     if (is_there)
         mm_out_format(out, "; one of them is ");
 }
@@ -480,7 +438,7 @@ static void write_end(struct mm_out *out, const struct mm_owner_of *of)
 {
     const struct mm_misuse *misuse = of->misuse;
     if (misuse->leak != NULL && misuse->leak->blocks == 1)
-        write_leaked(out, misuse->leak);
+        mm_leaked_write(out, misuse->leak);
     mm_shape asked = of->history != NULL ? of->history->shape : 0;
     if (is_mismatch(misuse))
         write_mismatch(out, misuse, asked);
