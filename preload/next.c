@@ -142,28 +142,28 @@ void mm_next_key_set(pthread_key_t key, const void *value)
 /* libc's heap gets the large blocks only, and by default would give its end back and take it again
  * around every few of them: the small ones that used to lie in between are gone. Each thread makes
  * libc begin one more, and what all keep at their ends adds up: so they share. */
-#define MMAP_LEAST                                                                                 \
-    ((size_t)128 << 10) /* from this size on a block is mapped by itself, at first: glibc's own */
-#define MMAP_LAST  ((size_t)32 << 20) /* the most that glibc takes */
-#define KEPT       ((size_t)16 << 20) /* by all together */
+#define MMAP_LEAST ((size_t)128 << 10) /* mapped by itself at first, as without us */
+#define MMAP_LAST  ((size_t)32 << 20)  /* the most that glibc takes */
+#define CHUNK_MORE 32u                 /* that a chunk has beside its block, at most */
+#define KEPT       ((size_t)16 << 20)  /* by all together */
 #define KEPT_LEAST ((size_t)128 << 10)
 
 /* Heaps of ours when the limits were set last, and thus about as many of libc's; 0: undecided.
  * That is done when libc is first asked for a block: most short programs never do. */
 static _Atomic uint32_t sharing;
 static _Atomic bool is_left_alone; /* libc is as its user set it */
-static _Atomic size_t mmap_threshold;
+/* As frees want it, which only note that: to set it takes libc's lock, as a request does. */
+static _Atomic size_t wanted_threshold = MMAP_LEAST;
+static _Atomic size_t threshold_set;
 static bool is_set_by_user; /* as the process began: later on the environment may be changing */
 
-static void set_limits(size_t threshold)
+static void set_limits(size_t threshold, uint32_t heaps)
 {
     int (*set)(int, int) = (int (*)(int, int))shim_libc(SHIM_MALLOPT);
-    size_t kept = KEPT / atomic_load_explicit(&sharing, memory_order_relaxed);
-    kept = kept > KEPT_LEAST ? kept : KEPT_LEAST;
+    size_t kept = KEPT / heaps > KEPT_LEAST ? KEPT / heaps : KEPT_LEAST;
     /* glibc's own rule, for one that has grown. */
     if (threshold > MMAP_LEAST && kept < 2 * threshold)
         kept = 2 * threshold;
-    atomic_store_explicit(&mmap_threshold, threshold, memory_order_relaxed);
     set(M_MMAP_THRESHOLD, (int)threshold);
     set(M_TRIM_THRESHOLD, (int)kept);
 }
@@ -194,33 +194,49 @@ void shim_leave_libc_alone(void)
     atomic_store_explicit(&is_left_alone, true, memory_order_relaxed);
 }
 
-/* Without sizes we could not follow libc's rule of adapting its limits. */
-MM_COLD static void share(uint32_t heaps)
+/* Without sizes we could not follow libc's rule of adapting its limits. Whoever set them last has
+ * looked afterwards whether they are still those that are wanted. */
+MM_COLD static void adapt(uint32_t heaps)
 {
-    bool is_first = atomic_exchange_explicit(&sharing, heaps, memory_order_relaxed) == 0;
+    size_t threshold;
+    bool is_first = atomic_exchange(&sharing, heaps) == 0;
     if (is_first && (is_set_by_user || shim_libc(SHIM_MALLOPT) == NULL || !mm_next_knows_sizes()))
         shim_leave_libc_alone();
-    if (atomic_load_explicit(&is_left_alone, memory_order_relaxed))
-        return;
-    size_t now = atomic_load_explicit(&mmap_threshold, memory_order_relaxed);
-    set_limits(now > MMAP_LEAST ? now : MMAP_LEAST);
+    do {
+        threshold = atomic_load(&wanted_threshold);
+        heaps = atomic_load(&sharing);
+        if (!atomic_load_explicit(&is_left_alone, memory_order_relaxed))
+            set_limits(threshold, heaps);
+    } while (threshold != atomic_load(&wanted_threshold) || heaps != atomic_load(&sharing));
+    atomic_store_explicit(&threshold_set, threshold, memory_order_relaxed);
 }
 
-static void adapt_to_threads(void)
+static void adapt_to_threads_and_frees(void)
 {
     uint32_t heaps = mm_heap_count() + !mm_heap_count();
-    if (mm_unlikely(heaps != atomic_load_explicit(&sharing, memory_order_relaxed)))
-        share(heaps);
+    size_t wanted = atomic_load_explicit(&wanted_threshold, memory_order_relaxed);
+    if (mm_unlikely(heaps != atomic_load_explicit(&sharing, memory_order_relaxed) ||
+                    wanted > atomic_load_explicit(&threshold_set, memory_order_relaxed)))
+        adapt(heaps);
+}
+
+/* The size of its chunk, or a page more. */
+MM_COLD static void want_threshold(size_t size)
+{
+    size_t mask = mm_os_page_size() - 1, threshold = (size + CHUNK_MORE + mask) & ~mask;
+    size_t now = atomic_load(&wanted_threshold);
+    threshold = threshold < MMAP_LAST ? threshold : MMAP_LAST;
+    while (now < threshold && !atomic_compare_exchange_weak(&wanted_threshold, &now, threshold))
+        continue;
 }
 
 /* glibc's own rule, which a threshold once set turns off: what was mapped by itself and is freed is
  * likely to come again. */
 static void adapt_to_free(size_t size)
 {
-    size_t now = atomic_load_explicit(&mmap_threshold, memory_order_relaxed);
-    if (mm_unlikely(size > now && size <= MMAP_LAST && now != 0) &&
-        !atomic_load_explicit(&is_left_alone, memory_order_relaxed))
-        set_limits(size);
+    size_t now = atomic_load_explicit(&wanted_threshold, memory_order_relaxed);
+    if (mm_unlikely(size + CHUNK_MORE > now && size <= MMAP_LAST))
+        want_threshold(size);
 }
 
 /* Where there is no such function the answer is that memory ran out: nothing calls dlsym() before
@@ -244,7 +260,7 @@ static void *by_posix_memalign(size_t alignment, size_t size)
 
 void *mm_next_allocate(enum mm_next_name name, size_t alignment, size_t size)
 {
-    adapt_to_threads();
+    adapt_to_threads_and_frees();
     switch (name) {
     case MM_NEXT_MALLOC:
         return CALL_OR(NULL, MALLOC, one_size *, size);

@@ -71,7 +71,8 @@ static void let_forwarded_go(enum mm_next_whose whose, const struct mm_block *bl
     mm_records_let_forwarded_go(block->record);
     mm_bounds_let_go();
     struct mm_gate *gate = mm_registry_enter();
-    mm_next_free(whose, (void *)start, block->asked);
+    size_t size = mm_next_knows_sizes() ? mm_next_usable_size((void *)start) : block->asked;
+    mm_next_free(whose, (void *)start, size); /* with its guards */
     mm_registry_leave(gate);
 }
 

@@ -337,6 +337,14 @@ static inline uint64_t mm_batch_claim(struct mm_batch *batch, uint64_t free, uns
     return claimed;
 }
 
+/* Takes back what was claimed as all zero and was not handed out: the rest of one claim, for they
+ * go out lowest first. */
+static inline void mm_batch_unclaim(struct mm_batch *batch, uint64_t claimed)
+{
+    MM_ASSERT(mm_log2_floor(claimed) < atomic_load_explicit(&batch->fresh, memory_order_relaxed));
+    atomic_store_explicit(&batch->fresh, (uint8_t)mm_bit_lowest(claimed), memory_order_relaxed);
+}
+
 /* A free by a thread that is not the owner. */
 enum mm_remote_free { MM_REMOTE_OK, MM_REMOTE_OK_FIRST, MM_REMOTE_DOUBLE, MM_REMOTE_DOUBLE_FIRST };
 enum mm_remote_free mm_batch_free_remote(struct mm_batch *batch, unsigned index);

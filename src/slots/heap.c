@@ -42,10 +42,14 @@ static void give_back(struct mm_heap *heap, struct mm_batch *batch)
     list->closed = true;
     heap->bytes -= (size_t)1 << (MM_UNIT_SHIFT + order);
     mm_spans_give_line(&heap->spans, batch);
-    if (mm_spans_give(&heap->spans, base, order) && heap == mm_tls_heap) { /* else a lock is held */
-        mm_arena_shed();
-        mm_arena_tick();
+    if (!mm_spans_give(&heap->spans, base, order) || heap != mm_tls_heap) /* a lock is held then */
+        return;
+    if (heap->is_shedding) {
+        heap->chunks_shed++;
+        return;
     }
+    mm_arena_shed();
+    mm_arena_tick();
 }
 
 /* Some wholly free batches stay with their list, so that a program that goes back and forth over a
@@ -177,10 +181,14 @@ static void settle_list(struct mm_heap *heap, unsigned class)
 {
     struct mm_bin *bin = &heap->bins[class];
     struct mm_batch *batch = bin->batch;
+    uint64_t claimed = bin->claimed;
     if (heap->watch != NULL) {
-        mm_counting_give_up(bin->claimed | heap->watch->held[class]);
+        claimed |= heap->watch->held[class];
+        mm_counting_give_up(claimed);
         heap->watch->held[class] = 0;
     }
+    if (claimed != 0 && heap->lists[class].zero)
+        mm_batch_unclaim(batch, claimed);
     *bin = (struct mm_bin){0, NULL};
     if (batch != NULL) {
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
@@ -199,7 +207,8 @@ void mm_heap_settle(struct mm_heap *heap)
 }
 
 /* What is current, too, as its last free would tell nobody. Not in a request that has just claimed,
- * nor of another thread's heap, which has no use for it and for which a lock is held. */
+ * nor of another thread's heap, which has no use for it and for which a lock is held. The clock
+ * comes last: to read it may call another library, which allocates. */
 MM_COLD static void shed(struct mm_heap *heap)
 {
     if (heap->is_shedding || heap->is_claiming || heap != mm_tls_heap)
@@ -208,6 +217,9 @@ MM_COLD static void shed(struct mm_heap *heap)
     mm_heap_settle(heap);
     heap->is_shedding = false;
     heap->spare_more += heap->spare;
+    for (; heap->chunks_shed > 0; heap->chunks_shed--)
+        mm_arena_shed();
+    mm_arena_tick();
 }
 
 /* Makes a batch current; `free` are its free slots, and not 0. */

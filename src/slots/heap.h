@@ -58,6 +58,7 @@ struct mm_heap {
     size_t spare_more;        /* as lists have learned, and as could not be closed */
     bool is_shedding;         /* no batch that is wholly free is kept; */
     bool is_claiming;         /* or now is not the time to see to that */
+    uint32_t chunks_shed;     /* that came back meanwhile */
     _Atomic uint32_t pending; /* stack of batches with remote frees, by line */
     uint32_t claims;          /* since it was made; paces the purge clock */
     uint32_t number;          /* from 1 on, in order of creation */

@@ -244,6 +244,10 @@ void mm_heap_after_fork(void)
     uint32_t line = (1 + MM_GRAVE_LINES) * MM_LINE_SIZE;
     uint32_t end = mm_arena_lines_end();
     struct mm_twice twice = {.count = 0}; /* the parent's to tell */
+    struct mm_heap *own = mm_tls_heap;
+    bool was_claiming = own->is_claiming;
+    if (own != &mm_heap_none)
+        own->is_claiming = true; /* the walk knows what may be closed, but for what is shed */
     for (struct mm_batch *batch; (batch = mm_batch_walk_remote(&line, end)) != NULL;
          twice.count = 0) {
         struct mm_heap *owner = mm_batch_owner(batch);
@@ -253,4 +257,6 @@ void mm_heap_after_fork(void)
         else
             mm_collect_batch(owner, batch, &twice);
     }
+    if (own != &mm_heap_none)
+        own->is_claiming = was_claiming;
 }

@@ -360,6 +360,9 @@ static void handed_out_or_not(void)
     give(slot);
     CHECK(!never_handed_out(slot));
     CHECK(take(SMALL) == slot + SMALL && !never_handed_out(slot + SMALL));
+    mm_heap_settle(heap);
+    CHECK(!never_handed_out(slot + SMALL) && never_handed_out(slot + 2 * SMALL));
+    CHECK(never_handed_out(slot + (PLAIN_SLOTS - 1) * SMALL));
     stop();
 }
 

@@ -173,6 +173,29 @@ static void threads(void)
     check_back(peak, 90);
 }
 
+static void rounds(void)
+{
+    unsigned state = 1;
+
+    for (unsigned round = 0; round < 12; round++) {
+        size_t some = 2000 + round * 7919 % 150000;
+
+        for (size_t i = 0; i < some; i++) {
+            state = state * 1103515245 + 12345;
+            size_t size = 16 + (state >> 16) % 4000;
+
+            CHECK((blocks[i] = malloc(size)) != NULL);
+            memset(blocks[i], (int)i, size < 64 ? size : 64);
+        }
+        for (size_t i = 0; i < some; i++) {
+            unsigned char *block = blocks[round % 2 != 0 ? i : some - 1 - i];
+
+            CHECK(block[0] == block[15]);
+            free(block);
+        }
+    }
+}
+
 static void *leave_blocks(void *unused)
 {
     (void)unused;
@@ -231,6 +254,8 @@ int main(int argc, char **argv)
         waiting();
     else if (strcmp(argv[1], "survivors") == 0)
         survivors();
+    else if (strcmp(argv[1], "rounds") == 0)
+        rounds();
     else if (strcmp(argv[1], "large") == 0)
         large();
     else

@@ -49,12 +49,16 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
     return function(key, destructor);
 }
 
-/* A small block and one that the shim forwards; libc's own calls of mmap() do not come here. */
+/* Small blocks of many sizes, and one that the shim forwards; libc's own calls of mmap() do not
+ * come here. */
 static void take_note(void)
 {
-    void *small = malloc(100), *large = malloc(100000);
+    void *small[64], *large = malloc(100000);
+    for (unsigned i = 0; i < 64; i++)
+        small[i] = malloc(16 + i * 61);
     free(large);
-    free(small);
+    for (unsigned i = 0; i < 64; i++)
+        free(small[i]);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
