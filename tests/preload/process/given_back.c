@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -196,6 +197,34 @@ static void rounds(void)
     }
 }
 
+static long page_faults(void)
+{
+    struct rusage usage;
+
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+    return usage.ru_minflt;
+}
+
+static void again(void)
+{
+    static const size_t sizes[] = {140000,  262112,  262144,  1000000,
+                                   1048544, 1048552, 1048560, 4194272};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        long before = 0;
+
+        for (unsigned round = 0; round < 20; round++) {
+            unsigned char *block = malloc(sizes[i]);
+
+            CHECK(block != NULL);
+            memset(block, 1, sizes[i]);
+            free(block);
+            before = round == 2 ? page_faults() : before;
+        }
+        CHECK(page_faults() - before < 100);
+    }
+}
+
 static void *leave_blocks(void *unused)
 {
     (void)unused;
@@ -254,6 +283,8 @@ int main(int argc, char **argv)
         waiting();
     else if (strcmp(argv[1], "survivors") == 0)
         survivors();
+    else if (strcmp(argv[1], "again") == 0)
+        again();
     else if (strcmp(argv[1], "rounds") == 0)
         rounds();
     else if (strcmp(argv[1], "large") == 0)
