@@ -13,7 +13,7 @@
 static bool is_of_crash(int number)
 {
     return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGILL ||
-           number == SIGFPE || number == SIGTRAP;
+           number == SIGFPE || number == SIGTRAP || number == SIGSYS;
 }
 
 /* The signal that ended the program, or, by the status that shells have then, a child; 0: it did
