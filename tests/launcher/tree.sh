@@ -123,7 +123,7 @@ runs 143 "$mmshim" --tree=quiet sh -c 'kill -TERM $$'
 if printf 'int main(void) { __builtin_trap(); }' >static.c && "${CC:-cc}" -static static.c -o static 2>cc.log; then
     runs 132 "$mmshim" --tree=quiet ./static
     says stderr 'the shim will have no effect' '^mmshim: ended by signal 4 .*no findings in 0 processes$' \
-        '^mmshim: it had no shim: .mmshim --check PROGRAM. tells why$'
+        '^mmshim: no process told that it has the shim: .mmshim --check PROGRAM. may tell why$'
 else
     echo 'skipped: a static program'
 fi
@@ -150,6 +150,26 @@ done
 [ "$(ls named | wc -l)" -eq 4 ] || fail "logs: $(ls named)"
 runs 0 "$mmshim" --tree=named --name=test/1 true
 [ "$(ls named | wc -l)" -eq 3 ] || fail "logs: $(ls named)"
+# A run that was killed leaves its list of processes behind, which the next one removes; one that goes on keeps it.
+: >named/test+2f1@processes-99999999-0
+runs 0 "$mmshim" --tree=named --name=test/1 true
+[ "$(ls named | wc -l)" -eq 3 ] || fail "logs: $(ls named)"
+runs 0 "$mmshim" --tree=named --name=twice sh -c 'env -u MM_LOG "$0" --tree=named --name=twice --wait=0 true; cat /dev/null' "$mmshim"
+says stderr '^mmshim: no findings in 1 process: true$' "^mmshim: no findings in 4 processes: "
+runs 0 "$mmshim" --tree=named --name=twice true
+! ls named | grep -v "jsonl\$" || fail 'left behind'
+# A list is not made by who hands on its own, who can't make one does without; no link is followed to one.
+MM_PROCESSES=$PWD/not-made runs 0 "$mmshim" --tree=quiet cat /dev/null
+[ ! -e not-made ] || fail 'an outer list was made'
+: >list
+MM_PROCESSES=$PWD/link runs 0 "$mmshim" --tree=quiet cat /dev/null
+[ ! -s list ] || fail "by a link: $(cat list)"
+MM_PROCESSES=$PWD/list runs 0 "$mmshim" --tree=quiet cat /dev/null
+grep -Eqx '[0-9]+ /.*' list || fail "list: $(cat list)"
+# What a name would do to a terminal.
+cp "$(type -P true)" $'a\e[31m\nname'
+runs 0 "$mmshim" --tree=quiet $'./a\e[31m\nname'
+says stderr '^mmshim: no findings in 1 process: a\?\[31m\?name$'
 mkdir 'a %p folder'
 runs 99 "$mmshim" --tree='a %p folder' "$planted"
 runs 0 "$mmshim" report 'a %p folder'
