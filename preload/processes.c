@@ -31,12 +31,9 @@ void shim_tell_process(void)
         return;
     mm_mapping_program_path(program, sizeof program);
     for (char *at = program; *at != '\0'; at++)
-        *at = *at == '\n' ? '?' : *at;
+        *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
     mm_out_start(&out, line, sizeof line);
     mm_out_format(&out, "%u %s\n", (uint64_t)mm_os_process_id(), program);
-    int file = mm_os_open_append(mm_options.processes, false);
-    if (file < 0 || !mm_os_write(file, line, out.length))
+    if (!mm_os_add_line(mm_options.processes, line, out.length))
         complain(mm_os_error_text(errno));
-    if (file >= 0)
-        mm_os_close(file);
 }

@@ -139,7 +139,7 @@ static const char *open_log(struct log_file *file)
     const char *problem = write_path(&out, pattern);
     if (problem != NULL)
         return problem;
-    int fd = mm_os_open_append(file->path, true);
+    int fd = mm_os_open_append(file->path);
     if (fd < 0)
         return mm_os_error_text(errno);
     file->fd = fd;

@@ -203,7 +203,8 @@ static void read_variable(char *name, char *place, struct mm_variable *variable)
     read_place(place, &at);
     if (function != NULL)
         *function++ = '\0';
-    variable->name = known(name);
+    /* A place that is not in it tells that it is another's. */
+    variable->name = variable->inside < variable->size ? known(name) : NULL;
     variable->function = function != NULL ? known(function) : NULL;
     variable->file = at.file;
     variable->line = at.line;

@@ -8,12 +8,16 @@
 #include <string.h>
 #include <sys/wait.h>
 
+/* One that has the shim may not be able to tell: its user may not write there, or it sees another
+ * file system. */
+#define NONE_TOLD "no process told that it has the shim: `mmshim --check PROGRAM` may tell why"
+
 /* --- crashes --- */
 
 static bool is_of_crash(int number)
 {
     return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGILL ||
-           number == SIGFPE || number == SIGTRAP;
+           number == SIGFPE || number == SIGTRAP || number == SIGSYS;
 }
 
 /* The signal that ended the program, or, by the status that shells have then, a child; 0: it did
@@ -44,9 +48,8 @@ static bool is_debug(void)
 
 static void advise(const struct launcher_outcome *outcome, int number)
 {
-    if (WIFSIGNALED(outcome->status) &&
-        !launcher_processes_have(outcome->processes, outcome->program))
-        launcher_say("it had no shim: `mmshim --check PROGRAM` tells why");
+    if (outcome->processes->count == 0)
+        launcher_say(NONE_TOLD);
     else if (!is_debug())
         launcher_say("try next: MM_DEBUG=1, which looks for more than bad frees");
     else if (number == SIGABRT)
@@ -66,8 +69,7 @@ static void tell_nothing(const struct launcher_outcome *outcome)
     if (outcome->processes->count > 0)
         launcher_say("no findings in %s", launcher_processes_text(outcome->processes));
     else
-        launcher_say(
-            "no findings, and no process had the shim: `mmshim --check PROGRAM` tells why");
+        launcher_say("no findings, and " NONE_TOLD);
 }
 
 static void tell_guilty(const struct launcher_outcome *outcome, size_t guilty)

@@ -4,14 +4,12 @@
 
 #include "launcher/findings.h"
 #include "launcher/processes.h"
-#include <sys/types.h>
 
 struct launcher_outcome {
     const char *folder; /* of the logs */
     const struct launcher_findings *findings;
     const struct launcher_processes *processes;
-    pid_t program; /* the first process, */
-    int status;    /* and how it ended, as waitpid() has it */
+    int status; /* how the first process ended, as waitpid() has it */
 };
 
 /* Each bug, then a line of what was seen; after a crash of which nothing was found another one, of

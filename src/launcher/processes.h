@@ -3,7 +3,6 @@
 #define LAUNCHER_PROCESSES_H
 
 #include "launcher/findings.h"
-#include <stdbool.h>
 #include <stddef.h>
 
 struct launcher_started {
@@ -18,12 +17,13 @@ struct launcher_processes {
     size_t count;
 };
 
-/* None where the file can't be read. A process that only was made by fork() has no line, but counts
- * if it has findings. */
+/* None where the file can't be read, or `path` is NULL. A process that only was made by fork() has
+ * no line, but counts if it has findings. */
 struct launcher_processes launcher_processes_read(const char *path,
                                                   const struct launcher_findings *findings);
 
-bool launcher_processes_have(const struct launcher_processes *processes, long long id);
+/* Adds the lines of one such file to another one that is there. */
+void launcher_processes_hand_on(const char *path, const char *to);
 
 /* "3 processes: cc1 (2), make". */
 char *launcher_processes_text(const struct launcher_processes *processes);

@@ -21,11 +21,13 @@
 #include <unistd.h>
 
 #define ENDING    "@%p.jsonl"
-#define NAME_MOST 120u /* bytes of a name; a file's has 255 */
+#define PROCESSES "processes-" /* behind a stem: a list of them; then whose it is */
+#define NAME_MOST 120u         /* bytes of a name; a file's has 255 */
+#define TRIES     100u
 
 static char *stem;            /* of all logs' names, in the folder: up to the @, and with it */
 static char *pattern;         /* MM_LOG up to there */
-static char *started;         /* MM_PROCESSES; of this tree alone */
+static char *started;         /* MM_PROCESSES; of this tree alone; NULL: it could not be made */
 static char *started_outside; /* of the tree that this one is a part of; NULL: it is none */
 
 /* --- the logs' names --- */
@@ -98,26 +100,54 @@ static void make_folder(const char *path)
     }
 }
 
+/* Whether a file is the list of a run by the same name that goes on. */
+static bool is_in_use(const char *list)
+{
+    const char *id = launcher_behind(list, PROCESSES);
+    pid_t launcher = id != NULL ? (pid_t)strtol(id, NULL, 10) : 0;
+    return launcher > 0 && launcher != getpid() && (kill(launcher, 0) == 0 || errno == EPERM);
+}
+
 static void remove_logs(const char *folder)
 {
     DIR *entries = opendir(folder);
     for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
-        if (launcher_behind(entry->d_name, stem) != NULL)
+        const char *part = launcher_behind(entry->d_name, stem);
+        if (part != NULL && !is_in_use(part))
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     if (entries != NULL)
         closedir(entries);
 }
 
-/* Who gives up root is to write there still; nobody else's file or link is taken for it. */
+/* Several runs may have one name, and one that was killed leaves its list. Nobody else's file or
+ * link is taken for it. */
+static int make_list(const char *folder)
+{
+    for (unsigned i = 0; i < TRIES; i++) {
+        started = launcher_text("%s/%s" PROCESSES "%ld-%u", folder, stem, (long)getpid(), i);
+        int file = open(started, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file >= 0)
+            return file;
+        free(started);
+        started = NULL;
+        if (errno != EEXIST)
+            break;
+    }
+    return -1;
+}
+
+/* Who gives up root is to write there still. Without a list of its own the tree does all else, and
+ * those around it get the lines at once. */
 static void count_processes(const char *folder)
 {
     const char *before = getenv("MM_PROCESSES");
     started_outside = before != NULL ? launcher_text("%s", before) : NULL;
-    started = launcher_text("%s/%sprocesses", folder, stem);
-    int file = open(started, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file < 0 || (geteuid() == 0 && fchmod(file, 0666) != 0))
-        launcher_die("%s: %s", started, strerror(errno));
+    int file = make_list(folder);
+    if (file < 0)
+        return;
+    if (geteuid() == 0)
+        fchmod(file, 0666);
     close(file);
     setenv("MM_PROCESSES", started, 1);
 }
@@ -335,21 +365,6 @@ static void write_memcheck_log(const char *path, const struct launcher_findings 
         launcher_die("%s: %s", path, strerror(errno));
 }
 
-/* For the tree that this one is a part of. */
-static void hand_on_processes(void)
-{
-    FILE *from = started_outside != NULL ? fopen(started, "r") : NULL;
-    FILE *to = from != NULL ? fopen(started_outside, "a") : NULL;
-    if (to != NULL) {
-        size_t size;
-        char *lines = launcher_read_all(from, &size);
-        fwrite(lines, 1, size, to);
-        fclose(to);
-    }
-    if (from != NULL)
-        fclose(from);
-}
-
 /* MM_EXITCODE, if it is one. */
 static int exit_code(void)
 {
@@ -374,16 +389,15 @@ void launcher_tree_run(const struct launcher_tree *tree,
                        void (*become)(const char *path, char **arguments), const char *path,
                        char **arguments)
 {
-    pid_t first = start(become, path, arguments);
-    int status = wait_for(first);
+    int status = wait_for(start(become, path, arguments));
     bool have_all_ended = wait_for_rest(tree->wait);
     char *const folders[] = {(char *)(uintptr_t)tree->folder, NULL};
     struct launcher_findings findings = launcher_findings_read(folders, stem);
     struct launcher_processes processes = launcher_processes_read(started, &findings);
-    launcher_outcome_tell(
-        &(struct launcher_outcome){tree->folder, &findings, &processes, first, status});
-    hand_on_processes();
-    if (have_all_ended)
+    launcher_outcome_tell(&(struct launcher_outcome){tree->folder, &findings, &processes, status});
+    if (started != NULL && started_outside != NULL)
+        launcher_processes_hand_on(started, started_outside);
+    if (started != NULL && have_all_ended)
         unlink(started);
     if (tree->memcheck_log != NULL)
         write_memcheck_log(tree->memcheck_log, &findings);

@@ -52,7 +52,8 @@ static uint64_t size_of(Dwarf_Die *die)
     return size;
 }
 
-/* `offset`: from the base on. */
+/* `offset`: from the base on. Else the variable stays as it is: an outer scope may have found one.
+ */
 static bool is_there(Dwarf_Die *die, uint64_t address, int64_t offset, struct variable *variable)
 {
     Dwarf_Attribute attribute;
@@ -62,10 +63,13 @@ static bool is_there(Dwarf_Die *die, uint64_t address, int64_t offset, struct va
         dwarf_getlocation_addr(&attribute, address, &operations, &count, 1) != 1 || count != 1 ||
         operations->atom != DW_OP_fbreg)
         return false;
+    uint64_t inside = (uint64_t)(offset - (int64_t)operations->number), size = size_of(die);
+    if (inside >= size)
+        return false;
     variable->die = *die;
-    variable->inside = (uint64_t)(offset - (int64_t)operations->number);
-    variable->size = size_of(die);
-    return variable->inside < variable->size;
+    variable->inside = inside;
+    variable->size = size;
+    return true;
 }
 
 static bool is_scope(int tag)

@@ -195,6 +195,10 @@ bool mm_os_write_within(int fd, const void *text, size_t size, uint64_t give_up)
 struct mm_os_file_id;
 bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, const void *text,
                   size_t size);
+/* A line to the end of a file that is there, and is no link; false with errno. For every start of a
+ * program: what it calls, programs do themselves, so that no seccomp filter ends them for it.
+ * Raises no SIGXFSZ. */
+bool mm_os_add_line(const char *path, const void *line, size_t size);
 /* One datagram to a socket's path; false with errno. Waits a second at most, raises no signal. */
 struct iovec;
 bool mm_os_send(const char *path, const struct iovec *parts, size_t count);
@@ -202,10 +206,10 @@ bool mm_os_send(const char *path, const struct iovec *parts, size_t count);
  * mm_os_milliseconds(), or on an error. */
 bool mm_os_wait_for(int fd, short events, uint64_t give_up);
 int mm_os_open_read(const char *path);
-/* Opens a file to append to, made if that is wanted and need be, under a number that programs don't
- * choose for themselves; closed by exec. A pipe that nobody reads is refused rather than waited
- * for. -1 with errno. */
-int mm_os_open_append(const char *path, bool creates);
+/* Opens a file to append to, made if need be, under a number that programs don't choose for
+ * themselves; closed by exec. A pipe that nobody reads is refused rather than waited for. -1 with
+ * errno. */
+int mm_os_open_append(const char *path);
 /* The same of a pipe that is there, and that somebody reads. A slow reader is waited for, as in
  * mm_os_write(). */
 int mm_os_open_pipe(const char *path);

@@ -40,10 +40,10 @@ static int move_up(int fd)
     return moved;
 }
 
-int mm_os_open_append(const char *path, bool creates)
+int mm_os_open_append(const char *path)
 {
-    int how = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    int fd = mm_kernel_open(path, creates ? how | O_CREAT : how);
+    int fd =
+        mm_kernel_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return -1;
     mm_kernel_fcntl(fd, F_SETFL, O_APPEND); /* from here on a slow reader is waited for */

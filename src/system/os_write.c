@@ -1,5 +1,5 @@
-/* os_write.c - text goes out: into files and pipes, whole records to the end of a log, datagrams.
- * Kept is whether a pipe's reader was waited for in vain. */
+/* os_write.c - text goes out: into files and pipes, whole records to the end of a log, lines,
+ * datagrams. Kept is whether a pipe's reader was waited for in vain. */
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
@@ -159,6 +159,44 @@ bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, cons
         cut_off(fd, path, text, done);
     errno = error;
     return done == size;
+}
+
+/* --- a line --- */
+
+/* What waits is asked for only where it is needed: at the start of a program there is none of its
+ * own. */
+static bool write_once(int fd, const void *line, size_t size)
+{
+    sigset_t numbers, before, none;
+    sigemptyset(&none);
+    sigemptyset(&numbers);
+    sigaddset(&numbers, SIGXFSZ);
+    mm_kernel_sigmask(SIG_BLOCK, &numbers, &before);
+    ssize_t written = mm_kernel_write(fd, line, size);
+    int error = written < 0 ? errno : ENOSPC;
+    if (error == EFBIG)
+        take_back(SIGXFSZ, &none);
+    mm_kernel_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return written == (ssize_t)size;
+}
+
+bool mm_os_add_line(const char *path, const void *line, size_t size)
+{
+    struct stat status;
+    int fd =
+        mm_kernel_open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    bool added = false;
+    if (mm_kernel_fstatat(fd, "", &status, AT_EMPTY_PATH) == 0) {
+        errno = EINVAL;
+        added = S_ISREG(status.st_mode) && write_once(fd, line, size);
+    }
+    int error = errno;
+    mm_kernel_close(fd);
+    errno = error;
+    return added;
 }
 
 /* --- datagrams --- */

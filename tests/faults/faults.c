@@ -207,12 +207,13 @@ static void use_logs(void)
     CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
     small = (struct rlimit){3, before.rlim_max};
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    int log = mm_os_open_append(log_path, true);
+    int log = mm_os_open_append(log_path);
     if (log >= 0) {
         struct mm_os_file_id id = mm_os_file_id(log);
         CHECK(!mm_os_append(&id, log, log_path, "a line\n", 7));
         mm_os_close(log);
     }
+    CHECK(!mm_os_add_line(log_path, "a line\n", 7));
     CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0 && truncate(log_path, 0) == 0);
     bool sent = mm_os_send(address.sun_path, &part, 1);
     ssize_t length = recv(listener, received, sizeof received, MSG_DONTWAIT);
@@ -250,7 +251,7 @@ static void use_files(void)
     };
     int before = open_files();
     size_t length;
-    int log = mm_os_open_append("/dev/null", true);
+    int log = mm_os_open_append("/dev/null");
     if (log >= 0) {
         mm_os_write(log, "a line\n", 7);
         mm_os_close(log);

@@ -51,6 +51,50 @@ silent stderr
 LD_PRELOAD=$3 MM_PROCESSES=$PWD/not/there MM_VERBOSE=1 runs 0 cat /dev/null
 says stderr '^==[0-9]+== mmshim: MM_PROCESSES=/.*/not/there: No such file or directory$'
 
+# Nor is a link followed, nor what is no file written to; a limit and a forbidden system call end nobody.
+: >list
+ln -s list link
+mkfifo pipe
+for bad in link pipe; do
+    LD_PRELOAD=$3 MM_PROCESSES=$PWD/$bad runs 0 timeout 9 cat /dev/null
+done
+[ ! -s list ] || fail "by a link: $(cat list)"
+(ulimit -f 0; LD_PRELOAD=$3 MM_PROCESSES=$PWD/list exec cat /dev/null) || fail "status $? at a limit"
+LD_PRELOAD=$3 MM_PROCESSES=$PWD/list runs 0 cat /dev/null
+grep -Eqx '[0-9]+ /.*' list || fail "list: $(cat list)"
+cat >filtered.c <<'EOF'
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int count, char **arguments)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigpending, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, 2, &program) != 0)
+        return 77;
+    execvp(arguments[1], arguments + 1);
+    return count;
+}
+EOF
+status=0
+{ "${CC:-cc}" -w filtered.c -o filtered && ./filtered "$planted" without; } >cc.log 2>&1 || status=$?
+if [ "$status" -eq 3 ]; then
+    runs 3 "$mmshim" --tree=quiet ./filtered "$planted" without
+    says stderr '^mmshim: no findings in 1 process: launcher_planted$'
+else
+    echo 'skipped: a filter of system calls'
+fi
+runs 159 "$mmshim" --tree=quiet sh -c 'kill -SYS $$'
+says stderr '^mmshim: ended by signal 31 ' '^mmshim: try next: '
+
 # ---- who outlives the first is waited for ----
 
 runs 99 "$mmshim" --tree=later sh -c '(sleep 0.5; "$planted") & exit 0'
@@ -79,7 +123,7 @@ runs 143 "$mmshim" --tree=quiet sh -c 'kill -TERM $$'
 if printf 'int main(void) { __builtin_trap(); }' >static.c && "${CC:-cc}" -static static.c -o static 2>cc.log; then
     runs 132 "$mmshim" --tree=quiet ./static
     says stderr 'the shim will have no effect' '^mmshim: ended by signal 4 .*no findings in 0 processes$' \
-        '^mmshim: it had no shim: .mmshim --check PROGRAM. tells why$'
+        '^mmshim: no process told that it has the shim: .mmshim --check PROGRAM. may tell why$'
 else
     echo 'skipped: a static program'
 fi
@@ -106,6 +150,26 @@ done
 [ "$(ls named | wc -l)" -eq 4 ] || fail "logs: $(ls named)"
 runs 0 "$mmshim" --tree=named --name=test/1 true
 [ "$(ls named | wc -l)" -eq 3 ] || fail "logs: $(ls named)"
+# A run that was killed leaves its list of processes behind, which the next one removes; one that goes on keeps it.
+: >named/test+2f1@processes-99999999-0
+runs 0 "$mmshim" --tree=named --name=test/1 true
+[ "$(ls named | wc -l)" -eq 3 ] || fail "logs: $(ls named)"
+runs 0 "$mmshim" --tree=named --name=twice sh -c 'env -u MM_LOG "$0" --tree=named --name=twice --wait=0 true; cat /dev/null' "$mmshim"
+says stderr '^mmshim: no findings in 1 process: true$' "^mmshim: no findings in 4 processes: "
+runs 0 "$mmshim" --tree=named --name=twice true
+! ls named | grep -v "jsonl\$" || fail 'left behind'
+# A list is not made by who hands on its own, who can't make one does without; no link is followed to one.
+MM_PROCESSES=$PWD/not-made runs 0 "$mmshim" --tree=quiet cat /dev/null
+[ ! -e not-made ] || fail 'an outer list was made'
+: >list
+MM_PROCESSES=$PWD/link runs 0 "$mmshim" --tree=quiet cat /dev/null
+[ ! -s list ] || fail "by a link: $(cat list)"
+MM_PROCESSES=$PWD/list runs 0 "$mmshim" --tree=quiet cat /dev/null
+grep -Eqx '[0-9]+ /.*' list || fail "list: $(cat list)"
+# What a name would do to a terminal.
+cp "$(type -P true)" $'a\e[31m\nname'
+runs 0 "$mmshim" --tree=quiet $'./a\e[31m\nname'
+says stderr '^mmshim: no findings in 1 process: a\?\[31m\?name$'
 mkdir 'a %p folder'
 runs 99 "$mmshim" --tree='a %p folder' "$planted"
 runs 0 "$mmshim" report 'a %p folder'

@@ -48,6 +48,18 @@ static __attribute__((noinline)) void of_any_size(size_t size)
     DROP(bytes);
 }
 
+static __attribute__((noinline)) void nested(void)
+{
+    char outer[24]; /* 16 bytes inside variable outer of nested, 24 bytes */
+    memset(outer, 1, sizeof outer);
+    {
+        int other = 4;
+        __asm__ volatile("" : : "r"(&other) : "memory");
+        DROP(outer + 16);
+        __asm__ volatile("" : : "r"(&other) : "memory");
+    }
+}
+
 int main(int count, char **arguments)
 {
     char far[24]; /* 5 bytes inside variable far of main, 24 bytes */
@@ -59,6 +71,7 @@ int main(int count, char **arguments)
     handle(count);
     deep(far + 5);
     aligned();
+    nested();
     of_any_size((size_t)count * 100);
     return 0;
 }

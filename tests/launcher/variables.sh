@@ -22,7 +22,7 @@ for flags in -O0 -O1 -O2 '-O0 -fomit-frame-pointer' '-O2 -fno-omit-frame-pointer
     runs 99 "$mmshim" ./program
     sed -n 's/^    stack of this thread, //p' stderr >told
     diff <(expected) <(grep variable told | grep -v ' of aligned,' | sort) || fail "with $flags: $(cat told)"
-    [ "$(wc -l <told)" -eq 6 ] || fail "with $flags: $(cat told)"
+    [ "$(wc -l <told)" -eq 7 ] || fail "with $flags: $(cat told)"
     grep -qx 'in the frame of of_any_size' told || fail "with $flags: $(cat told)"
     grep -Eq '(frame of aligned|variable lines of aligned, .*)$' told || fail "with $flags: $(cat told)"
 done

@@ -97,6 +97,8 @@ static void variable(void)
     read_text("0x1168@-40\n??\n??:0\n0x1170\nmain\n/in.c:9\n");
     CHECK_EQUAL(lookup.source_count, 1);
     CHECK(lookup.variable.name == NULL && lookup.variable.file == NULL);
+    read_text("0x1168@-40\nother work\n/in.c:2 (variable at 4) (variable of 4)\n");
+    CHECK(lookup.variable.name == NULL);
 }
 
 static void cut_short(void)
