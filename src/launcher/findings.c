@@ -255,14 +255,14 @@ static void set_fingerprint(struct launcher_bug *bug)
     sprintf(bug->fingerprint, "%016" PRIx64, hash);
 }
 
+/* Of one or more. */
 static struct launcher_bug bug_of(const struct entry *entries, size_t count)
 {
     struct launcher_bug bug = {.identity = entries[count - 1].identity, .findings = count};
-    const struct entry *best = NULL;
+    const struct entry *best = entries;
     for (size_t i = 0; i < count; i++) {
-        size_t known = knowledge(entries[i].finding);
-        size_t most = best != NULL ? knowledge(best->finding) : 0;
-        if (best == NULL || known > most || (known == most && entries[i].order < best->order))
+        size_t known = knowledge(entries[i].finding), most = knowledge(best->finding);
+        if (known > most || (known == most && entries[i].order < best->order))
             best = &entries[i];
         bug.times += entries[i].times;
         add_process(&bug, entries[i].process);
