@@ -131,11 +131,7 @@ static const struct pattern {
     enum of { OF_MODULE, OF_FUNCTION, OF_SOURCE, OF_START, OF_ASIDE } of;
     const char *text; /* ^ and $ stand for the start and the end of a name */
 } patterns[] = {
-#define MODULE(text)   {OF_MODULE, text},
-#define FUNCTION(text) {OF_FUNCTION, text},
-#define SOURCE(text)   {OF_SOURCE, text},
-#define START(text)    {OF_START, text},
-#define ASIDE(text)    {OF_ASIDE, text},
+#define PATTERN(kind, text) {OF_##kind, text},
 #include "findings/own.def"
 };
 

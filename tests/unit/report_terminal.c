@@ -7,7 +7,7 @@
 
 static char text[4096];
 static struct mm_out out;
-static const struct mm_text_style style = {.folder = "/project/work"};
+static const struct mm_text_style style = {.folder = "/project/shim"};
 
 static void columns(void)
 {
@@ -54,9 +54,9 @@ static void shows(const struct mm_frame *frame, const char *expected)
 static void places(void)
 {
     struct mm_frame frame = {.address = (const void *)0x1234, .function = "work", .line = 7};
-    frame.file = "/project/work/src/part/a.c";
+    frame.file = "/project/shim/src/part/a.c";
     shows(&frame, " src/part/a.c:7 in work");
-    frame.file = "/project/workshop/src/a.c"; /* beside the folder */
+    frame.file = "/project/shimmer/src/a.c"; /* beside the folder */
     shows(&frame, " src/a.c:7 in work");
     frame.file = "part/a.c";
     shows(&frame, " part/a.c:7 in work");

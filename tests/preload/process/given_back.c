@@ -274,22 +274,18 @@ static void ends(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2);
-    if (strcmp(argv[1], "idle") == 0)
-        idle();
-    else if (strcmp(argv[1], "threads") == 0)
-        threads();
-    else if (strcmp(argv[1], "waiting") == 0)
-        waiting();
-    else if (strcmp(argv[1], "survivors") == 0)
-        survivors();
-    else if (strcmp(argv[1], "again") == 0)
-        again();
-    else if (strcmp(argv[1], "rounds") == 0)
-        rounds();
-    else if (strcmp(argv[1], "large") == 0)
-        large();
-    else
-        ends();
-    return 0;
+    static const struct {
+        const char *name;
+        void (*go)(void);
+    } ways[] = {{"idle", idle},           {"threads", threads}, {"waiting", waiting},
+                {"survivors", survivors}, {"large", large},     {"rounds", rounds},
+                {"again", again},         {"ends", ends}};
+
+    for (size_t i = 0; argc == 2 && i < sizeof ways / sizeof ways[0]; i++) {
+        if (strcmp(argv[1], ways[i].name) == 0) {
+            ways[i].go();
+            return 0;
+        }
+    }
+    return 1;
 }
