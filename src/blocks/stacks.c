@@ -116,21 +116,28 @@ static void lose(void)
     atomic_fetch_add_explicit(&stacks_lost, 1, memory_order_relaxed);
 }
 
-/* Walked by this thread at this moment; 0 when it is not kept. */
-static uint32_t current_stack(struct mm_tracer *tracer, unsigned most)
+MM_COLD static uint32_t new_stack(const struct mm_frames *frames)
+{
+    uint32_t id = frames->count > 0 ? mm_interned_id(frames) : 0;
+    if (id == 0 && frames->count > 0)
+        lose();
+    return id;
+}
+
+/* Walked by this thread at this moment; 0 when it is not kept. Not inlined: from where it is called
+ * tells the unwinder the way out of the manager. */
+MM_COLD static uint32_t current_stack(struct mm_unwinder_memory *memory, unsigned most)
 {
     struct mm_frames frames;
     if (most == 0)
         return 0;
-    uint32_t *note = mm_unwinder_walk(tracer != NULL ? tracer->memory : NULL, most, &frames);
-    uint32_t known = note != NULL ? *note : 0;
-    if (known != 0)
-        return known;
-    uint32_t id = frames.count > 0 ? mm_interned_id(&frames) : 0;
-    if (id == 0 && frames.count > 0)
-        lose();
-    if (note != NULL && *note == 0) /* else a signal handler has the place now */
-        *note = id;
+    uint32_t *note = mm_unwinder_walk(memory, most, &frames);
+    if (mm_unlikely(note == NULL))
+        return new_stack(&frames);
+    if (mm_unlikely(*note == 0))
+        *note = new_stack(&frames);
+    uint32_t id = *note;
+    mm_unwinder_noted(memory);
     return id;
 }
 
@@ -162,8 +169,14 @@ void mm_stacks_thread_named(pid_t id, const char *name)
 
 /* --- events --- */
 
+static inline struct mm_unwinder_memory *memory_of(struct mm_tracer *tracer)
+{
+    return tracer != NULL ? tracer->memory : NULL;
+}
+
 /* With up to `most` frames; a thread's memory is for stacks of one length. */
-static uint64_t event_with(struct mm_tracer *tracer, struct mm_tracer *memory, unsigned most)
+static inline __attribute__((always_inline)) uint64_t
+event_with(struct mm_tracer *tracer, struct mm_unwinder_memory *memory, unsigned most)
 {
     uint64_t thread = current_thread(tracer); /* first: it says whose stack is walked */
     uint32_t stack = current_stack(memory, most);
@@ -172,9 +185,9 @@ static uint64_t event_with(struct mm_tracer *tracer, struct mm_tracer *memory, u
     return tick << (64 - MM_EVENT_TICK_BITS) | thread << MM_EVENT_STACK_BITS | stack;
 }
 
-static uint64_t event_now(struct mm_tracer *tracer)
+static inline __attribute__((always_inline)) uint64_t event_now(struct mm_tracer *tracer)
 {
-    return event_with(tracer, tracer, settings.frames);
+    return event_with(tracer, memory_of(tracer), settings.frames);
 }
 
 static bool tell_event(struct mm_stack *stack, uint64_t happened)
@@ -465,7 +478,7 @@ uint64_t mm_stacks_now_guarded(struct mm_watch *watch)
 {
     struct mm_tracer *tracer = settings.on ? tracer_of(watch) : NULL;
     bool is_usual = settings.guarded == settings.frames;
-    return event_with(tracer, is_usual ? tracer : NULL, settings.guarded);
+    return event_with(tracer, is_usual ? memory_of(tracer) : NULL, settings.guarded);
 }
 
 struct mm_record *mm_stacks_guarded(struct mm_watch *watch, unsigned number, mm_shape shape)

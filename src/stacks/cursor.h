@@ -85,24 +85,34 @@ READS_STACK static inline bool load(struct cursor *at, uintptr_t address, uintpt
 
 /* --- steps --- */
 
+struct registers {
+    uintptr_t pc, sp, fp;
+};
+
 /* In one statement: rules hold for one place, and the compiler moves the stack pointer. */
-static inline __attribute__((always_inline)) void
-begin_here(struct cursor *at, struct home_stack *home, struct mm_peeker *strange)
+static inline __attribute__((always_inline)) struct registers registers_here(void)
 {
+    struct registers here;
 #if defined __x86_64__
     __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2"
-                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
+                     : "=&r"(here.pc), "=&r"(here.sp), "=&r"(here.fp));
 #elif defined __aarch64__
     __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29"
-                     : "=&r"(at->pc), "=&r"(at->sp), "=&r"(at->fp));
+                     : "=&r"(here.pc), "=&r"(here.sp), "=&r"(here.fp));
 #endif
-    at->pc_at = at->fp_at = 0;
-    at->link = 0; /* the function that this is in has saved it */
-    at->home = home;
-    at->strange = strange;
-    at->interrupted = true;
-    at->passed.any = false;
-    at->passed.stamp = 0;
+    return here;
+}
+
+/* In a function that was called, or one that has called; it has saved aarch64's link register. */
+static inline void begin_at(struct cursor *at, struct registers from, struct home_stack *home,
+                            struct mm_peeker *strange)
+{
+    *at = (struct cursor){.pc = from.pc,
+                          .sp = from.sp,
+                          .fp = from.fp,
+                          .home = home,
+                          .strange = strange,
+                          .interrupted = true};
     begin_stack(at);
 }
 

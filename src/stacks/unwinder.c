@@ -10,7 +10,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define KNOWN_BITS   6u  /* stacks that a thread remembers */
+#define SET_BITS     4u  /* sets of stacks that a thread remembers, by where the program's begin */
+#define STACKS       4u  /* in a set: one function has been called from several places */
 #define WORDS_MOST   40u /* words of memory that lead through one of them */
 #define WORDS_A_LOOK 4u  /* of them that are compared in one go */
 #define WAY_SETS     8u  /* of ways out of the manager that a thread remembers */
@@ -72,7 +73,7 @@ struct way {
 
 struct ways {
     struct way ways[WAYS];
-    unsigned next; /* to be replaced */
+    unsigned last; /* that was gone or found */
 };
 
 /* All that the walk from `pc`, `sp` and perhaps `fp` on depended on besides the rules of modules
@@ -89,9 +90,14 @@ struct known {
     uintptr_t values[WORDS_MOST];
 };
 
+struct stacks {
+    struct known stacks[STACKS];
+    unsigned next; /* to be replaced */
+};
+
 struct mm_unwinder_memory {
     struct ways ways[WAY_SETS];
-    struct known stacks[1u << KNOWN_BITS];
+    struct stacks stacks[1u << SET_BITS];
     struct home_stack home;
     volatile bool is_walking; /* a signal handler that comes in between has no use of it */
     unsigned char window[PAGE];
@@ -109,17 +115,41 @@ READS_STACK static inline uintptr_t word_at(uintptr_t address)
     return *(const uintptr_t *)address;
 }
 
-/* Whether `size` bytes from the stack pointer on may be read as they are. */
-static inline bool may_read(const struct cursor *at, uint32_t size)
+/* A cursor that fits into registers, on what may be read as it is. */
+struct quick {
+    uintptr_t pc, sp, fp, fp_at;
+    uintptr_t limit; /* up to here, from `sp` on */
+    bool interrupted;
+};
+
+static inline struct quick quick_of(const struct cursor *at)
 {
-    return at->sp - at->low + size <= at->readable;
+    return (struct quick){at->pc,         at->sp, at->fp, at->fp_at, at->low + at->readable,
+                          at->interrupted};
 }
 
-static inline bool goes(const struct way *way, const struct cursor *at)
+static inline void put_back(struct cursor *at, const struct quick *quick)
+{
+    at->pc = quick->pc;
+    at->sp = quick->sp;
+    at->fp = quick->fp;
+    at->fp_at = quick->fp_at;
+    at->interrupted = quick->interrupted;
+    if (!quick->interrupted) /* else it may be in use */
+        at->link = 0;
+}
+
+/* Whether `size` bytes from the stack pointer on may be read as they are. */
+static inline bool may_read(const struct quick *at, uint32_t size)
+{
+    return size <= at->limit - at->sp;
+}
+
+static inline bool goes(const struct way *way, const struct quick *at)
 {
     if (way->pc != at->pc || !may_read(at, way->sp))
         return false;
-    for (unsigned i = way->calls; i-- > 0;) {
+    for (size_t i = way->calls; i-- > 0;) {
         if (word_at(at->sp + way->at[i]) != way->values[i])
             return false;
     }
@@ -127,14 +157,32 @@ static inline bool goes(const struct way *way, const struct cursor *at)
     return !mm_loaded_has(&own, mm_cfi_plain_address(word_at(at->sp + way->pc_at)));
 }
 
-static inline void take_way(const struct way *way, struct cursor *at)
+static inline void take_way(const struct way *way, struct quick *at)
 {
     at->pc = mm_cfi_plain_address(word_at(at->sp + way->pc_at));
     if (way->fp_at != 0)
         at->fp = word_at(at->sp + way->fp_at);
     at->sp += way->sp;
     at->interrupted = false;
-    at->link = 0;
+}
+
+static inline struct ways *ways_of(struct mm_unwinder_memory *memory, uintptr_t call)
+{
+    return &memory->ways[mm_bits_mixed(call) % WAY_SETS];
+}
+
+/* Out of the manager's functions, the innermost of which was called from `call`, if they are gone
+ * through by a way that is known. */
+static inline bool leave_own(struct ways *set, struct quick *at)
+{
+    for (unsigned i = 0, number = set->last; i < WAYS; i++, number = (number + 1) % WAYS) {
+        if (goes(&set->ways[number], at)) {
+            set->last = number;
+            take_way(&set->ways[number], at);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Steps out of the manager's functions, and fills `way`; its pc is 0 where none can be. */
@@ -160,31 +208,44 @@ MM_COLD static bool find_way(struct cursor *at, struct way *way)
     return true;
 }
 
-/* Out of the manager's functions, the innermost of which was called from `call`. */
-static inline __attribute__((always_inline)) bool leave_own(struct mm_unwinder_memory *memory,
-                                                            uintptr_t call, struct cursor *at)
+static inline struct stacks *stacks_of(struct mm_unwinder_memory *memory, uintptr_t pc,
+                                       uintptr_t sp)
 {
-    struct way none;
-    if (memory == NULL)
-        return find_way(at, &none);
-    struct ways *set = &memory->ways[mm_bits_mixed(call) % WAY_SETS];
-    for (unsigned i = 0; i < WAYS; i++) {
-        if (goes(&set->ways[i], at)) {
-            take_way(&set->ways[i], at);
-            return true;
-        }
+    return &memory->stacks[mm_bits_mixed(pc ^ sp << 16) >> (64 - SET_BITS)];
+}
+
+static inline bool begins(const struct known *known, const struct quick *at)
+{
+    return known->pc == at->pc && known->sp == at->sp && known->note != 0 &&
+           (!known->uses_fp || known->fp == at->fp) &&
+           (!known->may_change || known->changes == mm_loaded_changes());
+}
+
+static inline bool is_same(const struct known *known, const struct quick *at)
+{
+    const uint32_t *place = known->at;
+    const uintptr_t *value = known->values, *end = value + known->count;
+    uintptr_t different = 0;
+    for (; value < end && different == 0; value += WORDS_A_LOOK, place += WORDS_A_LOOK) {
+        for (unsigned i = 0; i < WORDS_A_LOOK; i++)
+            different |= word_at(at->sp + place[i]) ^ value[i];
     }
-    set->next = (set->next + 1) % WAYS;
-    return find_way(at, &set->ways[set->next]);
+    return different == 0;
 }
 
-static struct known *place_of(struct mm_unwinder_memory *memory, const struct cursor *at)
+/* The stack from `at` on, if it is one that is known and may be read as it is. */
+static inline struct known *recall(struct stacks *set, const struct quick *at)
 {
-    return &memory->stacks[mm_bits_mixed(at->pc ^ at->sp << 16) >> (64 - KNOWN_BITS)];
+    for (unsigned i = 0; i < STACKS; i++) {
+        struct known *known = &set->stacks[i];
+        if (begins(known, at) && may_read(at, known->end) && is_same(known, at))
+            return known;
+    }
+    return NULL;
 }
 
-/* In order where they have to be looked at one by one: while the words are the same, the next one
- * is where a walk would look, too. */
+/* In order, where words have to be looked at one by one: while they are the same, the next one is
+ * where a walk would look, too. */
 static bool is_same_elsewhere(const struct known *known, struct cursor *at)
 {
     for (unsigned i = 0; i < known->count; i++) {
@@ -195,20 +256,15 @@ static bool is_same_elsewhere(const struct known *known, struct cursor *at)
     return true;
 }
 
-static inline bool is_same(const struct known *known, struct cursor *at)
+static struct known *recall_elsewhere(struct stacks *set, struct cursor *at)
 {
-    if (known->pc != at->pc || known->sp != at->sp || known->note == 0 ||
-        (known->uses_fp && known->fp != at->fp) ||
-        (known->may_change && known->changes != mm_loaded_changes()))
-        return false;
-    if (mm_unlikely(!may_read(at, known->end)))
-        return is_same_elsewhere(known, at);
-    uintptr_t different = 0;
-    for (unsigned i = 0; i < known->count && different == 0; i += WORDS_A_LOOK) {
-        for (unsigned j = i; j < i + WORDS_A_LOOK; j++)
-            different |= word_at(at->sp + known->at[j]) ^ known->values[j];
+    struct quick quick = quick_of(at);
+    for (unsigned i = 0; i < STACKS; i++) {
+        struct known *known = &set->stacks[i];
+        if (begins(known, &quick) && !may_read(&quick, known->end) && is_same_elsewhere(known, at))
+            return known;
     }
-    return different == 0;
+    return NULL;
 }
 
 static void forget(struct known *known, const struct cursor *at)
@@ -268,30 +324,6 @@ static void fill_up(struct known *known)
 
 /* --- what nearly all frames are, quickly --- */
 
-/* A cursor that fits into registers. */
-struct quick {
-    uintptr_t pc, sp, fp, fp_at;
-    uintptr_t limit; /* up to here may be read as it is, from `sp` on */
-    bool interrupted;
-};
-
-static inline struct quick quick_of(const struct cursor *at)
-{
-    return (struct quick){at->pc,         at->sp, at->fp, at->fp_at, at->low + at->readable,
-                          at->interrupted};
-}
-
-static inline void put_back(struct cursor *at, const struct quick *quick)
-{
-    at->pc = quick->pc;
-    at->sp = quick->sp;
-    at->fp = quick->fp;
-    at->fp_at = quick->fp_at;
-    at->interrupted = quick->interrupted;
-    if (!quick->interrupted) /* else it may be in use */
-        at->link = 0;
-}
-
 /* What follow() and remember() do, where the rule is one of a module that stays, all words are
  * below `limit` and `known`, unless it is NULL, has room. False where that is not so: nothing is
  * done. */
@@ -340,8 +372,8 @@ static inline void look_at_caller(uintptr_t pc)
 }
 
 /* From the first of the program's frames on. */
-static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
-                         struct mm_frames *frames)
+MM_COLD static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
+                                 struct mm_frames *frames)
 {
     struct known *known = place;
     if (known != NULL)
@@ -363,56 +395,100 @@ static uint32_t *walk_on(struct cursor *at, struct known *place, unsigned most,
         may_be_quick = may_be_quick && known != NULL;
         quick = quick_of(at);
     }
-    if (place != NULL)
-        place->may_change = at->passed.any;
-    if (known != NULL)
+    if (known != NULL) {
+        known->may_change = at->passed.any;
         fill_up(known);
-    else if (place != NULL)
-        place->pc = 0; /* a walk that this one interrupted may be about to leave its note here */
+    }
     return known != NULL ? &known->note : NULL;
 }
 
-static inline __attribute__((always_inline)) uint32_t *walk(struct mm_unwinder_memory *memory,
-                                                            unsigned most, struct mm_frames *frames,
-                                                            struct home_stack *home,
-                                                            struct mm_peeker *strange)
+/* --- a walk --- */
+
+/* As begin_stack(): between the ends of the stack that it came with a thread stands on that one. */
+static inline uintptr_t readable_to(const struct home_stack *home, uintptr_t sp)
 {
+    return sp >= home->low && sp < home->top ? home->top : page_of(sp - 1) + PAGE;
+}
+
+/* The way out of the manager, where it has to be found: into `ways`, if there are any. */
+static bool find_new_way(struct cursor *at, struct ways *ways)
+{
+    struct way none;
+    if (ways == NULL)
+        return find_way(at, &none);
+    ways->last = (ways->last + 1) % WAYS;
+    return find_way(at, &ways->ways[ways->last]);
+}
+
+/* From where the walk began, or the first of the program's frames. */
+MM_COLD static uint32_t *walk_anew(struct mm_unwinder_memory *memory, const struct quick *from,
+                                   struct ways *ways, unsigned most, struct mm_frames *frames)
+{
+    struct mm_peeker strange;
     struct cursor at;
-    begin_here(&at, home, strange);
-    frames->count = 0;
-    if (mm_loaded_has(&own, at.pc) &&
-        !leave_own(memory, (uintptr_t)__builtin_return_address(0), &at))
+    mm_peeker_start(&strange, false, memory->window, sizeof memory->window);
+    begin_at(&at, (struct registers){from->pc, from->sp, from->fp}, &memory->home, &strange);
+    at.interrupted = from->interrupted;
+    if (ways != NULL && !find_new_way(&at, ways))
         return NULL;
     at.fp_at = 0;
     look_at_caller(at.pc);
-    struct known *place = memory != NULL ? place_of(memory, &at) : NULL;
-    if (place != NULL && is_same(place, &at))
-        return &place->note;
-    return walk_on(&at, place, most, frames);
+    struct stacks *set = stacks_of(memory, at.pc, at.sp);
+    struct known *known = recall_elsewhere(set, &at);
+    if (known != NULL)
+        return &known->note;
+    set->next = (set->next + 1) % STACKS;
+    return walk_on(&at, &set->stacks[set->next], most, frames);
 }
 
 /* A thread in its last destructors has no memory, and still asks for no more than libc would. */
-MM_COLD static uint32_t *walk_alone(unsigned most, struct mm_frames *frames)
+MM_COLD static void walk_alone(struct registers from, unsigned most, struct mm_frames *frames)
 {
     unsigned char window[MM_PEEK_WINDOW];
     struct mm_peeker strange;
     struct home_stack home = {.low = 0};
+    struct cursor at;
     home.top = mm_os_home_stack(&home.low);
     mm_peeker_start(&strange, false, window, sizeof window);
-    return walk(NULL, most, frames, &home, &strange);
+    begin_at(&at, from, &home, &strange);
+    if (mm_loaded_has(&own, at.pc) && !find_new_way(&at, NULL))
+        return;
+    look_at_caller(at.pc);
+    walk_on(&at, NULL, most, frames);
 }
 
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames)
 {
-    struct mm_peeker strange;
-    if (mm_unlikely(memory == NULL || memory->is_walking))
-        return walk_alone(most, frames);
+    struct registers from = registers_here();
+    frames->count = 0;
+    if (mm_unlikely(memory == NULL || memory->is_walking)) {
+        walk_alone(from, most, frames);
+        return NULL;
+    }
     memory->is_walking = true;
-    mm_peeker_start(&strange, false, memory->window, sizeof memory->window);
-    uint32_t *note = walk(memory, most, frames, &memory->home, &strange);
-    memory->is_walking = false;
+    struct quick at = {from.pc, from.sp, from.fp, 0, readable_to(&memory->home, from.sp), true};
+    struct ways *ways = NULL;
+    if (mm_likely(mm_loaded_has(&own, at.pc))) {
+        ways = ways_of(memory, (uintptr_t)__builtin_return_address(0));
+        if (mm_likely(leave_own(ways, &at)))
+            ways = NULL;
+    }
+    if (mm_likely(ways == NULL)) {
+        look_at_caller(at.pc);
+        struct known *known = recall(stacks_of(memory, at.pc, at.sp), &at);
+        if (mm_likely(known != NULL))
+            return &known->note;
+    }
+    uint32_t *note = walk_anew(memory, &at, ways, most, frames);
+    if (note == NULL)
+        memory->is_walking = false;
     return note;
+}
+
+void mm_unwinder_noted(struct mm_unwinder_memory *memory)
+{
+    memory->is_walking = false;
 }
 
 void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
@@ -423,7 +499,7 @@ void mm_unwinder_walk_from(const void *caller, unsigned most, bool exactly,
     frames->count = 0;
     if (caller == NULL)
         return;
-    begin_here(&at, NULL, NULL);
+    begin_at(&at, registers_here(), NULL, NULL);
     do {
         if (frames->count > 0 || at.pc == (uintptr_t)caller)
             frames->frames[frames->count++] = (const void *)address_of(&at);
@@ -470,7 +546,7 @@ bool mm_unwinder_frame_around(const void *caller, uintptr_t address,
 {
     struct cursor at;
     bool is_programs = false;
-    begin_here(&at, NULL, NULL);
+    begin_at(&at, registers_here(), NULL, NULL);
     for (unsigned steps = 0; steps < STEPS_MOST && address >= at.sp; steps++) {
         frame->pc = (const void *)address_of(&at);
         is_programs = is_programs || at.pc == (uintptr_t)caller;

@@ -46,11 +46,13 @@ extern const size_t mm_unwinder_memory_size;
 void mm_unwinder_thread_starts(struct mm_unwinder_memory *memory);
 
 /* Takes up to `most` frames of the calling thread's stack. With a memory, the result is where the
- * caller keeps what it made of this stack: what was stored there when the same stack was last
- * walked, and `frames` is empty; or 0, and `frames` is filled. NULL without a memory, or when the
- * stack cannot be remembered; `frames` is filled then too. */
+ * caller keeps what it makes of this stack: what was stored there when the same stack was last
+ * walked, and `frames` is empty; or 0, and `frames` is filled. The place is the caller's until it
+ * says that it has noted that: a signal handler in between walks as if there were no memory. NULL
+ * without a memory, or when the stack cannot be remembered; `frames` is filled then too. */
 uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
                            struct mm_frames *frames);
+void mm_unwinder_noted(struct mm_unwinder_memory *memory);
 
 /* Takes up to `most` frames from the function that `caller` returns into on, at least this one
  * unless `caller` is NULL. Always by unwind tables, and without what mm_unwinder_start() makes. Not

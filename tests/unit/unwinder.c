@@ -429,6 +429,7 @@ static uint32_t walk_once(bool second, uint32_t next, struct mm_frames *frames)
     uint32_t before = *place;
     CHECK_EQUAL(before == 0, frames->count > 0);
     *place = next;
+    mm_unwinder_noted(memory);
     return before;
 }
 
@@ -437,12 +438,24 @@ struct step {
     uint32_t next, expected;
 };
 
+/* While a place is somebody's, a signal handler leaves it alone. */
+static void before_it_is_noted(void)
+{
+    struct mm_frames frames, others;
+    uint32_t *place = walk_here(&frames);
+    CHECK(place != NULL);
+    CHECK(walk_here(&others) == NULL && others.count > 0);
+    mm_unwinder_noted(memory);
+    CHECK(walk_here(&others) != NULL);
+    mm_unwinder_noted(memory);
+}
+
 static void remembering(void)
 {
     /* Of the two ways only one return address is different, and that in the middle. */
     static const struct step steps[] = {
         {false, false, 17, 0}, {false, false, 18, 17}, {false, false, 19, 18},
-        {true, false, 20, 0},  {false, false, 21, 0},  {true, false, 22, 0},
+        {true, false, 20, 0},  {false, false, 21, 19}, {true, false, 22, 20},
         {true, false, 23, 22}, {true, true, 24, 0},    {true, false, 25, 24},
     };
     struct mm_frames one = {.count = 0}, other = {.count = 0};
@@ -497,6 +510,7 @@ static void callers_of_aligned(void)
         CHECK(place != NULL);
         CHECK_EQUAL(*place, 0);
         *place = i + 1;
+        mm_unwinder_noted(memory);
     }
 }
 
@@ -560,6 +574,7 @@ int main(void)
     as_the_compiler();
     through_unknown_code();
     through_lost_rows();
+    before_it_is_noted();
     remembering();
     callers_of_aligned();
     no_more_than_wanted();
