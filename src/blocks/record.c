@@ -178,17 +178,21 @@ mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned 
 
 struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index)
 {
-    unsigned table = table_of(size);
-    mm_piece *place = &tables.slots[table][group_of(base)];
-    return record_in(mm_piece_need(place, size_of_table(table)), table, base, index);
+    return mm_records_need_kept(base, size, index).record;
 }
 
-void mm_records_fetch(uintptr_t base, size_t size, unsigned index)
+struct mm_kept mm_records_kept(uintptr_t base, size_t size, unsigned index)
 {
-    __builtin_prefetch(mm_records_traced_word(base), 1);
-    const struct mm_record *record = mm_records_slot(base, size, index);
-    __builtin_prefetch(record, 1);
-    __builtin_prefetch((const char *)(record + 1) - 1, 1); /* it may lie across two lines */
+    return (struct mm_kept){mm_records_traced_word(base), slot_at(base, size, index)};
+}
+
+struct mm_kept mm_records_need_kept(uintptr_t base, size_t size, unsigned index)
+{
+    unsigned table = table_of(size);
+    mm_piece *place = &tables.slots[table][group_of(base)];
+    void *records = mm_piece_need(place, size_of_table(table));
+    return (struct mm_kept){mm_records_need_traced_word(base),
+                            record_in(records, table, base, index)};
 }
 
 /* Whole pages of records; those of the chunks beside have a part of the first and the last. */

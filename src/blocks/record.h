@@ -57,20 +57,40 @@ mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned 
 /* Whole chunks, `size` bytes, went back to the system: what is kept of them does, too. */
 void mm_records_give_back(uintptr_t start, size_t size);
 
-/* Into the cache, to be written to. */
-void mm_records_fetch(uintptr_t base, size_t size, unsigned index);
-
 static inline uint64_t mm_records_traced(uintptr_t base)
 {
     _Atomic uint64_t *word = mm_records_traced_word(base);
     return word != NULL ? atomic_load_explicit(word, memory_order_relaxed) : 0;
 }
 
+/* Both that is kept of a slot; NULL: nothing is around there, or memory is refused. */
+struct mm_kept {
+    _Atomic uint64_t *traced;
+    struct mm_record *record;
+};
+struct mm_kept mm_records_kept(uintptr_t base, size_t size, unsigned index);
+struct mm_kept mm_records_need_kept(uintptr_t base, size_t size, unsigned index);
+
+/* Into the cache, to be written to. */
+static inline void mm_kept_fetch(const struct mm_kept *kept)
+{
+    __builtin_prefetch(kept->traced, 1);
+    __builtin_prefetch(kept->record, 1);
+    __builtin_prefetch((const char *)(kept->record + 1) - 1, 1); /* it may lie across two lines */
+}
+
 /* NULL: it is not traced. */
+static inline struct mm_record *mm_kept_record(const struct mm_kept *kept, unsigned index)
+{
+    bool is_traced = kept->traced != NULL &&
+                     (atomic_load_explicit(kept->traced, memory_order_relaxed) >> index & 1);
+    return is_traced ? kept->record : NULL;
+}
+
 static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t size, unsigned index)
 {
-    uint64_t traced = mm_records_traced(base);
-    return traced >> index & 1 ? mm_records_slot(base, size, index) : NULL;
+    struct mm_kept kept = mm_records_kept(base, size, index);
+    return mm_kept_record(&kept, index);
 }
 
 /* --- forwarded blocks, by the address that the program has --- */

@@ -151,11 +151,11 @@ static void take_thread(struct mm_tracer *tracer, uint32_t number)
 }
 
 /* In its last destructors a thread counts as gone, and still has its number. */
-static uint32_t current_thread(struct mm_tracer *tracer)
+static inline uint32_t current_thread(struct mm_tracer *tracer)
 {
-    if (tracer == NULL)
+    if (mm_unlikely(tracer == NULL))
         return mm_threads_own(true);
-    if (!tracer->has_thread)
+    if (mm_unlikely(!tracer->has_thread))
         take_thread(tracer, mm_threads_own(true));
     return tracer->thread;
 }
@@ -216,9 +216,11 @@ static mm_shape as_told(const struct mm_tracer *tracer, mm_shape shape)
     return tracer != NULL && tracer->ignores != 0 ? shape | MM_SHAPE_IGNORED : shape;
 }
 
-/* The memory's life so far, if it was one to its end, becomes the one before. */
+/* The memory's life so far, if it was one to its end, becomes the one before. A page of records
+ * that nobody touched is written to first, or it would be asked for twice. */
 static void begin_record(struct mm_record *record, mm_shape shape, uint64_t happened)
 {
+    store(&record->shape, shape);
     uint64_t freed = load(&record->freed);
     if (freed != 0) {
         store(&record->freed_before, freed);
@@ -300,6 +302,8 @@ static void thread_ends(struct mm_watch *watch)
 /* Whether the next allocation is traced; counts it. */
 static bool is_due(struct mm_tracer *tracer)
 {
+    if (mm_likely(settings.every == 1))
+        return true;
     if (tracer->untraced != 0) {
         tracer->untraced--;
         return false;
@@ -352,30 +356,35 @@ static void begin_batch(const struct mm_batch *batch)
 }
 
 /* Held before says nothing of it any more. */
-static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
-                      mm_shape shape)
+struct mm_record *mm_stacks_handed_out(struct mm_watch *watch, struct mm_batch *batch,
+                                       unsigned index, mm_shape shape)
 {
     struct mm_tracer *tracer = tracer_of(watch);
-    uintptr_t base = mm_batch_base(batch);
     uint64_t bit = (uint64_t)1 << index;
-    _Atomic uint64_t *traced = mm_records_need_traced_word(base);
+    struct mm_kept kept = mm_records_need_kept(mm_batch_base(batch), mm_batch_size(batch), index);
     _Atomic uint64_t *held = mm_records_held_word(mm_batch_line(batch));
-    struct mm_record *record = mm_records_need_slot(base, mm_batch_size(batch), index);
-    mm_records_fetch(base, mm_batch_size(batch), index);
+    mm_kept_fetch(&kept);
     __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
     uint64_t now = is_due(tracer) ? event_now(tracer) : 0;
     if (held != NULL && (atomic_load_explicit(held, memory_order_relaxed) & bit))
         atomic_fetch_and_explicit(held, ~bit, memory_order_relaxed);
-    if (traced == NULL || record == NULL) {
+    if (mm_unlikely(kept.traced == NULL || kept.record == NULL)) {
         skip(batch, bit);
         lose();
-        return;
+        return NULL;
     }
     MM_ASSERT(index < batch->slots && !(mm_batch_live(batch) >> index & 1));
-    begin_record(record, as_told(tracer, shape), now);
-    uint64_t before = atomic_load_explicit(traced, memory_order_relaxed);
-    atomic_store_explicit(traced, before | bit, memory_order_relaxed);
+    begin_record(kept.record, as_told(tracer, shape), now);
+    uint64_t before = atomic_load_explicit(kept.traced, memory_order_relaxed);
+    atomic_store_explicit(kept.traced, before | bit, memory_order_relaxed);
     mm_batch_set_traced(batch, true);
+    return kept.record;
+}
+
+static void note_slot(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
+                      mm_shape shape)
+{
+    mm_stacks_handed_out(watch, batch, index, shape);
 }
 
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,

@@ -58,6 +58,7 @@ bool mm_stacks_have_frames(void);
 /* Stacks that were not kept because the table was full. */
 uint64_t mm_stacks_lost(void);
 
+struct mm_record;
 /* Slots of a batch whose records tell of their last handing out. */
 uint64_t mm_stacks_traced(const struct mm_batch *batch);
 /* A thread is given a name, which is to be known when it is gone. */
@@ -65,6 +66,9 @@ void mm_stacks_thread_named(pid_t id, const char *name);
 
 /* Below, `watch` is that of the calling thread's heap; NULL when it has none. */
 
+/* A slot is handed out, as the watcher is told: its record; NULL: memory is refused. */
+struct mm_record *mm_stacks_handed_out(struct mm_watch *watch, struct mm_batch *batch,
+                                       unsigned index, mm_shape shape);
 /* A live slot that serves another request in place; by any thread. */
 void mm_stacks_resized(struct mm_watch *watch, const struct mm_batch *batch, unsigned index,
                        mm_shape shape);
@@ -73,7 +77,6 @@ void mm_stacks_freed(struct mm_watch *watch, const struct mm_batch *batch, unsig
                      enum mm_call call);
 
 /* The same in two steps: what happens now, and that this was the free of a slot. */
-struct mm_record;
 uint64_t mm_stacks_now(struct mm_watch *watch);
 void mm_stacks_freed_at(struct mm_record *record, uint64_t now, enum mm_call call);
 

@@ -24,37 +24,38 @@ struct mm_checks mm_checks;
 /* --- the watcher: that of the stacks, and guards --- */
 
 static struct mm_watcher watcher;
-static const struct mm_watcher *stacks_watcher;
 
 static bool is_there_beside(const struct mm_block *block, int step);
 
 /* What guards a slot above that is there stays as it is: it may be damaged, and that is not told
  * yet. Where memory for a record was refused, a slot is not looked at, and guards the one above all
  * the same. */
-static void guard_slot(struct mm_batch *batch, unsigned index, size_t asked)
+static void guard_slot(const struct mm_block *block, size_t asked)
 {
-    struct mm_block block = mm_block_of_slot(batch, index);
-    uintptr_t behind = block.start + asked, end = block.start + mm_batch_size(batch);
-    bool is_below_live = mm_batch_live(batch) >> (index - 1) & 1;
-    MM_ASSERT(index > 0 && asked + mm_checks.guard <= mm_batch_size(batch));
-    if (is_there_beside(&block, 1))
+    size_t size = mm_batch_size(block->batch);
+    uintptr_t behind = block->start + asked, end = block->start + size;
+    bool is_below_live = mm_batch_live(block->batch) >> (block->index - 1) & 1;
+    MM_ASSERT(block->index > 0 && asked + mm_checks.guard <= size);
+    if (is_there_beside(block, 1))
         end -= mm_checks.guard;
     memset((void *)behind, MM_GUARD_BYTE, end - behind);
     /* A live slot below has its own; a free one has it from now on. */
     if (!is_below_live)
-        memset((void *)(block.start - mm_checks.guard), MM_GUARD_BYTE, mm_checks.guard);
-    if (block.record != NULL)
-        mm_record_set_shape(block.record, mm_record_shape(block.record) | MM_SHAPE_GUARDED);
+        memset((void *)(block->start - mm_checks.guard), MM_GUARD_BYTE, mm_checks.guard);
+    if (block->record != NULL)
+        mm_record_set_shape(block->record, mm_record_shape(block->record) | MM_SHAPE_GUARDED);
 }
 
 static void handed_out(struct mm_watch *watch, struct mm_batch *batch, unsigned index,
                        mm_shape shape)
 {
-    stacks_watcher->handed_out(watch, batch, index, shape);
+    struct mm_record *record = mm_stacks_handed_out(watch, batch, index, shape);
+    struct mm_block block = mm_block_with(batch, index, record);
+    size_t asked = mm_shape_asked(shape);
     if (mm_checks.perturbs)
-        memset(mm_batch_slot_start(batch, index), mm_checks.fresh, mm_shape_asked(shape));
+        memset((void *)block.start, mm_checks.fresh, asked);
     if (mm_checks.guard != 0)
-        guard_slot(batch, index, mm_shape_asked(shape));
+        guard_slot(&block, asked);
 }
 
 static bool wants_records(const struct mm_checks_settings *wanted)
@@ -87,7 +88,6 @@ bool mm_checks_start(const struct mm_checks_settings *wanted,
     if (!wants_records(wanted))
         return true;
     set(wanted);
-    stacks_watcher = mm_watcher;
     watcher = *mm_watcher;
     watcher.handed_out = handed_out;
     watcher.guard = mm_checks.guard;
@@ -114,11 +114,15 @@ void mm_checks_stop(void)
 
 struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index)
 {
-    uintptr_t base = mm_batch_base(batch);
+    return mm_block_with(batch, index,
+                         mm_records_traced_slot(mm_batch_base(batch), mm_batch_size(batch), index));
+}
+
+struct mm_block mm_block_with(struct mm_batch *batch, unsigned index, struct mm_record *record)
+{
     size_t size = mm_batch_size(batch);
-    struct mm_record *record = mm_records_traced_slot(base, size, index);
     size_t asked = record != NULL ? mm_shape_asked(mm_record_shape(record)) : size;
-    return (struct mm_block){.start = base + index * size,
+    return (struct mm_block){.start = (uintptr_t)mm_batch_slot_start(batch, index),
                              .asked = asked,
                              .record = record,
                              .batch = batch,
@@ -148,18 +152,33 @@ uint64_t mm_checks_live(const struct mm_batch *batch)
 
 /* --- bytes --- */
 
+typedef uint64_t word __attribute__((may_alias, aligned(1)));
+
+static inline uint64_t word_at(uintptr_t at)
+{
+    return *(const word *)at;
+}
+
+/* Whether all of [from, end), 16 bytes or more, is `byte`: two words at a time, the last of which
+ * may be looked at twice. */
+static inline bool is_all(uintptr_t from, uintptr_t end, unsigned char byte)
+{
+    uint64_t eight = UINT64_C(0x0101010101010101) * byte;
+    uintptr_t last = end - 2 * sizeof(word);
+    uint64_t different = (word_at(last) ^ eight) | (word_at(last + sizeof(word)) ^ eight);
+    for (uintptr_t at = from; at < last && different == 0; at += 2 * sizeof(word))
+        different = (word_at(at) ^ eight) | (word_at(at + sizeof(word)) ^ eight);
+    return different == 0;
+}
+
 /* The first of [from, end) that is not `byte`; `end` when there is none. */
 static uintptr_t first_other(uintptr_t from, uintptr_t end, unsigned char byte)
 {
-    typedef uint64_t word __attribute__((may_alias, aligned(1)));
-    const unsigned char *at = (const unsigned char *)from;
-    const unsigned char *last = (const unsigned char *)end;
-    uint64_t eight = UINT64_C(0x0101010101010101) * byte;
-    while (last - at >= (ptrdiff_t)sizeof(word) && *(const word *)at == eight)
-        at += sizeof(word);
-    while (at < last && *at == byte)
-        at++;
-    return (uintptr_t)at;
+    if (from + 2 * sizeof(word) <= end && is_all(from, end, byte))
+        return end;
+    for (; from < end && *(const unsigned char *)from == byte; from++)
+        ;
+    return from;
 }
 
 #define PEEKED ((size_t)512)
@@ -292,7 +311,8 @@ static struct mm_block beside(const struct mm_block *block, int step)
 static bool is_there_beside(const struct mm_block *block, int step)
 {
     unsigned index = block->index + (unsigned)step;
-    return beside(block, step).record != NULL && (mm_batch_live(block->batch) >> index & 1);
+    return block->batch != NULL && index < MM_WORD_BITS &&
+           (mm_batch_live(block->batch) >> index & 1) && beside(block, step).record != NULL;
 }
 
 static void name_neighbour(struct mm_damage *damage, const struct mm_block *other)
@@ -450,12 +470,15 @@ struct pages {
 
 static struct pages pages_of(const struct mm_block *block)
 {
-    uintptr_t mask = mm_os_page_size() - 1;
+    struct pages none = {block->start, block->start};
     uintptr_t end = end_of_filling(block);
+    if (mm_likely(end - block->start < PURGE_LEAST))
+        return none;
+    uintptr_t mask = mm_os_page_size() - 1;
     struct pages pages = {(block->start + mask) & ~mask, end & ~mask};
-    bool may = mm_checks.holds && end - block->start >= PURGE_LEAST && !mm_next_may_call_back() &&
+    bool may = mm_checks.holds && !mm_next_may_call_back() &&
                mm_os_untagged((const void *)block->start) == block->start;
-    return may && pages.start < pages.end ? pages : (struct pages){block->start, block->start};
+    return may && pages.start < pages.end ? pages : none;
 }
 
 size_t mm_checks_resident(const struct mm_block *block)
@@ -476,9 +499,11 @@ void mm_checks_fill(const struct mm_block *block)
 {
     struct pages pages = pages_of(block);
     uintptr_t end = end_of_filling(block);
-    if (pages.start < pages.end && !give_back(block, pages))
-        pages.end = pages.start;
-    memset((void *)block->start, mm_checks.freed, pages.start - block->start);
+    if (pages.start < pages.end) {
+        if (!give_back(block, pages))
+            pages.end = pages.start;
+        memset((void *)block->start, mm_checks.freed, pages.start - block->start);
+    }
     memset((void *)pages.end, mm_checks.freed, end - pages.end);
 }
 
@@ -529,9 +554,11 @@ bool mm_checks_filling(const struct mm_block *block, struct mm_damage *damage)
     struct mm_block seen = *block;
     if (mm_shut_has(block->start, end))
         seen.may_go = true;
-    return differs(&seen, block->start, pages.start, mm_checks.freed, damage) ||
-           differs_in_pages(&seen, pages, damage) ||
-           differs(&seen, pages.end, end, mm_checks.freed, damage);
+    if (pages.start < pages.end &&
+        (differs(&seen, block->start, pages.start, mm_checks.freed, damage) ||
+         differs_in_pages(&seen, pages, damage)))
+        return true;
+    return differs(&seen, pages.end, end, mm_checks.freed, damage);
 }
 
 bool mm_checks_hold_slot(const struct mm_block *block, bool *is_first)

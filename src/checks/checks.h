@@ -68,6 +68,8 @@ struct mm_block {
                     survive that */
 };
 struct mm_block mm_block_of_slot(struct mm_batch *batch, unsigned index);
+/* The same where its record is known; NULL: it is not traced. */
+struct mm_block mm_block_with(struct mm_batch *batch, unsigned index, struct mm_record *record);
 /* Of one that is held: `asked` and record are not looked up. */
 struct mm_block mm_block_of_held(struct mm_batch *batch, unsigned index);
 struct mm_block mm_block_forwarded(const void *ptr);

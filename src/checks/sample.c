@@ -288,7 +288,7 @@ static void *elsewhere(struct mm_watch *watch, unsigned class, mm_shape shape)
 /* The lowest `most` of a word's bits. */
 static uint64_t lowest_of(uint64_t word, uint32_t most)
 {
-    if (mm_bit_count(word) <= most)
+    if (most >= MM_WORD_BITS || mm_bit_count(word) <= most)
         return word;
     uint64_t left = word;
     for (; most > 0; most--)

@@ -52,6 +52,8 @@ void mm_shut_forget(void)
 /* Whole pages from its start on; mprotect() rounds the last one up, as we do. */
 void mm_shut_open(const struct mm_block *block)
 {
+    if (mm_likely(atomic_load_explicit(&mm_shut.end, memory_order_relaxed) == 0))
+        return;
     uintptr_t mask = mm_os_page_size() - 1, start = mm_os_untagged((const void *)block->start);
     uintptr_t first = (start + mask) & ~mask, end = (start + block->asked + mask) & ~mask;
     if (mm_shut_has(first, end))

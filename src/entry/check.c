@@ -40,6 +40,8 @@ static void tell_damage(const struct mm_block *block, enum mm_call call, const v
 {
     struct mm_damage damages[MM_GUARDS];
     unsigned count = mm_checks_guards(block, damages);
+    if (mm_likely(count == 0))
+        return;
     mm_tell_damages(damages, count, call, caller);
     for (unsigned i = 0; i < count; i++)
         mm_checks_mend(block, &damages[i]);
@@ -109,7 +111,8 @@ bool mm_let_go(bool all, const void *caller)
         fetch_what_goes_soon();
         struct mm_block block = held_block(address);
         mm_quarantine_took(mm_checks_resident(&block));
-        mm_tell_damages(&damage, mm_checks_filling(&block, &damage), MM_CALL_NONE, caller);
+        if (mm_unlikely(mm_checks_filling(&block, &damage)))
+            mm_tell_damages(&damage, 1, MM_CALL_NONE, caller);
         if (block.batch != NULL)
             mm_let_slot_go(address);
         else

@@ -137,11 +137,12 @@ void mm_let_slot_go(uintptr_t address)
 MM_COLD static enum mm_verdict free_traced(struct mm_batch *batch, unsigned index,
                                            struct mm_pin *pin, mm_shape how, const void *caller)
 {
+    struct mm_kept kept = mm_records_kept(mm_batch_base(batch), mm_batch_size(batch), index);
     __builtin_prefetch(mm_batch_slot_start(batch, index), 1);
-    mm_records_fetch(mm_batch_base(batch), mm_batch_size(batch), index);
+    mm_kept_fetch(&kept);
     __builtin_prefetch(mm_records_held_word(mm_batch_line(batch)), 1);
     uint64_t now = mm_stacks_now(mm_own_watch());
-    struct mm_block block = mm_block_of_slot(batch, index);
+    struct mm_block block = mm_block_with(batch, index, mm_kept_record(&kept, index));
     bool is_own = mm_batch_owner(batch) == mm_tls_heap;
     bool is_first;
     if (block.record == NULL || !mm_checks_hold_slot(&block, &is_first))

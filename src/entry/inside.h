@@ -40,7 +40,9 @@ static inline struct mm_watch *mm_own_watch(void)
 {
     if (mm_likely(mm_watcher == NULL))
         return NULL;
-    struct mm_heap *heap = mm_process_heap();
+    struct mm_heap *heap = mm_tls_heap;
+    if (mm_unlikely(heap == &mm_heap_none))
+        heap = mm_process_heap();
     return heap != NULL ? heap->watch : NULL;
 }
 
