@@ -28,22 +28,29 @@ done
 
 CC=gcc CXX=g++ configured_build "$work" -DMM_COVERAGE=ON -- all || die "the build failed"
 find "$work" -name '*.gcda' -delete
-# Left out: what runs other people's programs or none of ours, and what only repeats. Of twice as many at a
-# time as there are processors, half may sleep.
+# Left out: what runs other people's programs or none of ours, and what only repeats: each of these alone reaches
+# at most five branches that no other test does, and they take as long as all that are left. Of twice as many at
+# a time as there are processors, half may sleep.
 # Those with a guarded slot for each request do little else than ask the system to close pages, most of them
 # in children of a fork(), and each for 10 to 50 s where counts are atomic; process.odds reaches the same.
-repeats='(fork|threads|bad_moments)\.guarded|content\.|odds\.(first|among|of_)|damages\.(beside|neighbours|second_frees|freed)|bounds_each\.pages|pages_of|\.stacks_1000|\.interposer_|report\.identical|fork\.handler|fork\.stacks_|threads\.stacks_'
+repeats='(fork|threads|bad_moments|errors|promises|late_heaps)\.guarded|content\.|odds\.(first|among|of_)'
+repeats+='|damages\.(beside|neighbours|second_frees|freed)|bounds_each\.pages|pages_of|\.stacks_1000|\.interposer_'
+repeats+='|report\.(identical|slow_reader|hanging_tool|logs_|again|so_far)|fork\.(handler|stacks_|stream|early)'
+repeats+='|threads\.stacks_|\.(twin|cpp|sampled|stacks_1)$|by_name_|process\.(shrink|spawn|alignment|mappings|beside_loads)|unit\.attack'
 (cd -- "$work" && ctest -j $((2 * $(nproc))) -LE 'programs|stress|bench|instructions|model' \
     -E "package|launcher\.(readme|installed)|$repeats" \
     </dev/null) >"$work/test.log" 2>&1 || true
 
-# table OPTION... - gcovr's, of the core and the shim. Of a call that a fork() or a jump left by another way gcov
-# may print a count below zero, which gcovr would stop at.
-table() {
-    gcovr --gcov-ignore-parse-errors --root "$root" --object-directory "$work" --filter "src/.*[.][ch]$" --filter preload/ "$@" -- "$work"
-}
+# The core and the shim. Of a call that a fork() or a jump left by another way gcov may print a count below
+# zero, which gcovr would stop at.
 cd -- "$root"
 status=0
+gcovr --gcov-ignore-parse-errors --root "$root" --object-directory "$work" --filter 'src/.*[.][ch]$' --filter preload/ \
+    --json "$work/counts.json" -- "$work"
+# table OPTION... - of what was counted
+table() {
+    gcovr --root "$root" --add-tracefile "$work/counts.json" "$@"
+}
 table --txt | sed '/^GCC\|^ *GCC\|^Directory/d'
 table --txt --branches | sed '1,/^File/d'
 # Into a file: gcovr removes what it is to write to before it writes, be it /dev/null.

@@ -9,7 +9,7 @@ set -euo pipefail
 # program:package, for the tests of real programs and for check.sh.
 programs="python3:python3 perl:perl git:git sqlite3:sqlite3 ab:apache2-utils node:nodejs tmux:tmux
     vim:vim xz:xz-utils lua5.4:lua5.4 jq:jq openssl:openssl valgrind:valgrind gdb:gdb strace:strace
-    pkg-config:pkg-config groff:groff-base mandoc:mandoc addr2line:binutils eu-addr2line:elfutils musl-gcc:musl-tools
+    pkg-config:pkg-config ninja:ninja-build groff:groff-base mandoc:mandoc addr2line:binutils eu-addr2line:elfutils musl-gcc:musl-tools
     setcap:libcap2-bin clang:clang clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14
     spin:spin lintian:lintian dpkg-shlibdeps:dpkg-dev qemu-aarch64-static:qemu-user-static
     aarch64-linux-gnu-g++:g++-aarch64-linux-gnu gcovr:gcovr"

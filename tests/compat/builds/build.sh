@@ -16,10 +16,10 @@ run_demo() {
     status ./demo 2>&1 | sed -E '/^  committed/d; s/0x[0-9a-f]+/ADDRESS/g; s/==[0-9]+==/==PID==/; s/thread [0-9]+/thread TID/'
 }
 
-units='bitmap size_class arena batch heap pages snapshot api'
+units='bitmap size_class arena batch'
 
 build() {
-    cmake -S "$work/project" -B build -G 'Unix Makefiles' >varying/cmake
+    cmake -S "$work/project" -B build -G 'Unix Makefiles' -DCMAKE_BUILD_TYPE=Debug >varying/cmake
     make -C build -j2 memory_manager demo >varying/make
     # shellcheck disable=SC2086 # a list of words
     make -C build/tests/unit -j2 $(printf 'unit_%s ' $units) >>varying/make
