@@ -33,7 +33,7 @@ find "$work" -name '*.gcda' -delete
 # a time as there are processors, half may sleep.
 # Those with a guarded slot for each request do little else than ask the system to close pages, most of them
 # in children of a fork(), and each for 10 to 50 s where counts are atomic; process.odds reaches the same.
-repeats='(fork|threads|bad_moments|errors|promises|late_heaps)\.guarded|content\.|odds\.(first|among|of_)'
+repeats='(fork|threads|bad_moments|errors|promises)\.guarded|late_heaps|given_back|misuse\.clean|content\.|odds\.(first|among|of_)'
 repeats+='|damages\.(beside|neighbours|second_frees|freed)|bounds_each\.pages|pages_of|\.stacks_1000|\.interposer_'
 repeats+='|report\.(identical|slow_reader|hanging_tool|logs_|again|so_far)|fork\.(handler|stacks_|stream|early)'
 repeats+='|threads\.stacks_|\.(twin|cpp|sampled|stacks_1)$|by_name_|process\.(shrink|spawn|alignment|mappings|beside_loads)|unit\.attack'
