@@ -15,7 +15,7 @@
 #define MAPS_MOST 4096u
 
 static _Atomic uint32_t changes;
-static const struct link_map *_Atomic last_that_stays; /* NULL: the first alone */
+static const struct link_map *_Atomic last_that_stays; /* NULL: not known yet */
 
 void mm_loaded_changed(void)
 {
@@ -97,10 +97,30 @@ static const struct link_map *first_map(void)
     return list() != NULL ? list()->r_map : NULL;
 }
 
+/* All modules up to libc were there when the process began, as the program needs it, and others
+ * come behind. In a namespace of dlmopen()'s libc is another one, which is not in the list. */
+MM_COLD static const struct link_map *find_last(void)
+{
+    const struct link_map *first = first_map(), *map = first;
+    struct mm_loaded libc;
+    struct link_map it;
+    atomic_store_explicit(&last_that_stays, first, memory_order_relaxed); /* to find libc by */
+    if (first == NULL || !mm_loaded_find((uintptr_t)getauxval, &libc))
+        return first;
+    for (unsigned i = 0; map != NULL && map != libc.map && i < MAPS_MOST; i++, map = it.l_next) {
+        if (mm_peek(&it, (uintptr_t)map, sizeof it, sizeof it) == 0)
+            return first;
+    }
+    if (map == NULL || map != libc.map)
+        return first;
+    atomic_store_explicit(&last_that_stays, map, memory_order_relaxed);
+    return map;
+}
+
 static const struct link_map *last_map(void)
 {
     const struct link_map *last = atomic_load_explicit(&last_that_stays, memory_order_relaxed);
-    return last != NULL ? last : first_map();
+    return mm_likely(last != NULL) ? last : find_last();
 }
 
 bool mm_loaded_stays(const struct mm_loaded *module)
