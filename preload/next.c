@@ -145,7 +145,7 @@ void mm_next_key_set(pthread_key_t key, const void *value)
 #define MMAP_LEAST ((size_t)128 << 10) /* mapped by itself at first, as without us */
 #define MMAP_LAST  ((size_t)32 << 20)  /* the most that glibc takes */
 #define CHUNK_MORE 32u                 /* that a chunk has beside its block, at most */
-#define KEPT       ((size_t)16 << 20)  /* by all together */
+#define KEPT       ((size_t)32 << 20)  /* by all together */
 #define KEPT_LEAST ((size_t)128 << 10)
 
 /* Heaps of ours when the limits were set last, and thus about as many of libc's; 0: undecided.
