@@ -39,16 +39,18 @@ void mm_interned_stop(void)
     chains = NULL;
 }
 
-/* A sum of products, rotated by their place, that do not wait for each other. */
+/* Two polynomials, of every other frame each, that do not wait for each other. */
 static uint64_t hash_of(const struct mm_frames *stack)
 {
-    uint64_t hash = stack->count;
-    for (unsigned i = 0; i < stack->count; i++) {
-        uint64_t product = (uintptr_t)stack->frames[i] * 0x9e3779b97f4a7c15u;
-        unsigned rotation = 7 * i % 64;
-        hash += product << rotation | product >> (63 - rotation) >> 1;
+    uint64_t even = stack->count, odd = 0;
+    unsigned i = 0;
+    for (; i + 1 < stack->count; i += 2) {
+        even = (even + (uintptr_t)stack->frames[i]) * 0x9e3779b97f4a7c15u;
+        odd = (odd + (uintptr_t)stack->frames[i + 1]) * 0x9e3779b97f4a7c15u;
     }
-    return mm_bits_mixed(hash);
+    if (i < stack->count)
+        even = (even + (uintptr_t)stack->frames[i]) * 0x9e3779b97f4a7c15u;
+    return mm_bits_mixed(even ^ (odd << 32 | odd >> 32));
 }
 
 /* A stack's head: how many frames, which stack comes next in its chain, and what of the hash the

@@ -31,6 +31,8 @@ void mm_rules_stop(void)
     mm_rules = NULL;
 }
 
+/* Walks take a packed rule that counts from the stack pointer as it is: what it leads to lies in
+ * the frame. One that counts from the frame pointer is looked at each time. */
 static uint32_t pack(const struct mm_cfi_rule *rule)
 {
     uint32_t packed = rule->kind | (uint32_t)(-rule->fp / 8) << 3 |
@@ -38,6 +40,10 @@ static uint32_t pack(const struct mm_cfi_rule *rule)
     bool fits = rule->fp % 8 == 0 && rule->fp <= 0 && rule->fp > -8 * 128 && rule->ra % 8 == 0 &&
                 rule->ra <= 0 && rule->ra > -8 * 64 && rule->cfa % 8 == 0 &&
                 rule->cfa / 8 == (int16_t)(rule->cfa / 8);
+    if (rule->kind == MM_CFI_SP || rule->kind == MM_CFI_FP)
+        fits = fits && rule->ra < 0;
+    if (rule->kind == MM_CFI_SP)
+        fits = fits && -rule->ra <= rule->cfa && -rule->fp <= rule->cfa;
     return fits ? packed : 0;
 }
 

@@ -324,40 +324,48 @@ static void fill_up(struct known *known)
 
 /* --- what nearly all frames are, quickly --- */
 
+/* Where the frame ends by a rule that counts from the frame pointer, if remember() would have it; 0
+ * else. */
+READS_STACK static inline uintptr_t quick_end_by_fp(const struct quick *at, struct known *known,
+                                                    uint32_t rule)
+{
+    uintptr_t cfa = at->fp + (uintptr_t)(intptr_t)((int32_t)rule >> 16) * 8;
+    uintptr_t size = cfa - at->sp;
+    if (size - 1 >= at->limit - at->sp || size % sizeof(uintptr_t) != 0 ||
+        (rule >> 3 & 127) * 8 > size || (rule >> 10 & 63) * 8 > size ||
+        (at->fp_at != 0 && at->fp_at - known->sp >= cfa - known->sp)) /* as is_walked() */
+        return 0;
+    if (at->fp_at != 0)
+        add_word(known, at->fp_at, at->fp);
+    else
+        known->uses_fp = true;
+    return cfa;
+}
+
 /* What follow() and remember() do, where the rule is one of a module that stays, all words are
- * below `limit` and `known`, unless it is NULL, has room. False where that is not so: nothing is
- * done. */
+ * below `limit`, which is no further off than STACK_MOST, and `known` has room. False where that is
+ * not so: nothing is done but that more than is needed may be remembered. Rules that count from the
+ * stack pointer were looked at when they were packed. */
 READS_STACK static inline __attribute__((always_inline)) bool quick_step(struct quick *at,
                                                                          struct known *known)
 {
     uint32_t rule = mm_rule_quick(at->pc - !at->interrupted);
-    unsigned kind = rule & 7;
-    if (rule == 0 || kind > MM_CFI_FP)
+    uintptr_t cfa = at->sp + (rule >> 16) * 8;
+    if (mm_unlikely(known->count + 2u > WORDS_MOST))
         return false;
-    uintptr_t cfa =
-        (kind == MM_CFI_SP ? at->sp : at->fp) + (uintptr_t)(intptr_t)((int32_t)rule >> 16) * 8;
-    uintptr_t fp_below = (rule >> 3 & 127) * 8, pc_below = (rule >> 10 & 63) * 8;
-    uintptr_t size = cfa - at->sp;
-    if (size - 1 >= FRAME_MOST || cfa > at->limit || size % sizeof(uintptr_t) != 0 ||
-        fp_below > size || pc_below > size || pc_below == 0)
+    if (mm_unlikely((rule & 7) != MM_CFI_SP))
+        cfa = (rule & 7) == MM_CFI_FP && rule != 0 ? quick_end_by_fp(at, known, rule) : 0;
+    if (mm_unlikely(cfa == 0 || cfa > at->limit))
         return false;
-    uintptr_t there = word_at(cfa - pc_below), pc = mm_cfi_plain_address(there);
-    bool needs_fp = known != NULL && kind == MM_CFI_FP && at->fp_at != 0;
-    if (pc == 0 ||
-        (known != NULL && (known->count + 2u > WORDS_MOST || cfa - known->sp >= STACK_MOST)) ||
-        (needs_fp && at->fp_at - known->sp >= cfa - known->sp)) /* as is_walked() */
+    uintptr_t there = word_at(cfa - (rule >> 10 & 63) * 8), pc = mm_cfi_plain_address(there);
+    if (mm_unlikely(pc == 0))
         return false;
-    if (known != NULL) {
-        known->uses_fp = known->uses_fp || (kind == MM_CFI_FP && !needs_fp);
-        if (needs_fp)
-            add_word(known, at->fp_at, at->fp);
-        add_word(known, cfa - pc_below, there);
-        known->end = (uint32_t)(cfa - known->sp);
-    }
-    if (fp_below != 0) {
-        at->fp_at = cfa - fp_below;
+    add_word(known, cfa - (rule >> 10 & 63) * 8, there);
+    if ((rule >> 3 & 127) != 0) {
+        at->fp_at = cfa - (rule >> 3 & 127) * 8;
         at->fp = word_at(at->fp_at);
     }
+    known->end = (uint32_t)(cfa - known->sp);
     at->pc = pc;
     at->sp = cfa;
     at->interrupted = false;
@@ -379,12 +387,12 @@ MM_COLD static uint32_t *walk_on(struct cursor *at, struct known *place, unsigne
     if (known != NULL)
         forget(known, at);
     struct quick quick = quick_of(at);
-    bool may_be_quick = known != NULL && !use_frame_pointers;
+    bool may_be_quick = known != NULL && !use_frame_pointers && quick.limit - quick.sp < STACK_MOST;
     for (;;) {
         frames->frames[frames->count++] = (const void *)(quick.pc - !quick.interrupted);
         if (frames->count == most)
             break;
-        if (mm_likely(may_be_quick && quick_step(&quick, known)))
+        if (mm_likely(may_be_quick) && mm_likely(quick_step(&quick, known)))
             continue;
         put_back(at, &quick);
         struct mm_cfi_rule rule = rule_of(at);
