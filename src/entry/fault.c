@@ -196,7 +196,7 @@ static struct mm_touch wild_touch(const struct wild *wild)
                              .is_untold = wild->info->si_code == SI_KERNEL,
                              .context = wild->context};
     if (touch.is_untold) {
-        touch.at = mm_fault_wild_register(wild->context);
+        touch.at = mm_fault_wild_address(wild->context);
         touch.access = MM_FAULT_UNKNOWN;
     }
     return touch;

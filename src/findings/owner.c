@@ -513,7 +513,10 @@ static void describe_null(struct mm_out *out, uintptr_t address, const struct mm
 {
     const struct mm_touch *touch = of->misuse->touch;
     if (touch != NULL && touch->is_untold)
-        mm_out_format(out, "an address that the system does not tell, as no memory can have it");
+        mm_out_format(
+            out,
+            "an address that the system does not tell: no memory can have it, or it is not aligned "
+            "as it has to be");
     else if (address == 0)
         mm_out_format(out, "the null pointer");
     else {

@@ -33,9 +33,9 @@ void mm_fault_end_by(siginfo_t *info);
 enum mm_fault_access { MM_FAULT_UNKNOWN, MM_FAULT_READ, MM_FAULT_WRITE };
 enum mm_fault_access mm_fault_access(const void *context);
 uintptr_t mm_fault_pc(const void *context);
-/* What a register holds that no memory can have as its address, which the kernel does not tell of a
- * fault by it; 0: none does. */
-uintptr_t mm_fault_wild_register(const void *context);
+/* An address that no memory can have, where the instruction went for such; the kernel does not tell
+ * it. 0: it did not, or it is not known. */
+uintptr_t mm_fault_wild_address(const void *context);
 /* The stack pointer. */
 uintptr_t mm_fault_stack(const void *context);
 /* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */

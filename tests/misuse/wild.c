@@ -57,6 +57,20 @@ void wild_from_overwritten(void)
     *(volatile long *)hidden(first->next);
 }
 
+/* What no register has: a function's way back, overwritten on its stack. */
+void wild_return(void)
+{
+    node();
+    *((volatile uintptr_t *)__builtin_frame_address(0) + 1) = 0x4141414141414141;
+}
+
+/* What is wrong is not where it points to: nothing else that a register has is told instead. */
+void wild_misaligned(void)
+{
+    struct node *first = hidden(calloc(2, sizeof *first));
+    __asm__ volatile("movaps (%0), %%xmm0" : : "r"((char *)first + 1), "d"(0x4141414141414141));
+}
+
 /* Where freed blocks are held, and filled; one that is too large for pages of its own. */
 void wild_from_freed(void)
 {
@@ -97,6 +111,8 @@ static const struct {
              {"wild_constant", wild_constant},
 #ifdef __x86_64__
              {"wild_from_overwritten", wild_from_overwritten},
+             {"wild_return", wild_return},
+             {"wild_misaligned", wild_misaligned},
              {"wild_from_freed", wild_from_freed},
 #endif
              {"wild_call", wild_call},
