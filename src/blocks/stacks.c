@@ -146,8 +146,9 @@ MM_COLD static uint32_t current_stack(struct mm_unwinder_memory *memory, unsigne
 static void take_thread(struct mm_tracer *tracer, uint32_t number)
 {
     tracer->thread = number;
-    tracer->has_thread = true;
     mm_unwinder_thread_starts(tracer->memory);
+    atomic_signal_fence(memory_order_seq_cst); /* a handler that finds it walks by it */
+    tracer->has_thread = true;
 }
 
 /* In its last destructors a thread counts as gone, and still has its number. */

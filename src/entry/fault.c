@@ -230,6 +230,9 @@ static bool ends_by_freed(siginfo_t *info, void *context)
 {
     struct wild wild = {info, context, false};
     int saved_errno = errno;
+    bool is_untold = info->si_code == SI_KERNEL;
+    if (is_untold && !mm_fault_has_register(context, mm_checks_is_filling))
+        return false;
     if (info->si_code > 0 && mm_checks_is_filling(wild_touch(&wild).at) && !mm_os_is_guest())
         call_with_room(context, tell_wild, &wild);
     errno = saved_errno;

@@ -331,7 +331,7 @@ READS_STACK static inline uintptr_t quick_end_by_fp(const struct quick *at, stru
 {
     uintptr_t cfa = at->fp + (uintptr_t)(intptr_t)((int32_t)rule >> 16) * 8;
     uintptr_t size = cfa - at->sp;
-    if (size - 1 >= at->limit - at->sp || size % sizeof(uintptr_t) != 0 ||
+    if (cfa <= at->sp || cfa > at->limit || size > FRAME_MOST || size % sizeof(uintptr_t) != 0 ||
         (rule >> 3 & 127) * 8 > size || (rule >> 10 & 63) * 8 > size ||
         (at->fp_at != 0 && at->fp_at - known->sp >= cfa - known->sp)) /* as is_walked() */
         return 0;
@@ -396,12 +396,15 @@ MM_COLD static uint32_t *walk_on(struct cursor *at, struct known *place, unsigne
             continue;
         put_back(at, &quick);
         struct mm_cfi_rule rule = rule_of(at);
-        if (!follow(at, rule))
-            break;
-        if (known != NULL && !remember(known, quick.fp_at, quick.fp, at, &rule))
+        bool goes_on = follow(at, rule), is_end = rule.kind == MM_CFI_END || at->pc == 0;
+        /* Where a step fails that might not next time, what is known is no whole stack. */
+        if (known != NULL && rule.kind != MM_CFI_END &&
+            (!(goes_on || is_end) || !remember(known, quick.fp_at, quick.fp, at, &rule)))
             known = NULL;
-        may_be_quick = may_be_quick && known != NULL;
+        if (!goes_on)
+            break;
         quick = quick_of(at);
+        may_be_quick = may_be_quick && known != NULL && quick.sp <= quick.limit;
     }
     if (known != NULL) {
         known->may_change = at->passed.any;
@@ -475,6 +478,7 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
         return NULL;
     }
     memory->is_walking = true;
+    atomic_signal_fence(memory_order_seq_cst); /* for signal handlers, as the one below */
     struct quick at = {from.pc, from.sp, from.fp, 0, readable_to(&memory->home, from.sp), true};
     struct ways *ways = NULL;
     if (mm_likely(mm_loaded_has(&own, at.pc))) {
@@ -490,12 +494,13 @@ uint32_t *mm_unwinder_walk(struct mm_unwinder_memory *memory, unsigned most,
     }
     uint32_t *note = walk_anew(memory, &at, ways, most, frames);
     if (note == NULL)
-        memory->is_walking = false;
+        mm_unwinder_noted(memory);
     return note;
 }
 
 void mm_unwinder_noted(struct mm_unwinder_memory *memory)
 {
+    atomic_signal_fence(memory_order_seq_cst);
     memory->is_walking = false;
 }
 

@@ -108,48 +108,37 @@ uintptr_t mm_fault_stack(const void *context)
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
 }
 
-#define HIGHEST 47u /* bit of an address of the process; those above are its, in a sign */
-
-static bool is_wild(uintptr_t address)
-{
-    return (intptr_t)address >> HIGHEST != 0 && (intptr_t)address >> HIGHEST != -1;
-}
-
-#define RETURN      0xc3
-#define RETURN_EVEN 0xc2 /* and drops arguments */
-#define REPEATS     0xf3 /* before a return it means nothing */
-
-static bool returns(const unsigned char code[static 2])
-{
-    unsigned first = code[0] == REPEATS ? code[1] : code[0];
-    return first == RETURN || first == RETURN_EVEN;
-}
-
-/* Of an instruction without an operand that is named: where a function returns to, or what is
- * copied. */
-static uintptr_t implied_address(const unsigned char code[static 2], const uintptr_t registers[16])
-{
-    uintptr_t to = 0;
-    if (returns(code))
-        return mm_peek(&to, registers[4], sizeof to, sizeof to) == sizeof to ? to : 0;
-    return is_wild(registers[6]) ? registers[6] : registers[7];
-}
-
-uintptr_t mm_fault_wild_address(const void *context)
+static void number_registers(const void *context, uintptr_t registers[16])
 {
     static const unsigned char numbered[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                                                REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                                REG_R12, REG_R13, REG_R14, REG_R15};
-    const ucontext_t *at = context;
-    unsigned char code[MM_OPERAND_CODE] = {0};
-    uintptr_t registers[16];
     for (unsigned i = 0; i < 16; i++)
-        registers[i] = (uintptr_t)at->uc_mcontext.gregs[numbered[i]];
+        registers[i] = (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[numbered[i]];
+}
+
+bool mm_fault_has_register(const void *context, bool (*is)(uintptr_t value))
+{
+    uintptr_t registers[16];
+    number_registers(context, registers);
+    for (unsigned i = 0; i < 16; i++) {
+        if (is(registers[i]))
+            return true;
+    }
+    return false;
+}
+
+uintptr_t mm_fault_wild_address(const void *context)
+{
+    unsigned char code[MM_OPERAND_CODE];
+    uintptr_t registers[16];
+    bool returns;
+    number_registers(context, registers);
     size_t size = mm_peek(code, mm_fault_pc(context), 1, sizeof code);
-    uintptr_t address = mm_operand_address(code, size, registers);
-    if (address == 0 && size > 0)
-        address = implied_address(code, registers);
-    return is_wild(address) ? address : 0;
+    uintptr_t address = mm_operand_address(code, size, registers, &returns);
+    if (returns && mm_peek(&address, address, sizeof address, sizeof address) != sizeof address)
+        return 0;
+    return mm_address_is_wild(address) ? address : 0;
 }
 
 static uintptr_t stack_pointer(void)
@@ -199,6 +188,13 @@ uintptr_t mm_fault_pc(const void *context)
 uintptr_t mm_fault_stack(const void *context)
 {
     return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.sp;
+}
+
+bool mm_fault_has_register(const void *context, bool (*is)(uintptr_t value))
+{
+    (void)context;
+    (void)is;
+    return false;
 }
 
 uintptr_t mm_fault_wild_address(const void *context)

@@ -36,6 +36,8 @@ uintptr_t mm_fault_pc(const void *context);
 /* An address that no memory can have, where the instruction went for such; the kernel does not tell
  * it. 0: it did not, or it is not known. */
 uintptr_t mm_fault_wild_address(const void *context);
+/* Whether a register has such a value, of those that may name that address; no system is asked. */
+bool mm_fault_has_register(const void *context, bool (*is)(uintptr_t value));
 /* The stack pointer. */
 uintptr_t mm_fault_stack(const void *context);
 /* Bytes left of the other stack that the handler runs on; SIZE_MAX where that is the thread's. */

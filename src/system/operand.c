@@ -1,15 +1,15 @@
-/* operand.c - see operand.h. Nothing is kept. Not looked at: by how much a short displacement of
- * AVX-512's counts more, and registers with several indices. */
+/* operand.c - see operand.h. Nothing is kept. Nothing is said of what counts a short displacement
+ * in units of its own (AVX-512), or has an index in a vector register. */
 #include "system/operand.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /* An instruction, as far as it was read. */
 struct code {
     const unsigned char *at, *end;
     bool reaches_r8_base, reaches_r8_index; /* the numbers of registers are from 8 on */
-    bool is_cut;
+    bool is_cut, is_long;                   /* it ends too soon; its opcode has more than a byte */
+    bool has_units, has_indices;            /* see above */
 };
 
 static unsigned next(struct code *code)
@@ -55,15 +55,23 @@ static bool has_modrm_behind_0f(unsigned opcode)
     return rows[opcode / 32] >> opcode % 32 & 1;
 }
 
+static bool is_gather(unsigned map, unsigned opcode)
+{
+    return map == 2 && ((opcode >= 0x90 && opcode <= 0x93) || (opcode >= 0xa0 && opcode <= 0xa3) ||
+                        opcode == 0xc6 || opcode == 0xc7);
+}
+
 /* The prefixes of vector instructions hold the numbers' upper bits, inverted. */
 static bool skip_vector_prefix(struct code *code, unsigned first)
 {
-    unsigned bits = first != 0xc5 ? next(code) : 0xff;
+    unsigned bits = first != 0xc5 ? next(code) : 0xe1;
     code->reaches_r8_base = !(bits & 0x20);
     code->reaches_r8_index = !(bits & 0x40);
+    code->has_units = first == 0x62;
     for (unsigned more = first == 0x62 ? 2 : 1; more > 0; more--)
         next(code);
     unsigned opcode = next(code);
+    code->has_indices = is_gather(bits & 7, opcode);
     return first == 0x62 || opcode != 0x77; /* vzeroupper */
 }
 
@@ -73,7 +81,8 @@ static bool find_modrm(struct code *code, unsigned *opcode)
     do {
         *opcode = next(code);
     } while (is_prefix(*opcode));
-    if (*opcode == 0xc4 || *opcode == 0xc5 || *opcode == 0x62)
+    code->is_long = *opcode == 0xc4 || *opcode == 0xc5 || *opcode == 0x62;
+    if (code->is_long)
         return skip_vector_prefix(code, *opcode);
     if (*opcode >> 4 == 4) { /* REX */
         code->reaches_r8_base = *opcode & 1;
@@ -82,6 +91,7 @@ static bool find_modrm(struct code *code, unsigned *opcode)
     }
     if (*opcode != 0x0f)
         return has_modrm(*opcode);
+    code->is_long = true;
     *opcode = next(code);
     if (*opcode != 0x38 && *opcode != 0x3a)
         return has_modrm_behind_0f(*opcode);
@@ -122,20 +132,51 @@ static uintptr_t address_by(struct code *code, unsigned modrm, const uintptr_t r
     return address + displacement(code, mod == 0 ? 0 : mod == 1 ? 1 : 4);
 }
 
-#define CALL_OR_JUMP 0xff
+static uintptr_t address_of_modrm(struct code *code, unsigned opcode, const uintptr_t registers[16])
+{
+    unsigned modrm = next(code), mod = modrm >> 6, what = modrm >> 3 & 7;
+    bool jumps = opcode == 0xff && (what == 2 || what == 4); /* or calls */
+    uintptr_t address = 0;
+    if (code->has_indices || (code->has_units && mod == 1))
+        return 0;
+    if (mod != 3)
+        address = address_by(code, modrm, registers);
+    else if (jumps)
+        address = registers[(modrm & 7) + 8u * code->reaches_r8_base];
+    return code->is_cut ? 0 : address;
+}
+
+enum { RSP = 4, RSI = 6, RDI = 7 };
+
+/* Of opcodes of one byte that name none. */
+static uintptr_t implied_address(unsigned opcode, const uintptr_t registers[16], bool *returns)
+{
+    switch (opcode & 0xfe) {
+    case 0xc2:
+        *returns = true;
+        return registers[RSP];
+    case 0x6e: /* outs */
+    case 0xac: /* lods */
+        return registers[RSI];
+    case 0x6c: /* ins */
+    case 0xaa: /* stos */
+    case 0xae: /* scas */
+        return registers[RDI];
+    case 0xa4: /* movs */
+    case 0xa6: /* cmps */
+        return mm_address_is_wild(registers[RSI]) ? registers[RSI] : registers[RDI];
+    default:
+        return 0;
+    }
+}
 
 uintptr_t mm_operand_address(const unsigned char bytes[MM_OPERAND_CODE], size_t size,
-                             const uintptr_t registers[16])
+                             const uintptr_t registers[16], bool *returns)
 {
     struct code code = {.at = bytes, .end = bytes + size};
     unsigned opcode;
-    if (!find_modrm(&code, &opcode))
-        return 0;
-    unsigned modrm = next(&code), what = modrm >> 3 & 7;
-    uintptr_t address = 0;
-    if (modrm >> 6 != 3)
-        address = address_by(&code, modrm, registers);
-    else if (opcode == CALL_OR_JUMP && (what == 2 || what == 4))
-        address = registers[(modrm & 7) + 8u * code.reaches_r8_base];
-    return code.is_cut ? 0 : address;
+    *returns = false;
+    if (find_modrm(&code, &opcode))
+        return address_of_modrm(&code, opcode, registers);
+    return code.is_cut || code.is_long ? 0 : implied_address(opcode, registers, returns);
 }

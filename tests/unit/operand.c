@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include <stdio.h>
+#include <string.h>
 
 #define R(number) (((uintptr_t)(number) + 1) * 0x10000)
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13 };
@@ -36,8 +37,16 @@ static const struct instruction instructions[] = {
     {"vmovaps (%rbx), %zmm0", 6, {0x62, 0xf1, 0x7c, 0x48, 0x28, 0x03}, R(RBX)},
     {"mov %rax, %rbx", 3, {0x48, 0x89, 0xc3}, 0},
     {"mov 0x10(%rip), %rax", 7, {0x48, 0x8b, 0x05, 0x10}, 0},
-    {"ret", 1, {0xc3}, 0},
-    {"rep movsq", 3, {0xf3, 0x48, 0xa5}, 0},
+    {"ret", 1, {0xc3}, R(RSP)},
+    {"bnd ret", 2, {0xf2, 0xc3}, R(RSP)},
+    {"rep movsq", 3, {0xf3, 0x48, 0xa5}, R(RDI)},
+    {"rep stosb", 2, {0xf3, 0xaa}, R(RDI)},
+    {"lodsb", 1, {0xac}, R(RSI)},
+    {"movaps 1(%rip), %xmm0", 7, {0x0f, 0x28, 0x05, 0x01}, 0},
+    {"vmovaps 0x40(%rbx), %zmm0", 7, {0x62, 0xf1, 0x7c, 0x48, 0x28, 0x43, 0x01}, 0},
+    {"vpgatherdd %ymm1, (%rax,%ymm2,4), %ymm0", 6, {0xc4, 0xe2, 0x75, 0x90, 0x04, 0x90}, 0},
+    {"mov (%eax), %eax", 3, {0x67, 0x8b, 0x00}, 0},
+    {"hlt", 1, {0xf4}, 0},
     {"push %rax", 1, {0x50}, 0},
     {"vzeroupper", 3, {0xc5, 0xf8, 0x77}, 0},
     {"syscall", 2, {0x0f, 0x05}, 0},
@@ -49,14 +58,16 @@ static const struct instruction instructions[] = {
 int main(void)
 {
     uintptr_t registers[16];
+    bool returns;
     for (unsigned i = 0; i < 16; i++)
         registers[i] = R(i);
     for (size_t i = 0; i < sizeof instructions / sizeof instructions[0]; i++) {
         const struct instruction *it = &instructions[i];
-        uintptr_t address = mm_operand_address(it->code, it->size, registers);
+        uintptr_t address = mm_operand_address(it->code, it->size, registers, &returns);
         if (address != it->address)
             fprintf(stderr, "%s:\n", it->text);
         CHECK_EQUAL(address, it->address);
+        CHECK_EQUAL(returns, strstr(it->text, "ret") != NULL);
     }
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
 
@@ -476,6 +477,69 @@ static void forgetting(void)
     CHECK(dlclose(plugin) == 0);
 }
 
+/* --- a frame pointer that leads nowhere --- */
+
+static bool smashes;
+static unsigned seen[3]; /* frames of the three walks below */
+
+__attribute__((noinline)) static void walk_smashed(unsigned number)
+{
+    volatile char bytes[9000]; /* the frame spans a page */
+    void *volatile *frame = __builtin_frame_address(0);
+    void *saved = frame[0];
+    struct mm_frames frames;
+    bytes[0] = bytes[sizeof bytes - 1] = 1;
+    frame[0] = smashes ? (void *)0x10 : saved;
+    uint32_t *place = mm_unwinder_walk(memory, MM_UNWINDER_MOST, &frames);
+    frame[0] = saved;
+    seen[number] = place != NULL && *place != 0 ? *place : frames.count;
+    if (place != NULL) {
+        *place = seen[number];
+        mm_unwinder_noted(memory);
+    }
+}
+
+/* Its frame ends by the frame pointer. */
+__attribute__((noinline)) static void call_smashed(unsigned number)
+{
+    USE(__builtin_frame_address(0));
+    walk_smashed(number);
+    __asm__ volatile("");
+}
+
+/* What was cut short is not taken for the whole stack afterwards, though all else is the same. */
+static void smash(void)
+{
+    struct mm_unwinder_memory *kept = memory;
+    for (volatile unsigned number = 0; number < 3; number++) {
+        memory = number == 0 ? NULL : kept;
+        smashes = number == 1;
+        call_smashed(number);
+    }
+    CHECK(seen[0] > 2);
+    CHECK_EQUAL(seen[2], seen[0]);
+}
+
+static ucontext_t before, aside;
+
+static void smash_aside(void)
+{
+    for (volatile unsigned i = 0; i < 3; i++)
+        smash();
+}
+
+static void frame_pointers_that_are_smashed(void)
+{
+    static char stack[1 << 16];
+    smash();
+    CHECK(getcontext(&aside) == 0);
+    aside.uc_stack.ss_sp = stack;
+    aside.uc_stack.ss_size = sizeof stack;
+    aside.uc_link = &before;
+    makecontext(&aside, smash_aside, 0);
+    CHECK(swapcontext(&before, &aside) == 0);
+}
+
 struct step {
     bool second, changes;
     uint32_t next, expected;
@@ -618,6 +682,7 @@ int main(void)
     through_unknown_code();
     through_lost_rows();
     before_it_is_noted();
+    frame_pointers_that_are_smashed();
     remembering();
     forgetting();
     callers_of_aligned();
