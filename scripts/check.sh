@@ -142,7 +142,8 @@ gcc_dir() {
 
 # build_with_clang TARGET... - its warnings are the same where little is optimised, and come sooner.
 build_with_clang() {
-    build_with clang clang -DMM_WERROR=ON -DCMAKE_BUILD_TYPE=Debug -- "$@"
+    build_with clang clang -DMM_WERROR=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 \
+        -DCMAKE_CXX_FLAGS_DEBUG=-O0 -- "$@"
 }
 
 # build_with_gcc TARGET...
