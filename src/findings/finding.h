@@ -66,7 +66,7 @@ struct mm_touch {
     uintptr_t at;        /* 0, of no block: null, or an address that the system does not tell */
     uintptr_t block;     /* 0: of none */
     size_t asked;        /* by the block */
-    bool is_untold;      /* `at` is only what a register holds, or 0 */
+    bool is_untold;      /* `at` is what the instruction named, or 0 */
     const void *context; /* of the handler: the instruction's registers */
 };
 
