@@ -237,12 +237,27 @@ static int64_t milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+#define LOOKS 3
+
+/* Who is just becoming another program has no environment for a moment: none is none three times.
+ */
+static char *who_surely_runs(void)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    char *list = who_still_runs();
+    for (unsigned look = 1; look < LOOKS && list == NULL; look++) {
+        nanosleep(&pause, NULL);
+        list = who_still_runs();
+    }
+    return list;
+}
+
 /* False when some still run. */
 static bool wait_for_rest(long seconds)
 {
     int64_t end = milliseconds() + (int64_t)seconds * 1000;
     char *list;
-    for (long nap = 10; (list = who_still_runs()) != NULL && milliseconds() < end;) {
+    for (long nap = 10; (list = who_surely_runs()) != NULL && milliseconds() < end;) {
         struct timespec pause = {.tv_nsec = nap * 1000000};
         nanosleep(&pause, NULL);
         nap = nap < 200 ? 2 * nap : nap;
