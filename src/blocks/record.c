@@ -176,11 +176,6 @@ mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned 
     return mm_record_shape(slot_at(base, size, index)) & ~MM_SHAPE_HELD;
 }
 
-struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index)
-{
-    return mm_records_need_kept(base, size, index).record;
-}
-
 struct mm_kept mm_records_kept(uintptr_t base, size_t size, unsigned index)
 {
     return (struct mm_kept){mm_records_traced_word(base), slot_at(base, size, index)};

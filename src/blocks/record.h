@@ -50,7 +50,6 @@ _Atomic uint64_t *mm_records_held_word(uint32_t line);
 _Atomic uint64_t *mm_records_need_held_word(uint32_t line);
 /* Whether or not it is traced; NULL when nothing is kept around there. `size` is a slot's. */
 struct mm_record *mm_records_slot(uintptr_t base, size_t size, unsigned index);
-struct mm_record *mm_records_need_slot(uintptr_t base, size_t size, unsigned index);
 /* For who looks at each of many accesses: of a live slot MM_SHAPE_HELD when it is held, what its
  * record has when it is traced, and else 0. */
 mm_shape mm_records_glance(uint32_t line, uintptr_t base, size_t size, unsigned index);
@@ -63,7 +62,8 @@ static inline uint64_t mm_records_traced(uintptr_t base)
     return word != NULL ? atomic_load_explicit(word, memory_order_relaxed) : 0;
 }
 
-/* Both that is kept of a slot; NULL: nothing is around there, or memory is refused. */
+/* All that is kept of a slot of a batch that stays; NULL: nothing is around there, or memory is
+ * refused. */
 struct mm_kept {
     _Atomic uint64_t *traced;
     struct mm_record *record;
@@ -87,10 +87,11 @@ static inline struct mm_record *mm_kept_record(const struct mm_kept *kept, unsig
     return is_traced ? kept->record : NULL;
 }
 
+/* The same of any batch: of one that is gone the size may be none. */
 static inline struct mm_record *mm_records_traced_slot(uintptr_t base, size_t size, unsigned index)
 {
-    struct mm_kept kept = mm_records_kept(base, size, index);
-    return mm_kept_record(&kept, index);
+    uint64_t traced = mm_records_traced(base);
+    return traced >> index & 1 ? mm_records_slot(base, size, index) : NULL;
 }
 
 /* --- forwarded blocks, by the address that the program has --- */

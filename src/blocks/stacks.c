@@ -175,7 +175,8 @@ static inline struct mm_unwinder_memory *memory_of(struct mm_tracer *tracer)
     return tracer != NULL ? tracer->memory : NULL;
 }
 
-/* With up to `most` frames; a thread's memory is for stacks of one length. */
+/* Into each caller, see current_stack(). With up to `most` frames; a thread's memory is for stacks
+ * of one length. */
 static inline __attribute__((always_inline)) uint64_t
 event_with(struct mm_tracer *tracer, struct mm_unwinder_memory *memory, unsigned most)
 {

@@ -59,6 +59,7 @@ bool mm_stacks_have_frames(void);
 uint64_t mm_stacks_lost(void);
 
 struct mm_record;
+
 /* Slots of a batch whose records tell of their last handing out. */
 uint64_t mm_stacks_traced(const struct mm_batch *batch);
 /* A thread is given a name, which is to be known when it is gone. */

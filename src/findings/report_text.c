@@ -181,7 +181,10 @@ static void write_error(struct mm_out *out, const struct mm_finding *finding,
     mm_report_text_paint(out, style, MM_ALARM);
     mm_out_format(out, "ERROR: mmshim: %s", mm_kinds[finding->kind].name);
     mm_report_text_paint(out, style, MM_PLAIN);
-    mm_out_format(out, " of %x", (uint64_t)(uintptr_t)finding->ptr);
+    if (finding->touch != NULL && finding->touch->is_untold && finding->ptr == NULL)
+        mm_out_format(out, " of an unknown address"); /* a null pointer is told as one */
+    else
+        mm_out_format(out, " of %x", (uint64_t)(uintptr_t)finding->ptr);
     write_how(out, finding, style);
     if (finding->bad.count > 0 && finding->dangling == NULL)
         write_thread(out, &finding->bad, style);

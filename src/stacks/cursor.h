@@ -103,7 +103,7 @@ static inline __attribute__((always_inline)) struct registers registers_here(voi
     return here;
 }
 
-/* In a function that was called, or one that has called; it has saved aarch64's link register. */
+/* In a function that has saved aarch64's link register. */
 static inline void begin_at(struct cursor *at, struct registers from, struct home_stack *home,
                             struct mm_peeker *strange)
 {

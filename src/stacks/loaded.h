@@ -24,8 +24,8 @@ struct mm_loaded {
 };
 
 /* While the process begins, by one thread: what is loaded now stays, if `own` is an address in a
- * module that was loaded before libc was. Otherwise only the program itself does, and what was
- * loaded before libc. */
+ * module that was loaded before libc was. Otherwise the program does, and what was loaded up
+ * to libc. */
 void mm_loaded_start(const void *own);
 /* Modules may come and go from now on. */
 void mm_loaded_changed(void);

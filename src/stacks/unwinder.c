@@ -73,7 +73,7 @@ struct way {
 
 struct ways {
     struct way ways[WAYS];
-    unsigned last; /* that was gone or found */
+    unsigned last; /* that was taken; the one behind it is replaced next */
 };
 
 /* All that the walk from `pc`, `sp` and perhaps `fp` on depended on besides the rules of modules
@@ -354,7 +354,7 @@ READS_STACK static inline __attribute__((always_inline)) bool quick_step(struct 
     if (mm_unlikely(known->count + 2u > WORDS_MOST))
         return false;
     if (mm_unlikely((rule & 7) != MM_CFI_SP))
-        cfa = (rule & 7) == MM_CFI_FP && rule != 0 ? quick_end_by_fp(at, known, rule) : 0;
+        cfa = (rule & 7) == MM_CFI_FP ? quick_end_by_fp(at, known, rule) : 0;
     if (mm_unlikely(cfa == 0 || cfa > at->limit))
         return false;
     uintptr_t there = word_at(cfa - (rule >> 10 & 63) * 8), pc = mm_cfi_plain_address(there);

@@ -31,7 +31,7 @@ static void words(void)
     CHECK(traced != NULL && mm_records_traced_word(base) == traced && *traced == 0);
     CHECK(mm_records_need_traced_word(base + ((uintptr_t)1 << MM_UNIT_SHIFT)) == traced + 1);
     *traced = 8;
-    struct mm_record *record = mm_records_need_slot(base, 16, 3);
+    struct mm_record *record = mm_records_need_kept(base, 16, 3).record;
     CHECK(record != NULL && mm_records_traced_slot(base, 16, 3) == record);
     CHECK(mm_records_traced_slot(base, 16, 2) == NULL);
     stop();
@@ -70,7 +70,7 @@ static void distinct(void)
             size_t size = sizes[i + (batch == 2)];
             unsigned slots = size > 16384 ? 16 : 64;
             for (unsigned slot = 0; slot < slots; slot++) {
-                struct mm_record *record = mm_records_need_slot(base, size, slot);
+                struct mm_record *record = mm_records_need_kept(base, size, slot).record;
                 CHECK(record != NULL && record != before);
                 CHECK(batch == 2 || before == NULL || record > before);
                 CHECK_EQUAL(record->allocated, 0);
