@@ -52,18 +52,30 @@ static uint64_t size_of(Dwarf_Die *die)
     return size;
 }
 
-/* `offset`: from the base on. Else the variable stays as it is: an outer scope may have found one.
- */
-static bool is_there(Dwarf_Die *die, uint64_t address, int64_t offset, struct variable *variable)
+/* From the frame's end to where an expression says that a variable is. */
+static bool find_start(const struct variable_place *place, const Dwarf_Op *operation,
+                       int64_t *start)
+{
+    bool known = operation->atom == DW_OP_fbreg
+                     ? find_base(place, start)
+                     : operation->atom >= DW_OP_breg0 && operation->atom <= DW_OP_breg31 &&
+                           above_end(place, operation->atom - DW_OP_breg0, start);
+    *start = known ? *start + (int64_t)operation->number : 0;
+    return known;
+}
+
+/* Else the variable stays as it is: an outer scope may have found one. */
+static bool is_there(Dwarf_Die *die, const struct variable_place *place, struct variable *variable)
 {
     Dwarf_Attribute attribute;
     Dwarf_Op *operations;
     size_t count;
+    int64_t start;
     if (dwarf_attr_integrate(die, DW_AT_location, &attribute) == NULL ||
-        dwarf_getlocation_addr(&attribute, address, &operations, &count, 1) != 1 || count != 1 ||
-        operations->atom != DW_OP_fbreg)
+        dwarf_getlocation_addr(&attribute, place->address, &operations, &count, 1) != 1 ||
+        count != 1 || !find_start(place, operations, &start))
         return false;
-    uint64_t inside = (uint64_t)(offset - (int64_t)operations->number), size = size_of(die);
+    uint64_t inside = (uint64_t)(place->offset - start), size = size_of(die);
     if (inside >= size)
         return false;
     variable->die = *die;
@@ -77,7 +89,7 @@ static bool is_scope(int tag)
     return tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-static bool find_below(Dwarf_Die *scope, Dwarf_Die *function, uint64_t address, int64_t offset,
+static bool find_below(Dwarf_Die *scope, Dwarf_Die *function, const struct variable_place *place,
                        struct variable *variable)
 {
     Dwarf_Die die, inner;
@@ -87,11 +99,11 @@ static bool find_below(Dwarf_Die *scope, Dwarf_Die *function, uint64_t address, 
     do {
         int tag = dwarf_tag(&die);
         inner = tag == DW_TAG_inlined_subroutine ? die : *function;
-        if (is_scope(tag) && dwarf_haspc(&die, address) > 0 &&
-            find_below(&die, &inner, address, offset, variable))
+        if (is_scope(tag) && dwarf_haspc(&die, place->address) > 0 &&
+            find_below(&die, &inner, place, variable))
             return true;
         if ((tag == DW_TAG_variable || tag == DW_TAG_formal_parameter) && !found &&
-            is_there(&die, address, offset, variable)) {
+            is_there(&die, place, variable)) {
             variable->function = *function;
             found = true;
         }
@@ -101,8 +113,6 @@ static bool find_below(Dwarf_Die *scope, Dwarf_Die *function, uint64_t address, 
 
 bool variable_find(const struct variable_place *place, struct variable *variable)
 {
-    int64_t base;
     Dwarf_Die function = place->function;
-    return find_base(place, &base) &&
-           find_below(&function, &function, place->address, place->offset - base, variable);
+    return find_below(&function, &function, place, variable);
 }

@@ -58,7 +58,7 @@ void serve_upload()
         static_cast<int *>(std::realloc(hidden(table), 4096 * sizeof(int))); // bug 2, moved
 
     std::free(hidden(table)); // bug 2
-    std::free(grown);
+    std::free(hidden(grown));
 }
 
 // One object, and two that think that it is theirs.

@@ -188,7 +188,8 @@ int main(int argc, char **argv)
     char log[300];
     snprintf(log, sizeof(log), "%s.%%p", path_of("log"));
     CHECK(setenv("MM_LOG", log, 1) == 0);
-    snprintf(log, sizeof(log), "%s.%d", path_of("log"), (int)run_with_file("vfork-child"));
+    pid_t child = run_with_file("vfork-child");
+    snprintf(log, sizeof(log), "%s.%d", path_of("log"), (int)child);
     CHECK(unlink(log) == 0);
     CHECK(unlink(path_of("err")) == 0 && rmdir(folder) == 0);
     return 0;
