@@ -124,7 +124,8 @@ static struct mm_sample_settings wanted_sample(void)
 {
     int64_t every = mm_options.guard_sample;
     return (struct mm_sample_settings){.every = every > 0 ? (uint32_t)every : 0,
-                                       .adaptive = every < 0 && mm_options.debug};
+                                       .adaptive = every < 0 && mm_options.debug,
+                                       .below = mm_options.guard_below};
 }
 
 static unsigned wanted_guarded_frames(void)
@@ -134,13 +135,21 @@ static unsigned wanted_guarded_frames(void)
     return !any ? 0 : wanted_frames() != 0 ? wanted_frames() : FRAMES_GUARDED;
 }
 
+/* What of it is not on. */
+static struct mm_report_advice wanted_advice(void)
+{
+    return (struct mm_report_advice){.stacks = wanted_frames() == 0,
+                                     .pages = wanted_guarded_frames() == 0,
+                                     .below = !mm_options.guard_below};
+}
+
 static struct mm_report_settings wanted_reports(void)
 {
     return (struct mm_report_settings){
         .on_told = mmshim_on_finding,
         .once = true,
         .most = (uint64_t)mm_options.max_reports,
-        .advises_stacks = wanted_frames() == 0,
+        .advises = wanted_advice(),
         .json = mm_options.format == MM_FORMAT_JSON,
         .symbolize = mm_options.symbolize,
         .colour = wanted_colour(),

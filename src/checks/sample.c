@@ -273,15 +273,15 @@ static bool is_due(struct draws *draws, unsigned class)
 }
 
 /* What is read beside a block is told on one side only, and most often that is behind it. A slot's
- * first block always ends at its page, so that a program that is run once and once more is told the
- * same. */
+ * first block always ends at its page, unless wanted otherwise, so that a program that is run once
+ * and once more is told the same. */
 static void *elsewhere(struct mm_watch *watch, unsigned class, mm_shape shape)
 {
     struct draws *draws = draws_of(watch);
     struct mm_guarded_slot slot;
     if (!is_due(draws, class) || !take(draws, shape, &slot))
         return NULL;
-    bool at_start = slot.block != 0 && next_random(draws) % AT_START == 0;
+    bool at_start = settings.below || (slot.block != 0 && next_random(draws) % AT_START == 0);
     return put_into(watch, &slot, shape, at_start);
 }
 

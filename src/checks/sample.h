@@ -13,6 +13,7 @@
 struct mm_sample_settings {
     uint32_t every; /* one in so many; 0: none, unless: */
     bool adaptive;
+    bool below; /* all start where their slots do */
 };
 
 /* After the checks, whose watcher it goes before. `is_ready` is asked before each: whether a fault

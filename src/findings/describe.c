@@ -108,6 +108,33 @@ MM_COLD static void take_holder(struct mm_draft *draft, const struct mm_dangling
                      draft);
 }
 
+static bool is_same_stack(const struct mm_trace *one, const struct mm_trace *other)
+{
+    if (one->count != other->count)
+        return false;
+    for (unsigned i = 0; i < one->count; i++)
+        if (one->frames[i].address != other->frames[i].address)
+            return false;
+    return one->count > 0;
+}
+
+/* Where to look next, where the traces do not show it. */
+static const char *advice_for(const struct mm_finding *finding,
+                              const struct mm_report_advice *advises)
+{
+    if (advises->stacks && has_history(finding) && finding->bad.count > 0 &&
+        !finding->has_allocated)
+        return "run with MM_STACKS=16 to see who allocated and first freed it";
+    if (finding->kind == MEM_MNGR_DOUBLE_FREE && finding->has_freed &&
+        is_same_stack(&finding->bad, &finding->freed))
+        return "freed twice by the same call: what it frees was put in twice, or has two owners";
+    if (finding->damage != NULL && finding->kind == MEM_MNGR_UNDERFLOW && advises->below)
+        return "run with MM_DEBUG=1 MM_GUARD_BELOW=1 to see the write itself";
+    if (finding->damage != NULL && finding->kind == MEM_MNGR_OVERFLOW && advises->pages)
+        return "run with MM_DEBUG=1 to see the write itself";
+    return NULL;
+}
+
 void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                  const struct mm_describe_for *whom)
 {
@@ -124,8 +151,6 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
                                                   .symtab = &draft->names.symtab,
                                                   .local = &finding->local,
                                                   .briefly = whom->on_terminal});
-    finding->say_how = whom->advises_stacks && has_history(finding) && finding->bad.count > 0 &&
-                       !history.has_allocated;
     finding->damage = misuse->damage;
     finding->leak = misuse->leak;
     finding->dangling = misuse->dangling;
@@ -135,4 +160,5 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
     finding->touch = misuse->touch;
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
+    finding->advice = advice_for(finding, whom->advises);
 }

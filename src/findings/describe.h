@@ -7,9 +7,9 @@
 
 /* For whom: what differs with that. */
 struct mm_describe_for {
-    bool is_library;     /* its functions have names of their own */
-    bool advises_stacks; /* that more could be known */
-    bool on_terminal;    /* paths are short */
+    bool is_library; /* its functions have names of their own */
+    const struct mm_report_advice *advises;
+    bool on_terminal; /* paths are short */
 };
 
 /* The finding has its kind, its pointer and the bad call's trace. */

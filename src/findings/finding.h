@@ -97,7 +97,7 @@ struct mm_finding {
     const struct mm_access *access;     /* NULL: none */
     const struct mm_touch *touch;       /* NULL: none */
     size_t asked;                       /* bytes; only with has_allocated */
-    bool say_how;                       /* how to get the history */
+    const char *advice;                 /* where to look next; NULL: none */
 };
 
 /* What the frames of a finding refer to. It is copied, because another thread may unload a module

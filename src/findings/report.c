@@ -155,7 +155,7 @@ MM_COLD static void describe(struct mm_draft *draft, const struct call *call)
 {
     mm_describe(
         draft, call->misuse,
-        &(struct mm_describe_for){settings.is_library, settings.advises_stacks, is_for_terminal()});
+        &(struct mm_describe_for){settings.is_library, &settings.advises, is_for_terminal()});
 }
 
 MM_COLD static void note_changed(const char *module)

@@ -20,12 +20,14 @@ struct mm_report_settings {
     void *user;
     /* What a debugger stops in, called for each finding that was told; NULL: nothing. */
     void (*on_told)(const struct mem_mngr_misuse *misuse);
-    bool once;           /* each finding in full only once ... */
-    uint64_t most;       /* ... and so many in all; the rest are counted */
-    bool advises_stacks; /* a report says that MM_STACKS would tell more */
-    bool json;           /* else text */
-    bool symbolize;      /* frames get function, file and line from a tool */
-    bool is_library;     /* what the program calls has the library's names */
+    bool once;     /* each finding in full only once ... */
+    uint64_t most; /* ... and so many in all; the rest are counted */
+    struct mm_report_advice {
+        bool stacks, pages, below; /* a report says that these would tell more */
+    } advises;
+    bool json;       /* else text */
+    bool symbolize;  /* frames get function, file and line from a tool */
+    bool is_library; /* what the program calls has the library's names */
     enum mm_report_colour { MM_COLOUR_AUTO, MM_COLOUR_NEVER, MM_COLOUR_ALWAYS } colour;
     /* Paths and patterns are kept for good; NULL: none. See the options of these names. */
     const char *log, *suppressions, *only, *wrappers;

@@ -319,8 +319,8 @@ void mm_report_text_finding(struct mm_out *out, const struct mm_finding *finding
     list_lives(&lives, finding);
     write_error(out, finding, style);
     write_lives(out, &lives, style);
-    if (finding->say_how)
-        mm_out_format(out, "    (run with MM_STACKS=16 to see who allocated and first freed it)\n");
+    if (finding->advice != NULL)
+        mm_out_format(out, "    (%s)\n", finding->advice);
     mm_report_text_paint(out, style, MM_STRONG);
     mm_out_format(out, "SUMMARY: mmshim: ");
     mm_report_text_paint(out, style, MM_PLAIN);

@@ -76,6 +76,14 @@ void page_write_before(void)
     freed_here(block);
 }
 
+void page_read_right_before(void)
+{
+    char *block = allocated_here(SIZE);
+
+    BAD_CALL((void)*(volatile char *)hidden(block - (is_twin() ? 0 : 1)));
+    freed_here(block);
+}
+
 /* Bytes that no page guards, as the block's start is aligned. */
 void page_write_behind_odd(void)
 {
@@ -304,23 +312,15 @@ void page_protected_by_program(void)
 }
 
 static const struct misuse_case cases[] = {
-    MISUSE_CASE(page_write_behind),
-    MISUSE_CASE(page_read_behind),
-    MISUSE_CASE(page_write_before),
-    MISUSE_CASE(page_write_behind_odd),
-    MISUSE_CASE(page_write_behind_odd_at_exit),
-    MISUSE_CASE(page_copy_behind),
-    MISUSE_CASE(page_of_large_block),
-    MISUSE_CASE(page_read_freed),
-    MISUSE_CASE(page_write_freed),
-    MISUSE_CASE(page_read_moved),
-    MISUSE_CASE(page_double_free),
-    MISUSE_CASE(page_interior_free),
-    MISUSE_CASE(page_in_another_thread),
-    MISUSE_CASE(page_in_a_child),
-    MISUSE_CASE(page_in_a_signal_handler),
-    MISUSE_CASE(page_at_once),
-    MISUSE_CASE(page_protected_by_program),
+    MISUSE_CASE(page_write_behind),     MISUSE_CASE(page_read_behind),
+    MISUSE_CASE(page_write_before),     MISUSE_CASE(page_read_right_before),
+    MISUSE_CASE(page_write_behind_odd), MISUSE_CASE(page_write_behind_odd_at_exit),
+    MISUSE_CASE(page_copy_behind),      MISUSE_CASE(page_of_large_block),
+    MISUSE_CASE(page_read_freed),       MISUSE_CASE(page_write_freed),
+    MISUSE_CASE(page_read_moved),       MISUSE_CASE(page_double_free),
+    MISUSE_CASE(page_interior_free),    MISUSE_CASE(page_in_another_thread),
+    MISUSE_CASE(page_in_a_child),       MISUSE_CASE(page_in_a_signal_handler),
+    MISUSE_CASE(page_at_once),          MISUSE_CASE(page_protected_by_program),
 };
 
 int main(int argc, char **argv)
