@@ -5,6 +5,7 @@
 #include "blocks/stacks.h"
 #include "findings/owner.h"
 #include "stacks/interned.h"
+#include <string.h>
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
 {
@@ -108,26 +109,37 @@ MM_COLD static void take_holder(struct mm_draft *draft, const struct mm_dangling
                      draft);
 }
 
-static bool is_same_stack(const struct mm_trace *one, const struct mm_trace *other)
+/* What a compiler takes into a function has several calls where there is one to read. */
+static bool is_same_place(const struct mm_frame *one, const struct mm_frame *other)
 {
-    if (one->count != other->count)
-        return false;
-    for (unsigned i = 0; i < one->count; i++)
-        if (one->frames[i].address != other->frames[i].address)
-            return false;
-    return one->count > 0;
+    return one->address == other->address ||
+           (one->file != NULL && other->file != NULL && strcmp(one->file, other->file) == 0 &&
+            one->line == other->line);
 }
 
-/* Where to look next, where the traces do not show it. */
-static const char *advice_for(const struct mm_finding *finding,
-                              const struct mm_report_advice *advises)
+/* From the program's own code on, which is all of a stack that has none. */
+static bool is_same_call(const struct mm_trace *one, const struct mm_trace *other)
+{
+    unsigned of_one = one->own < one->count ? one->own : 0;
+    unsigned of_other = other->own < other->count ? other->own : 0;
+    if (one->count == 0 || one->count - of_one != other->count - of_other)
+        return false;
+    for (unsigned i = 0; of_one + i < one->count; i++)
+        if (!is_same_place(&one->frames[of_one + i], &other->frames[of_other + i]))
+            return false;
+    return true;
+}
+
+const char *mm_describe_advice(const struct mm_finding *finding,
+                               const struct mm_report_advice *advises)
 {
     if (advises->stacks && has_history(finding) && finding->bad.count > 0 &&
         !finding->has_allocated)
         return "run with MM_STACKS=16 to see who allocated and first freed it";
-    if (finding->kind == MEM_MNGR_DOUBLE_FREE && finding->has_freed &&
-        is_same_stack(&finding->bad, &finding->freed))
-        return "freed twice by the same call: what it frees was put in twice, or has two owners";
+    bool is_by_another = finding->kind == MEM_MNGR_USE_AFTER_FREE && finding->bad.own > 0;
+    if ((finding->kind == MEM_MNGR_DOUBLE_FREE || is_by_another) && finding->has_freed &&
+        is_same_call(&finding->bad, &finding->freed))
+        return "the same call freed it before: was it put in twice, or has it two owners?";
     if (finding->damage != NULL && finding->kind == MEM_MNGR_UNDERFLOW && advises->below)
         return "run with MM_DEBUG=1 MM_GUARD_BELOW=1 to see the write itself";
     if (finding->damage != NULL && finding->kind == MEM_MNGR_OVERFLOW && advises->pages)
@@ -160,5 +172,4 @@ void mm_describe(struct mm_draft *draft, const struct mm_misuse *misuse,
     finding->touch = misuse->touch;
     finding->at_exit = misuse->call == MM_CALL_EXIT;
     take_lives(draft, &history, whom->is_library);
-    finding->advice = advice_for(finding, whom->advises);
 }

@@ -153,9 +153,8 @@ static void begin_finding(struct mm_draft *draft, const struct call *call)
 
 MM_COLD static void describe(struct mm_draft *draft, const struct call *call)
 {
-    mm_describe(
-        draft, call->misuse,
-        &(struct mm_describe_for){settings.is_library, &settings.advises, is_for_terminal()});
+    mm_describe(draft, call->misuse,
+                &(struct mm_describe_for){settings.is_library, is_for_terminal()});
 }
 
 MM_COLD static void note_changed(const char *module)
@@ -249,6 +248,7 @@ MM_COLD static size_t write_finding(struct mm_draft *draft)
     if (!mm_unwanted_any())
         symbolize(draft);
     judge_traces(&draft->finding);
+    draft->finding.advice = mm_describe_advice(&draft->finding, &settings.advises);
     mm_local_describe(&draft->finding, draft->sources, is_for_terminal());
     mm_out_start(&out, draft->text, sizeof draft->text);
     if (settings.on_misuse == NULL && settings.json) {

@@ -145,11 +145,13 @@ static inline bool may_read(const struct quick *at, uint32_t size)
     return size <= at->limit - at->sp;
 }
 
+/* From the innermost on: what lies where a return address may be is looked at only where all before
+ * it say that one is there. */
 static inline bool goes(const struct way *way, const struct quick *at)
 {
     if (way->pc != at->pc || !may_read(at, way->sp))
         return false;
-    for (size_t i = way->calls; i-- > 0;) {
+    for (size_t i = 0; i < way->calls; i++) {
         if (word_at(at->sp + way->at[i]) != way->values[i])
             return false;
     }

@@ -71,7 +71,8 @@ unbroken = re.sub(r"of \(anonymous namespace\)::serve_line, 8 bytes, at\s+", "of
 for words in ("by getline → realloc", "first freed by realloc", "allocated by strdup", "3 bytes inside a block of 14 bytes",
               "1 byte before a block of 16 bytes", "global (anonymous namespace)::greeting of",
               "stack of this thread, variable first of serve_line, 8 bytes, at server.cpp:",
-              "    a block of 800 bytes, allocated by new[], freed by delete\n", "without a virtual destructor?\n"):
+              "    a block of 800 bytes, allocated by new[], freed by delete\n", "without a virtual destructor?\n",
+              "    (the same call freed it before: ", "    (run with MM_DEBUG=1 MM_GUARD_BELOW=1 to see the write itself)\n"):
     assert words in unbroken, (words, seen)
 END
 
