@@ -19,6 +19,7 @@
 #include "lookup.h"
 #include "system/coverage.h"
 #include "system/kernel.h"
+#include "system/mapping.h"
 #include "system/os.h"
 #include "system/out.h"
 #include <errno.h>
@@ -97,14 +98,24 @@ static void look_at_signal(int signal, siginfo_t *info, void *context)
     mm_stop_put_back(context, began);
 }
 
+/* For who asks, whom the environment does not tell it where a program shows its title there. */
+static void show_signal(int signal)
+{
+    char path[1024];
+    struct mm_mapping own = {.path = path, .capacity = sizeof path};
+    if (mm_mapping_find((uintptr_t)show_signal, &own) == MM_MAPPING_FOUND)
+        mm_os_map_mark(path, (unsigned)signal);
+}
+
 /* A program that sets a handler of its own later has that one. */
 static void obey_signal(int signal)
 {
     struct mm_kernel_action ours = mm_kernel_action_of(look_at_signal), there;
     if (mm_kernel_action(signal, NULL, &there) && (uintptr_t)there.handler == (uintptr_t)SIG_DFL &&
         mm_kernel_action(signal, &ours, NULL))
-        return;
-    mm_report_note("MM_LEAKS_SIGNAL: the process can't have a handler for it");
+        show_signal(signal);
+    else
+        mm_report_note("MM_LEAKS_SIGNAL: the process can't have a handler for it");
 }
 
 /* --- the start --- */

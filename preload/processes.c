@@ -1,5 +1,5 @@
 /* processes.c - MM_PROCESSES: a line of each process at its start, so that who started many knows
- * which of them had the shim. The file is not made: who starts them does, for all users that they
+ * which of them had the shim; and a mark by which it knows those that run. The file is not made: who starts them does, for all users that they
  * run as. In a chroot() or a container it may not be there, which is nothing to put on a program's
  * stderr unasked. Nothing is kept. */
 #include "entry/options.h"
@@ -36,4 +36,6 @@ void shim_tell_process(void)
     mm_out_format(&out, "%u %s\n", (uint64_t)mm_os_process_id(), program);
     if (!mm_os_add_line(mm_options.processes, line, out.length))
         complain(mm_os_error_text(errno));
+    else
+        mm_os_map_mark(mm_options.processes, 0);
 }

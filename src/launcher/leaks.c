@@ -58,46 +58,38 @@ static char *read_of(pid_t process, const char *file, size_t *size)
     return text;
 }
 
-/* NULL: it is not set. */
-static const char *variable_of(const char *variables, size_t size, const char *name)
+/* Which signal it obeys the shim shows by a mapping of its own file: mm_os_map_mark(). 0: none. */
+static int signal_in(char *maps)
 {
-    for (const char *at = variables; at < variables + size; at += strlen(at) + 1) {
-        const char *value = launcher_behind(at, name);
-        if (value != NULL && *value == '=')
-            return value + 1;
+    int number = 0;
+    char *rest, *line = strtok_r(maps, "\n", &rest);
+    for (; line != NULL && number == 0; line = strtok_r(NULL, "\n", &rest)) {
+        char access[5];
+        unsigned long offset;
+        if (strstr(line, "libmmshim.so") != NULL &&
+            sscanf(line, "%*s %4s %lx", access, &offset) == 2 && strcmp(access, "---s") == 0)
+            number = (int)(offset / (unsigned long)sysconf(_SC_PAGESIZE));
     }
-    return NULL;
+    return number;
 }
 
 static int signal_of(pid_t process)
 {
     size_t size;
-    char *variables = read_of(process, "environ", &size);
-    if (variables == NULL)
+    char *maps = read_of(process, "maps", &size);
+    if (maps == NULL)
         launcher_die("process %d: %s", (int)process,
                      errno == ENOENT ? "there is none" : strerror(errno));
-    const char *number = variable_of(variables, size, "MM_LEAKS_SIGNAL");
-    const char *leaks = variable_of(variables, size, "MM_LEAKS");
-    const char *dangling = variable_of(variables, size, "MM_DANGLING");
-    bool looks = (leaks != NULL && strcmp(leaks, "0") != 0) ||
-                 (dangling != NULL && strcmp(dangling, "0") != 0);
-    if (number == NULL || !looks)
+    if (strstr(maps, "libmmshim.so") == NULL)
+        launcher_die("process %d: the shim is not active there", (int)process);
+    int number = signal_in(maps);
+    if (number == 0)
         launcher_die(
             "process %d can't be asked: start it by mmshim --leaks=1 --leaks-signal=%d, or "
             "with another signal that it has no use for",
             (int)process, SIGUSR2);
-    int found = atoi(number);
-    free(variables);
-    return found;
-}
-
-static void need_shim(pid_t process)
-{
-    size_t size;
-    char *maps = read_of(process, "maps", &size);
-    if (maps == NULL || strstr(maps, "libmmshim.so") == NULL)
-        launcher_die("process %d: the shim is not active there", (int)process);
     free(maps);
+    return number;
 }
 
 /* What stands in a line of its status; NULL: there is no such line. */
@@ -282,7 +274,6 @@ static FILE *ask(pid_t process, long seconds)
     if (status == NULL)
         launcher_die("process %d: %s", (int)process, strerror(errno));
     need_handler(process, status, number);
-    need_shim(process);
     signal(SIGINT, remove_and_end);
     signal(SIGTERM, remove_and_end);
     signal(SIGHUP, remove_and_end);

@@ -1,6 +1,6 @@
 /* tree.c - starts a program, waits for its tree, and ends with what the tree's logs say; see
- * tree.h. Whoever belongs to the tree is known by MM_LOG in its environment. Signals to the
- * launcher go on to the program; `program` is all that the handler needs. */
+ * tree.h. Whoever belongs to the tree is known by MM_LOG in its environment, or by the shim's
+ * mark. Signals to the launcher go on to the program; `program` is all that the handler needs. */
 #include "launcher/tree.h"
 
 #include "launcher/base.h"
@@ -195,8 +195,8 @@ static char *read_of_process(const char *id, const char *file, size_t *size)
     return text;
 }
 
-/* A zombie has no environment any more. */
-static bool is_of_tree(const char *id)
+/* Of which the environment tells it. A zombie has none any more. */
+static bool has_log(const char *id)
 {
     size_t size, length = strlen("MM_LOG=");
     char *variables = read_of_process(id, "environ", &size);
@@ -206,6 +206,36 @@ static bool is_of_tree(const char *id)
             strncmp(at, "MM_LOG=", length) == 0 && launcher_behind(at + length, pattern) != NULL;
     free(variables);
     return found;
+}
+
+/* Where a program shows its title, its environment was: the shim's mark, see mm_os_map_mark(). */
+static bool has_mark(const char *id)
+{
+    size_t size;
+    char *maps = started != NULL ? read_of_process(id, "maps", &size) : NULL;
+    bool found = maps != NULL && strstr(maps, started) != NULL;
+    free(maps);
+    return found;
+}
+
+/* In ticks since the system's start; 0: not known. */
+static unsigned long long began_at(const char *id)
+{
+    size_t size;
+    unsigned long long ticks = 0;
+    char *text = read_of_process(id, "stat", &size);
+    const char *behind_name = text != NULL ? strrchr(text, ')') : NULL;
+    if (behind_name != NULL)
+        sscanf(behind_name,
+               ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+               &ticks);
+    free(text);
+    return ticks;
+}
+
+static bool is_of_tree(const char *id)
+{
+    return began_at(id) >= began_at("self") && (has_log(id) || has_mark(id));
 }
 
 /* Their names and ids, ", " between; NULL: none. */

@@ -62,6 +62,12 @@ void *mm_kernel_mmap_shared(size_t size)
     return start < 0 && start >= -ERRNO_MOST ? NULL : (void *)start;
 }
 
+bool mm_kernel_mmap_mark(int fd, uint64_t offset)
+{
+    long start = call(SYS_mmap, (long[6]){0, 1, PROT_NONE, MAP_SHARED, fd, (long)offset});
+    return start >= 0 || start < -ERRNO_MOST;
+}
+
 bool mm_kernel_mprotect(void *start, size_t size, int access)
 {
     return call(SYS_mprotect, (long[6]){(long)start, (long)size, access}) == 0;

@@ -42,6 +42,8 @@ pid_t mm_kernel_thread_id(void);
 void *mm_kernel_mmap(size_t size, int access);
 /* The same, seen by children as well. */
 void *mm_kernel_mmap_shared(size_t size);
+/* A page of a file that nobody may touch, as of `offset`. */
+bool mm_kernel_mmap_mark(int fd, uint64_t offset);
 bool mm_kernel_mprotect(void *start, size_t size, int access);
 bool mm_kernel_madvise(void *start, size_t size, int advice);
 bool mm_kernel_munmap(void *start, size_t size);

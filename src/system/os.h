@@ -199,6 +199,11 @@ bool mm_os_append(const struct mm_os_file_id *id, int fd, const char *path, cons
  * program: what it calls, programs do themselves, so that no seccomp filter ends them for it.
  * Raises no SIGXFSZ. */
 bool mm_os_add_line(const char *path, const void *line, size_t size);
+/* Maps a page of a file, by its number, whether it has one or not, as nobody else does: shared, and
+ * not to be touched. /proc tells others of it, also of a fork()'s child, and of a program that
+ * writes over its environment. False where it may not be. Calls what every program calls at its
+ * start. */
+bool mm_os_map_mark(const char *path, unsigned page);
 /* One datagram to a socket's path; false with errno. Waits a second at most, raises no signal. */
 struct iovec;
 bool mm_os_send(const char *path, const struct iovec *parts, size_t count);

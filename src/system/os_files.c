@@ -127,6 +127,16 @@ const char *mm_os_read_file(const char *path, size_t *size)
     return text;
 }
 
+bool mm_os_map_mark(const char *path, unsigned page)
+{
+    int saved_errno = errno, fd = mm_os_open_read(path);
+    bool marked = fd >= 0 && mm_kernel_mmap_mark(fd, (uint64_t)page * mm_os_page_size());
+    if (fd >= 0)
+        mm_kernel_close(fd);
+    errno = saved_errno;
+    return marked;
+}
+
 bool mm_os_may_execute(const char *path)
 {
     struct stat status;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tree.sh LAUNCHER PLANTED SHIM - a tree of processes, its findings gathered and its end waited for.
+# tree.sh LAUNCHER PLANTED SHIM TITLED - a tree of processes, its findings gathered and its end waited for.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
@@ -73,6 +73,8 @@ says stderr '^mmshim: still running after 0 s .*sleep \([0-9]+\)'
 kill "$(cat stdout)"
 # In a session of its own, as daemons are.
 runs 99 "$mmshim" --tree=later sh -c 'setsid sh -c "sleep 0.5; \"\$planted\"" >/dev/null 2>&1 </dev/null & exit 0'
+# And with a title where its environment was.
+runs 99 "$mmshim" --tree=later "$4" 5
 
 # ---- signals go on, and come back ----
 

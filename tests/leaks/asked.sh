@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# asked.sh PROGRAM MMSHIM - a process that runs tells its leaks, and what grows in it, to who asks by
+# asked.sh PROGRAM MMSHIM TITLED - a process that runs tells its leaks, and what grows in it, to who asks by
 # `mmshim leaks`; who can't be asked, or does not answer, is named.
 set -euo pipefail
-program=$1 mmshim=$2
+program=$1 mmshim=$2 titled=$3
 work=$(mktemp -d)
 process=
 trap 'stop; rm -rf -- "$work"' EXIT
@@ -94,6 +94,12 @@ stop
 [ "$status" = 0 ] || fail "status $status"
 [ ! -s "$work/err" ] || fail "something is told elsewhere"
 
+# Who writes its title over its environment can be asked, and who has it from its parent.
+daemon=$(MM_LEAKS=1 MM_LEAKS_SIGNAL=12 MM_LOG=$work/err "$mmshim" "$titled" 600 2>/dev/null)
+told 'mmshim: leaks: none$' "$daemon"
+! grep -q MM_LEAKS "/proc/$daemon/environ" || fail "its environment is there"
+kill "$daemon"
+
 for looks in 'MM_LEAKS=0' 'MM_LEAKS=0 MM_DANGLING=0'; do
     # shellcheck disable=SC2086
     start $looks MM_LEAKS_SIGNAL=12
@@ -112,7 +118,7 @@ stop
 env -i MM_LEAKS=1 MM_LEAKS_SIGNAL=12 sleep 60 &
 plain=$!
 sleep 0.2
-told "process $plain has no handler for signal 12, its MM_LEAKS_SIGNAL" $plain
+told "process $plain: the shim is not active there" $plain
 kill $plain
 told 'process 999999999: there is none' 999999999
 told "leaks takes a process's number"
@@ -170,7 +176,7 @@ told "process $plain: the shim is not active there" $plain
 kill $plain
 for number in 0 65; do
     start MM_LEAKS=1 MM_LEAKS_SIGNAL=$number
-    told "process $process has no handler for signal $number, its MM_LEAKS_SIGNAL" $process
+    told "process $process can't be asked" $process
     if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         setpriv --reuid=65534 --clear-groups "$mmshim" leaks $process >"$work/told" 2>&1 &&
             fail "anybody may ask"
