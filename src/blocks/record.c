@@ -47,6 +47,11 @@ static struct {
 } tables;
 static mm_piece held[1u << (LINES_BITS - HELD_SHIFT)] MM_SELDOM;
 static mm_piece blocks[1u << (BLOCK_BITS - BLOCK_SHIFT)] MM_SELDOM;
+/* Blocks are spread over all of a piece. So that who goes through them touches only what was ever
+ * in use, parts of about a page have a bit each, set before the first place of a part is taken. */
+#define PART_SHIFT 6u /* of places */
+#define PARTS      (1u << (BLOCK_SHIFT - PART_SHIFT))
+static _Atomic uint64_t used[1u << (BLOCK_BITS - BLOCK_SHIFT)][PARTS / MM_WORD_BITS] MM_SELDOM;
 static mm_piece guarded; /* by number of the slot */
 
 #define TRACED_PIECE  (sizeof(_Atomic uint64_t) * GROUP_UNITS)
@@ -236,15 +241,24 @@ struct mm_record *mm_records_of_guarded(uintptr_t address)
 
 /* --- forwarded blocks --- */
 
-/* The places that a block may have, in one piece. */
-static mm_piece *places_of(uintptr_t address)
+/* The piece that has the places that a block may have. */
+static unsigned piece_of(uintptr_t address)
 {
-    return &blocks[mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT];
+    return mm_bits_mixed(address >> 4) % (1u << BLOCK_BITS) >> BLOCK_SHIFT;
 }
 
 static struct block *place_of(struct block *places, uintptr_t address, unsigned number)
 {
     return &places[(mm_bits_mixed(address >> 4) + number) % (1u << BLOCK_SHIFT)];
+}
+
+static void note_use(unsigned piece, size_t place)
+{
+    size_t part = place >> PART_SHIFT;
+    uint64_t bit = (uint64_t)1 << part % MM_WORD_BITS;
+    _Atomic uint64_t *word = &used[piece][part / MM_WORD_BITS];
+    if (!(atomic_load_explicit(word, memory_order_relaxed) & bit))
+        atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
 }
 
 static uintptr_t address_of(const struct block *block)
@@ -255,7 +269,7 @@ static uintptr_t address_of(const struct block *block)
 /* With its address as it was found. */
 static struct block *find(uintptr_t address, uintptr_t *found)
 {
-    struct block *places = mm_piece_at(places_of(address));
+    struct block *places = mm_piece_at(&blocks[piece_of(address)]);
     for (unsigned i = 0; i < PROBES && places != NULL; i++) {
         struct block *block = place_of(places, address, i);
         *found = address_of(block);
@@ -305,10 +319,13 @@ struct mm_record *mm_records_need_forwarded(uintptr_t address)
 {
     MM_ASSERT(!(address & DEAD));
     struct mm_record *record = mm_records_again_forwarded(address);
-    struct block *places = mm_piece_need(places_of(address), BLOCK_PIECE);
+    unsigned piece = piece_of(address);
+    struct block *places = mm_piece_need(&blocks[piece], BLOCK_PIECE);
     for (unsigned i = 0; i < PROBES && places != NULL && record == NULL; i++) {
         struct block *block = place_of(places, address, i);
         uintptr_t found = address_of(block);
+        if (found == 0)
+            note_use(piece, (size_t)(block - places));
         if ((found == 0 || (found & DEAD)) && take(block, found, address))
             record = &block->record;
     }
@@ -331,16 +348,28 @@ void mm_records_let_forwarded_go(struct mm_record *record)
     atomic_store_explicit(&block->address, address_of(block) | DEAD, memory_order_release);
 }
 
+static void each_of_part(struct block *part,
+                         void (*each)(uintptr_t address, struct mm_record *record, void *with),
+                         void *with)
+{
+    for (size_t i = 0; i < (size_t)1 << PART_SHIFT; i++) {
+        uintptr_t address = address_of(&part[i]) & ~DEAD;
+        if (address != 0)
+            each(address, &part[i].record, with);
+    }
+}
+
 void mm_records_each_forwarded(void (*each)(uintptr_t address, struct mm_record *record,
                                             void *with),
                                void *with)
 {
     for (unsigned piece = 0; piece < sizeof blocks / sizeof blocks[0]; piece++) {
         struct block *places = mm_piece_at(&blocks[piece]);
-        for (size_t i = 0; i < (size_t)1 << BLOCK_SHIFT && places != NULL; i++) {
-            uintptr_t address = address_of(&places[i]) & ~DEAD;
-            if (address != 0)
-                each(address, &places[i].record, with);
+        for (size_t part = 0; part < PARTS && places != NULL; part++) {
+            uint64_t word =
+                atomic_load_explicit(&used[piece][part / MM_WORD_BITS], memory_order_relaxed);
+            if (word >> part % MM_WORD_BITS & 1)
+                each_of_part(&places[part << PART_SHIFT], each, with);
         }
     }
 }
