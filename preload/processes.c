@@ -1,7 +1,7 @@
 /* processes.c - MM_PROCESSES: a line of each process at its start, so that who started many knows
- * which of them had the shim; and a mark by which it knows those that run. The file is not made: who starts them does, for all users that they
- * run as. In a chroot() or a container it may not be there, which is nothing to put on a program's
- * stderr unasked. Nothing is kept. */
+ * which of them had the shim; and a mark by which it knows those that run. The file is not made:
+ * who starts them does, for all users that they run as. In a chroot() or a container it may not be
+ * there, which is nothing to put on a program's stderr unasked. Nothing is kept. */
 #include "entry/options.h"
 #include "findings/report.h"
 #include "lookup.h"
