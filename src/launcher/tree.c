@@ -213,7 +213,8 @@ static bool has_mark(const char *id)
 {
     size_t size;
     char *maps = started != NULL ? read_of_process(id, "maps", &size) : NULL;
-    bool found = maps != NULL && strstr(maps, started) != NULL;
+    const char *path = maps != NULL ? strstr(maps, started) : NULL;
+    bool found = path != NULL && strchr("\n ", path[strlen(started)]) != NULL;
     free(maps);
     return found;
 }
