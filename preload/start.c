@@ -139,8 +139,8 @@ static unsigned wanted_guarded_frames(void)
 static struct mm_report_advice wanted_advice(void)
 {
     return (struct mm_report_advice){.stacks = wanted_frames() == 0,
-                                     .pages = wanted_guarded_frames() == 0,
-                                     .below = !mm_options.guard_below};
+                                     .below =
+                                         !mm_options.guard_below || wanted_guarded_frames() == 0};
 }
 
 static struct mm_report_settings wanted_reports(void)

@@ -4,8 +4,8 @@
 
 #include "blocks/stacks.h"
 #include "findings/owner.h"
+#include "slots/guarded.h"
 #include "stacks/interned.h"
-#include <string.h>
 
 static void copy_name(char to[static MM_THREAD_NAME], const char from[static MM_THREAD_NAME])
 {
@@ -109,14 +109,6 @@ MM_COLD static void take_holder(struct mm_draft *draft, const struct mm_dangling
                      draft);
 }
 
-/* What a compiler takes into a function has several calls where there is one to read. */
-static bool is_same_place(const struct mm_frame *one, const struct mm_frame *other)
-{
-    return one->address == other->address ||
-           (one->file != NULL && other->file != NULL && strcmp(one->file, other->file) == 0 &&
-            one->line == other->line);
-}
-
 /* From the program's own code on, which is all of a stack that has none. */
 static bool is_same_call(const struct mm_trace *one, const struct mm_trace *other)
 {
@@ -125,7 +117,7 @@ static bool is_same_call(const struct mm_trace *one, const struct mm_trace *othe
     if (one->count == 0 || one->count - of_one != other->count - of_other)
         return false;
     for (unsigned i = 0; of_one + i < one->count; i++)
-        if (!is_same_place(&one->frames[of_one + i], &other->frames[of_other + i]))
+        if (one->frames[of_one + i].address != other->frames[of_other + i].address)
             return false;
     return true;
 }
@@ -140,10 +132,9 @@ const char *mm_describe_advice(const struct mm_finding *finding,
     if ((finding->kind == MEM_MNGR_DOUBLE_FREE || is_by_another) && finding->has_freed &&
         is_same_call(&finding->bad, &finding->freed))
         return "the same call freed it before: was it put in twice, or has it two owners?";
-    if (finding->damage != NULL && finding->kind == MEM_MNGR_UNDERFLOW && advises->below)
-        return "run with MM_DEBUG=1 MM_GUARD_BELOW=1 to see the write itself";
-    if (finding->damage != NULL && finding->kind == MEM_MNGR_OVERFLOW && advises->pages)
-        return "run with MM_DEBUG=1 to see the write itself";
+    if (finding->damage != NULL && finding->kind == MEM_MNGR_UNDERFLOW && advises->below &&
+        finding->has_allocated && finding->asked <= MM_GUARDED_MOST)
+        return "MM_DEBUG=1 MM_GUARD_BELOW=1 may show the write itself";
     return NULL;
 }
 

@@ -23,7 +23,7 @@ struct mm_report_settings {
     bool once;     /* each finding in full only once ... */
     uint64_t most; /* ... and so many in all; the rest are counted */
     struct mm_report_advice {
-        bool stacks, pages, below; /* a report says that these would tell more */
+        bool stacks, below; /* a report says that these would tell more */
     } advises;
     bool json;       /* else text */
     bool symbolize;  /* frames get function, file and line from a tool */

@@ -186,11 +186,10 @@ const json_t *launcher_culprit_of(const json_t *part)
 {
     const json_t *frames = json_object_get(part, "frames"), *with_line = NULL, *of_program = NULL;
     const json_t *frame;
-    /* The process itself knew what MM_WRAPPERS adds. */
-    size_t i, own = (size_t)json_integer_value(json_object_get(part, "own_frame"));
+    size_t i;
     json_array_foreach(frames, i, frame)
     {
-        if (i < own || launcher_only_passes_on(frame))
+        if (launcher_only_passes_on(frame))
             continue;
         if (launcher_has_line(frame) && is_own(launcher_text_of(frame, "file", "")))
             return frame;

@@ -73,6 +73,34 @@ static int signal_in(char *maps)
     return number;
 }
 
+/* NULL: it is not set. */
+static const char *variable_of(const char *variables, size_t size, const char *name)
+{
+    for (const char *at = variables; at < variables + size; at += strlen(at) + 1) {
+        const char *value = launcher_behind(at, name);
+        if (value != NULL && *value == '=')
+            return value + 1;
+    }
+    return NULL;
+}
+
+/* Of a shim that shows no mark: an older one, or where it may not. */
+static int signal_by_environment(pid_t process)
+{
+    size_t size;
+    char *variables = read_of(process, "environ", &size);
+    if (variables == NULL)
+        return 0;
+    const char *number = variable_of(variables, size, "MM_LEAKS_SIGNAL");
+    const char *leaks = variable_of(variables, size, "MM_LEAKS");
+    const char *dangling = variable_of(variables, size, "MM_DANGLING");
+    bool looks = (leaks != NULL && strcmp(leaks, "0") != 0) ||
+                 (dangling != NULL && strcmp(dangling, "0") != 0);
+    int found = number != NULL && looks ? atoi(number) : 0;
+    free(variables);
+    return found;
+}
+
 static int signal_of(pid_t process)
 {
     size_t size;
@@ -83,12 +111,14 @@ static int signal_of(pid_t process)
     if (strstr(maps, "libmmshim.so") == NULL)
         launcher_die("process %d: the shim is not active there", (int)process);
     int number = signal_in(maps);
+    free(maps);
+    if (number == 0)
+        number = signal_by_environment(process);
     if (number == 0)
         launcher_die(
             "process %d can't be asked: start it by mmshim --leaks=1 --leaks-signal=%d, or "
             "with another signal that it has no use for",
             (int)process, SIGUSR2);
-    free(maps);
     return number;
 }
 

@@ -27,6 +27,7 @@
 
 static char *stem;            /* of all logs' names, in the folder: up to the @, and with it */
 static char *pattern;         /* MM_LOG up to there */
+static char *lists;           /* the same of all such lists as: */
 static char *started;         /* MM_PROCESSES; of this tree alone; NULL: it could not be made */
 static char *started_outside; /* of the tree that this one is a part of; NULL: it is none */
 
@@ -143,6 +144,7 @@ static void count_processes(const char *folder)
 {
     const char *before = getenv("MM_PROCESSES");
     started_outside = before != NULL ? launcher_text("%s", before) : NULL;
+    lists = launcher_text("%s/%s", folder, stem);
     int file = make_list(folder);
     if (file < 0)
         return;
@@ -208,13 +210,18 @@ static bool has_log(const char *id)
     return found;
 }
 
-/* Where a program shows its title, its environment was: the shim's mark, see mm_os_map_mark(). */
+/* Where a program shows its title, its environment was: the shim's mark, see mm_os_map_mark(), of
+ * the list of this tree or of one in it. */
 static bool has_mark(const char *id)
 {
     size_t size;
-    char *maps = started != NULL ? read_of_process(id, "maps", &size) : NULL;
-    const char *path = maps != NULL ? strstr(maps, started) : NULL;
-    bool found = path != NULL && strchr("\n ", path[strlen(started)]) != NULL;
+    char *maps = read_of_process(id, "maps", &size), *rest;
+    bool found = false;
+    for (char *line = maps != NULL ? strtok_r(maps, "\n", &rest) : NULL; line != NULL && !found;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const char *path = strstr(line, lists);
+        found = path != NULL && strstr(path, PROCESSES) != NULL;
+    }
     free(maps);
     return found;
 }
@@ -236,7 +243,7 @@ static unsigned long long began_at(const char *id)
 
 static bool is_of_tree(const char *id)
 {
-    return began_at(id) >= began_at("self") && (has_log(id) || has_mark(id));
+    return has_log(id) || (began_at(id) >= began_at("self") && has_mark(id));
 }
 
 /* Their names and ids, ", " between; NULL: none. */

@@ -96,9 +96,3 @@ runs 0 "$mmshim" sarif --help
 says stdout '--source-root=DIR'
 runs 125 "$mmshim" sarif log.jsonl
 says stderr 'from stdin'
-
-# Who is passed over by MM_WRAPPERS is not named, nor what it is made of.
-runs 99 env MM_WRAPPERS=close_handle "$mmshim" --format=json "$planted"
-"$mmshim" symbolize <stderr >wrapped.jsonl
-runs 0 "$mmshim" report --source-root="$here" wrapped.jsonl
-says stdout '^1\. double-free in main \(planted\.c:[0-9]+\)$'

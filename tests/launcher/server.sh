@@ -72,7 +72,7 @@ for words in ("by getline → realloc", "first freed by realloc", "allocated by 
               "1 byte before a block of 16 bytes", "global (anonymous namespace)::greeting of",
               "stack of this thread, variable first of serve_line, 8 bytes, at server.cpp:",
               "    a block of 800 bytes, allocated by new[], freed by delete\n", "without a virtual destructor?\n",
-              "    (the same call freed it before: ", "    (run with MM_DEBUG=1 MM_GUARD_BELOW=1 to see the write itself)\n"):
+              "    (the same call freed it before: ", "    (MM_DEBUG=1 MM_GUARD_BELOW=1 may show the write itself)\n"):
     assert words in unbroken, (words, seen)
 END
 

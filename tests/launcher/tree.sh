@@ -75,6 +75,7 @@ kill "$(cat stdout)"
 runs 99 "$mmshim" --tree=later sh -c 'setsid sh -c "sleep 0.5; \"\$planted\"" >/dev/null 2>&1 </dev/null & exit 0'
 # And with a title where its environment was.
 runs 99 "$mmshim" --tree=later "$4" 5
+runs 99 "$mmshim" --tree=later sh -c '"$0" --tree=later --wait=0 "$1" 5' "$mmshim" "$4"
 
 # ---- signals go on, and come back ----
 

@@ -5,7 +5,8 @@ set -euo pipefail
 program=$1 mmshim=$2 titled=$3
 work=$(mktemp -d)
 process=
-trap 'stop; rm -rf -- "$work"' EXIT
+daemon=
+trap 'stop; [ -z "$daemon" ] || kill "$daemon"; rm -rf -- "$work"' EXIT
 unset MM_LEAKS MM_LEAKS_SIGNAL
 
 fail() {
@@ -99,6 +100,7 @@ daemon=$(MM_LEAKS=1 MM_LEAKS_SIGNAL=12 MM_LOG=$work/err "$mmshim" "$titled" 600 
 told 'mmshim: leaks: none$' "$daemon"
 ! grep -q MM_LEAKS "/proc/$daemon/environ" || fail "its environment is there"
 kill "$daemon"
+daemon=
 
 for looks in 'MM_LEAKS=0' 'MM_LEAKS=0 MM_DANGLING=0'; do
     # shellcheck disable=SC2086
@@ -176,7 +178,7 @@ told "process $plain: the shim is not active there" $plain
 kill $plain
 for number in 0 65; do
     start MM_LEAKS=1 MM_LEAKS_SIGNAL=$number
-    told "process $process can't be asked" $process
+    told "process $process \(can't be asked\|has no handler for signal $number\)" $process
     if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         setpriv --reuid=65534 --clear-groups "$mmshim" leaks $process >"$work/told" 2>&1 &&
             fail "anybody may ask"
