@@ -103,8 +103,10 @@ static void show_signal(int signal)
 {
     char path[1024];
     struct mm_mapping own = {.path = path, .capacity = sizeof path};
+    int saved_errno = errno;
     if (mm_mapping_find((uintptr_t)show_signal, &own) == MM_MAPPING_FOUND)
         mm_os_map_mark(path, (unsigned)signal);
+    errno = saved_errno;
 }
 
 /* A program that sets a handler of its own later has that one. */

@@ -27,7 +27,7 @@
 
 static char *stem;            /* of all logs' names, in the folder: up to the @, and with it */
 static char *pattern;         /* MM_LOG up to there */
-static char *lists;           /* the same of all such lists as: */
+static char *lists;           /* how the paths of this tree's lists begin, and of those in it */
 static char *started;         /* MM_PROCESSES; of this tree alone; NULL: it could not be made */
 static char *started_outside; /* of the tree that this one is a part of; NULL: it is none */
 
@@ -123,10 +123,10 @@ static void remove_logs(const char *folder)
 
 /* Several runs may have one name, and one that was killed leaves its list. Nobody else's file or
  * link is taken for it. */
-static int make_list(const char *folder)
+static int make_list(void)
 {
     for (unsigned i = 0; i < TRIES; i++) {
-        started = launcher_text("%s/%s" PROCESSES "%ld-%u", folder, stem, (long)getpid(), i);
+        started = launcher_text("%s" PROCESSES "%ld-%u", lists, (long)getpid(), i);
         int file = open(started, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (file >= 0)
             return file;
@@ -145,7 +145,7 @@ static void count_processes(const char *folder)
     const char *before = getenv("MM_PROCESSES");
     started_outside = before != NULL ? launcher_text("%s", before) : NULL;
     lists = launcher_text("%s/%s", folder, stem);
-    int file = make_list(folder);
+    int file = make_list();
     if (file < 0)
         return;
     if (geteuid() == 0)

@@ -213,7 +213,9 @@ static void use_logs(void)
         CHECK(!mm_os_append(&id, log, log_path, "a line\n", 7));
         mm_os_close(log);
     }
+    errno = ENOTTY;
     mm_os_map_mark(log_path, 3);
+    CHECK_EQUAL(errno, ENOTTY);
     CHECK(!mm_os_add_line(log_path, "a line\n", 7));
     CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0 && truncate(log_path, 0) == 0);
     bool sent = mm_os_send(address.sun_path, &part, 1);
