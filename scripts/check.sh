@@ -123,10 +123,15 @@ build_with() {
     CC=$cc CXX=$cxx configured_build "$work/$name" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
 }
 
+# is_set DIR SETTING=VALUE - was DIR configured so?
+is_set() {
+    grep -qE "^${2%%=*}:[A-Z]*=${2#*=}\$" "$1/CMakeCache.txt" 2>/dev/null
+}
+
 # with_werror DIR - is it set up to build with gcc and -Werror?
 with_werror() {
     local cc
-    grep -q '^MM_WERROR:BOOL=ON$' "$1/CMakeCache.txt" 2>/dev/null || return
+    is_set "$1" MM_WERROR=ON || return
     cc=$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' "$1/CMakeCache.txt")
     ! "$cc" -dM -E -x c /dev/null | grep -q __clang__
 }
@@ -199,10 +204,10 @@ check_tidy() {
         sed -E '/^[0-9]+ warnings? (generated|treated)/d'
 }
 
-# install_and_remove TARGET DEB... - into a root folder of its own, which afterwards must hold what it held before.
+# install_and_remove DEMO TARGET DEB... - into a root folder of its own, which afterwards must hold what it held before.
 install_and_remove() {
-    local target=$1 before told shim
-    shift
+    local demo=$1 target=$2 before told shim
+    shift 2
     if [ "$(id -u)" -ne 0 ]; then
         echo "skipped: installing the package (needs root)"
         return
@@ -215,9 +220,9 @@ install_and_remove() {
     dpkg --root="$target" --force-depends -i "$@" >/dev/null 2>&1
     (cd -- "$target" && md5sum --quiet -c var/lib/dpkg/info/*.md5sums)
     shim=$(find "$target" -name libmmshim.so -type l)
-    told=$(LD_LIBRARY_PATH=$(dirname -- "$shim") LD_PRELOAD=libmmshim.so "$work/deb/demo" malloc 2>&1)
+    told=$(LD_LIBRARY_PATH=$(dirname -- "$shim") LD_PRELOAD=libmmshim.so "$demo" malloc 2>&1)
     grep -q 'mmshim: double-free' <<<"$told"
-    told=$("$target/usr/bin/mmshim" --exitcode=0 --symbolize=0 "$work/deb/demo" malloc 2>&1 |
+    told=$("$target/usr/bin/mmshim" --exitcode=0 --symbolize=0 "$demo" malloc 2>&1 |
         PATH=/nowhere "$target/usr/bin/mmshim" symbolize)
     grep -q 'SUMMARY: mmshim: double-free .*/tests/demo.c:[0-9]* in ' <<<"$told"
     dpkg --root="$target" -P mmshim mmshim-symbolize >/dev/null 2>&1
@@ -225,17 +230,19 @@ install_and_remove() {
 }
 
 check_deb() {
-    local debs
+    local dir=$work/deb debs
     found dpkg-shlibdeps || { skipped "needs dpkg-dev"; return; }
     found lintian || { skipped "needs lintian"; return; }
-    configured_build "$work/deb" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
-    [[ -x $work/deb/bin/mmshim && -x $work/deb/mmshim-symbolize ]] ||
+    # As in CI, where it is built once.
+    ! is_set "$build" CMAKE_INSTALL_PREFIX=/usr || dir=$build
+    configured_build "$dir" -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_TESTING=OFF -- all
+    [[ -x $dir/bin/mmshim && -x $dir/mmshim-symbolize ]] ||
         { skipped "needs libjansson-dev and libdw-dev"; return; }
-    rm -f -- "$work/deb"/*.deb
-    (cd -- "$work/deb" && quietly cpack.log cpack -G DEB)
-    debs=("$work/deb"/*.deb)
+    rm -f -- "$dir"/*.deb
+    (cd -- "$dir" && quietly cpack.log cpack -G DEB)
+    debs=("$dir"/*.deb)
     lintian --allow-root --fail-on error,warning "${debs[@]}"
-    install_and_remove "$work/deb/root" "${debs[@]}"
+    install_and_remove "$dir/demo" "$work/deb/root" "${debs[@]}"
 }
 
 # Left out: what runs its own program again, which takes a kernel that knows the emulator, or looks at the

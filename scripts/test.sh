@@ -48,8 +48,11 @@ fi
 
 need_build_tools
 [ -z "$install" ] || { want_libraries && install_programs; }
-# In CI a warning ends the build, and check.sh need not build the same once more.
-configured_build "$build" ${CI:+-DMM_WERROR=ON} -- all || die "the build failed"
+# In CI nobody goes on with make, and check.sh need not build once more what may not warn and what packages hold.
+settings=()
+[ -z "${CI-}" ] || settings=(-DMM_WERROR=ON -DCMAKE_INSTALL_PREFIX=/usr)
+[ -z "${CI-}" ] || ! found ninja || settings+=(-G Ninja)
+configured_build "$build" "${settings[@]}" -- all || die "the build failed"
 
 log=$build/test.log
 status=0
