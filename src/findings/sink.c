@@ -305,11 +305,16 @@ static bool write_diverted(const void *text, size_t size)
     return written;
 }
 
+void mm_sink_divert_leave(void)
+{
+    mm_os_close(diverted.fd);
+    atomic_store_explicit(&diverted.thread, 0, memory_order_release);
+}
+
 void mm_sink_divert_end(char last)
 {
     write_diverted(&last, 1);
-    mm_os_close(diverted.fd);
-    atomic_store_explicit(&diverted.thread, 0, memory_order_release);
+    mm_sink_divert_leave();
 }
 
 static bool write_record(const void *text, size_t size)

@@ -37,6 +37,8 @@ bool mm_sink_write(const void *text, size_t size);
  * ten, gets no more. False when another thread's does. In a fork()'s child it is closed. */
 bool mm_sink_divert(int fd);
 void mm_sink_divert_end(char last);
+/* Without that byte: more is to come, by another descriptor. */
+void mm_sink_divert_leave(void);
 
 /* In a fork()'s child. */
 void mm_sink_renew(void);

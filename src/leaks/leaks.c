@@ -143,7 +143,7 @@ static void tell_sums(const struct mm_look *look, const struct sums *sums, enum 
 static void complain(enum mm_look_result result, enum mm_leaks_when when)
 {
     if (result == MM_LOOK_BUSY && when == MM_LEAKS_ANSWER)
-        mm_report_note("leaks are not looked for: another thread does");
+        mm_report_note("leaks are not looked for: another look goes on");
     if (result == MM_LOOK_NO_LIST)
         mm_report_note("leaks are not looked for: /proc/self can't be read");
     if (result == MM_LOOK_NO_MEMORY)
@@ -177,28 +177,65 @@ static void tell_compared(const struct mm_look *look, enum mm_leaks_when when, s
     mm_hold_end(&before.hold);
 }
 
-size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
+size_t mm_leaks_tell(struct mm_leaks_found *found, enum mm_leaks_when when)
 {
-    struct mm_look look;
     struct sums sums = {0};
+    if (found->result == MM_LOOK_DONE)
+        tell_compared(&found->look, when, &sums);
+    else
+        complain(found->result, when);
+    mm_look_end(&found->look);
+    return sums.findings;
+}
+
+/* False when nothing is left to be told of leaks; `grown` is how many stacks grew. */
+static bool find(struct mm_leaks_found *found, const struct mm_here *here, enum mm_leaks_when when,
+                 struct mm_leaks_asked asked, size_t *grown)
+{
     struct mm_look_settings with = {
         .leaks = settings.leaks,
         .dangling = settings.dangling,
         .strict = settings.strict,
         .roots = settings.roots,
         .in_copy = when != MM_LEAKS_AT_EXIT,
+        .signal = asked.signal,
+        .asker = asked.asker,
         .first_thread = atomic_load_explicit(&first_thread, memory_order_relaxed),
     };
+    *grown = 0;
     if (mm_os_is_guest())
-        return 0;
-    size_t grown = settings.growth && when != MM_LEAKS_AT_EXIT ? mm_growth_look(here) : 0;
+        return false;
+    if (settings.growth && when != MM_LEAKS_AT_EXIT)
+        *grown = mm_growth_look(here);
     if (!settings.leaks && !settings.dangling)
-        return grown;
-    enum mm_look_result result = mm_look(&look, &with, here);
-    if (result == MM_LOOK_DONE)
-        tell_compared(&look, when, &sums);
-    else
-        complain(result, when);
-    mm_look_end(&look);
-    return sums.findings + grown;
+        return false;
+    found->result = mm_look(&found->look, &with, here);
+    return found->result != MM_LOOK_LATER;
+}
+
+size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
+{
+    struct mm_leaks_found found;
+    size_t grown;
+    if (when == MM_LEAKS_AT_EXIT)
+        mm_look_drop();
+    size_t told = find(&found, here, when, (struct mm_leaks_asked){0}, &grown)
+                      ? mm_leaks_tell(&found, when)
+                      : 0;
+    return told + grown;
+}
+
+bool mm_leaks_begin(const struct mm_here *here, enum mm_leaks_when when,
+                    struct mm_leaks_asked asked)
+{
+    struct mm_leaks_found found = {0};
+    size_t grown;
+    if (find(&found, here, when, asked, &grown))
+        mm_leaks_tell(&found, when);
+    return found.result == MM_LOOK_LATER;
+}
+
+bool mm_leaks_take(struct mm_leaks_found *found)
+{
+    return mm_look_take(&found->look, &found->result);
 }

@@ -1,5 +1,7 @@
-/* look.c - see look.h. One thread looks at a time: `looking`. The table of threads that stand is
- * here for good, as the last of their handlers may look at it when all is over. */
+/* look.c - see look.h. One thread looks at a time: `looking`, which a copy that nobody waits for
+ * keeps until somebody has its outcome, or drops it: whoever makes `later.copy` 0. The table of
+ * threads that stand is here for good, as the last of their handlers may look at it when all is
+ * over. */
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
@@ -15,13 +17,15 @@
 #define GROUPS      ((size_t)1 << 16) /* a power of two */
 #define GROUPS_MOST (GROUPS - GROUPS / 4)
 
+#define AGAIN_MS 1000u /* a signal can be lost among others of its number */
+#define AGAIN    60u
+
 static struct mm_hold looking;
 static struct mm_stop stop MM_SELDOM;
-
-void mm_look_renew(void)
-{
-    mm_hold_renew(&looking);
-}
+static struct {
+    _Atomic pid_t copy; /* 0: there is none */
+    struct mm_look look;
+} later MM_SELDOM;
 
 /* --- groups --- */
 
@@ -198,12 +202,28 @@ static enum mm_look_result look_while_all_stand(struct mm_look *look,
 
 struct outcome {
     struct mm_look look;
-    enum mm_look_result result;
+    _Atomic int result;        /* enum mm_look_result; MM_LOOK_LATER: not yet */
+    _Atomic uint32_t is_known; /* the process knows who sends the signal */
 };
 
 static struct outcome *outcome_of(const struct mm_look *look)
 {
     return (struct outcome *)(look->groups + look->capacity);
+}
+
+/* Until the process has what it is told of, and ends the copy. Without a handler the signal would
+ * end the process. */
+static void tell_process(struct outcome *outcome, int signal)
+{
+    pid_t process = mm_kernel_parent_id();
+    for (unsigned round = 0; atomic_load(&outcome->is_known) == 0; round++)
+        mm_os_wait(round);
+    for (unsigned i = 0; i < AGAIN && mm_kernel_parent_id() == process; i++) {
+        if (!mm_stop_has_handler(process, signal))
+            return;
+        mm_kernel_signal_process(process, signal);
+        mm_kernel_futex_wait(&outcome->is_known, 1, AGAIN_MS);
+    }
 }
 
 static _Noreturn void look_as_copy(struct mm_look *look, const struct mm_look_settings *settings,
@@ -213,19 +233,46 @@ static _Noreturn void look_as_copy(struct mm_look *look, const struct mm_look_se
     mm_coverage_anew();
     struct outcome *outcome = outcome_of(look);
     look->is_cut = !mm_roots_are_all(&settings->roots.before);
-    outcome->result = look_while_all_stand(look, settings, here);
+    enum mm_look_result result = look_while_all_stand(look, settings, here);
     outcome->look = *look;
+    /* Release pairs with the acquire of mm_look_take(). */
+    atomic_store_explicit(&outcome->result, (int)result, memory_order_release);
     mm_coverage_write();
+    if (settings->signal != 0)
+        tell_process(outcome, settings->signal);
     mm_kernel_exit_group(0);
 }
 
-/* Nobody else waits for it; whoever kills it has no outcome. */
-static enum mm_look_result take_outcome(struct mm_look *look, pid_t copy)
+/* Nobody else waits for it. */
+static void wait_for(pid_t copy)
 {
     while (mm_kernel_waitpid(copy, NULL, (int)__WCLONE) < 0 && errno == EINTR)
         ;
-    *look = outcome_of(look)->look.groups != NULL ? outcome_of(look)->look : *look;
-    return outcome_of(look)->result;
+}
+
+static bool has_outcome(const struct mm_look *look)
+{
+    int result = atomic_load_explicit(&outcome_of(look)->result, memory_order_acquire);
+    return result != MM_LOOK_LATER;
+}
+
+/* Whoever kills the copy has none. */
+static enum mm_look_result outcome_for(struct mm_look *look)
+{
+    struct outcome *outcome = outcome_of(look);
+    if (!has_outcome(look))
+        return MM_LOOK_NO_MEMORY;
+    *look = outcome->look;
+    return (enum mm_look_result)atomic_load(&outcome->result);
+}
+
+static void leave_copy(struct mm_look *look, pid_t copy)
+{
+    struct outcome *outcome = outcome_of(look);
+    later.look = *look;
+    *look = (struct mm_look){0};
+    atomic_store(&later.copy, copy);
+    atomic_store(&outcome->is_known, 1);
 }
 
 /* False when it can't be copied. */
@@ -234,7 +281,9 @@ static bool look_in_copy(struct mm_look *look, const struct mm_look_settings *se
 {
     struct mm_look_settings with = *settings;
     with.roots.before = mm_roots_before();
-    outcome_of(look)->result = MM_LOOK_NO_MEMORY;
+    if (mm_os_thread_id() != mm_kernel_process_id())
+        with.signal = 0;
+    atomic_store(&outcome_of(look)->result, MM_LOOK_LATER);
     pid_t copy = mm_kernel_branch();
     if (copy == 0)
         look_as_copy(look, &with, here);
@@ -242,9 +291,20 @@ static bool look_in_copy(struct mm_look *look, const struct mm_look_settings *se
         mm_stop_end(&stop);
     if (with.roots.before.pages_fd >= 0)
         mm_os_close(with.roots.before.pages_fd);
-    if (copy > 0)
-        *result = take_outcome(look, copy);
+    if (copy > 0 && with.signal != 0) {
+        leave_copy(look, copy);
+        *result = MM_LOOK_LATER;
+    } else if (copy > 0) {
+        wait_for(copy);
+        *result = outcome_for(look);
+    }
     return copy > 0;
+}
+
+/* The number of one that was waited for may be another process's by now. */
+static bool has_ended(pid_t copy)
+{
+    return mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
 }
 
 static size_t size_of_groups(const struct mm_look *look)
@@ -280,18 +340,78 @@ enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings 
                             const struct mm_here *here)
 {
     int saved_errno = errno;
-    *look = (struct mm_look){0};
+    *look = (struct mm_look){.asker = settings->asker};
     if (!mm_hold_try(&looking))
         return MM_LOOK_BUSY;
     enum mm_look_result result = look_from(look, settings, here);
-    mm_hold_end(&looking);
+    if (result != MM_LOOK_LATER)
+        mm_hold_end(&looking);
     errno = saved_errno;
     return result;
 }
 
+static void end_copy(pid_t copy)
+{
+    mm_kernel_kill(copy);
+    wait_for(copy);
+}
+
 void mm_look_end(struct mm_look *look)
 {
+    if (look->copy != 0)
+        end_copy(look->copy);
     if (look->groups != NULL)
         mm_os_release(look->groups, size_of_groups(look));
     *look = (struct mm_look){0};
+}
+
+bool mm_look_goes_on(void)
+{
+    return atomic_load(&later.copy) != 0;
+}
+
+bool mm_look_is_from_copy(pid_t sender)
+{
+    return sender != 0 && sender == atomic_load(&later.copy);
+}
+
+bool mm_look_take(struct mm_look *look, enum mm_look_result *result)
+{
+    int saved_errno = errno;
+    pid_t copy = atomic_exchange(&later.copy, 0);
+    bool ended = copy != 0 && has_ended(copy);
+    bool is_over = copy != 0 && (ended || has_outcome(&later.look));
+    if (is_over) {
+        *look = later.look;
+        *result = outcome_for(look);
+        look->copy = ended ? 0 : copy;
+        mm_hold_end(&looking);
+    } else if (copy != 0) {
+        atomic_store(&later.copy, copy);
+    }
+    errno = saved_errno;
+    return is_over;
+}
+
+void mm_look_drop(void)
+{
+    int saved_errno = errno;
+    pid_t copy = atomic_exchange(&later.copy, 0);
+    if (copy != 0) {
+        later.look.copy = has_ended(copy) ? 0 : copy;
+        mm_look_end(&later.look);
+        mm_hold_end(&looking);
+    }
+    errno = saved_errno;
+}
+
+/* The copy is the parent's, and the hold that it has may be this thread's. */
+void mm_look_renew(void)
+{
+    if (atomic_load(&later.copy) != 0) {
+        mm_look_end(&later.look);
+        mm_hold_end(&looking);
+    }
+    atomic_store(&later.copy, 0);
+    mm_hold_renew(&looking);
 }

@@ -283,9 +283,14 @@ int mm_kernel_uname(struct utsname *names)
     return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
 }
 
+void mm_kernel_signal_process(pid_t process, int number)
+{
+    call(SYS_kill, (long[6]){process, number});
+}
+
 void mm_kernel_kill(pid_t process)
 {
-    call(SYS_kill, (long[6]){process, SIGKILL});
+    mm_kernel_signal_process(process, SIGKILL);
 }
 
 void mm_kernel_signal_thread(pid_t thread, int number)
@@ -386,6 +391,11 @@ void mm_kernel_close_all(void)
 pid_t mm_kernel_process_id(void)
 {
     return (pid_t)call(SYS_getpid, (long[6]){0});
+}
+
+pid_t mm_kernel_parent_id(void)
+{
+    return (pid_t)call(SYS_getppid, (long[6]){0});
 }
 
 pid_t mm_kernel_thread_id(void)

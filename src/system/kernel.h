@@ -37,6 +37,7 @@ _Noreturn void mm_kernel_exit_group(int status);
 /* All that the process has, from Linux 5.9 on. */
 void mm_kernel_close_all(void);
 pid_t mm_kernel_process_id(void);
+pid_t mm_kernel_parent_id(void);
 pid_t mm_kernel_thread_id(void);
 /* Private and of no file; NULL when refused. */
 void *mm_kernel_mmap(size_t size, int access);
@@ -55,6 +56,7 @@ bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
 void mm_kernel_kill(pid_t process);
+void mm_kernel_signal_process(pid_t process, int number);
 /* Of the calling process. */
 void mm_kernel_signal_thread(pid_t thread, int number);
 /* The process is killed when the thread that made it ends. */

@@ -1,5 +1,5 @@
 /* look.c - looks at this process: where pointers are found and where not, what becomes of many
- * stacks, of memory that is refused, and of two looks at once. */
+ * stacks, of memory that is refused, of two looks at once, and of one that nobody waits for. */
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
@@ -7,6 +7,7 @@
 #include "entry/process.h"
 #include "entry/route.h"
 #include "system/os.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SMALL = 40, LARGE = 100000, LIBC_HEAP = 64 << 20, ORDER = 16 };
@@ -355,6 +357,114 @@ static void look_till_busy(unsigned number, void *unused)
     }
 }
 
+/* --- a copy that nobody waits for --- */
+
+static void ignore(int signal)
+{
+    (void)signal;
+}
+
+/* Whom it comes from; 0: nobody. */
+static pid_t wait_for_signal(int signal, time_t seconds)
+{
+    sigset_t set;
+    siginfo_t info;
+    struct timespec most = {.tv_sec = seconds};
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return sigtimedwait(&set, &info, &most) == signal ? info.si_pid : 0;
+}
+
+static void begin(void)
+{
+    struct mm_look_settings settings = {
+        .leaks = true, .in_copy = true, .signal = SIGUSR2, .asker = 7};
+    CHECK_EQUAL(look_with(&settings), MM_LOOK_LATER);
+}
+
+static size_t taken(void)
+{
+    enum mm_look_result result;
+    for (unsigned round = 0; !mm_look_take(&found, &result); round++)
+        mm_os_wait(round);
+    CHECK_EQUAL(result, MM_LOOK_DONE);
+    CHECK_EQUAL(found.asker, 7);
+    size_t count = blocks_found();
+    mm_look_end(&found);
+    CHECK(waitpid(-1, NULL, (int)__WALL) == -1 && errno == ECHILD);
+    return count;
+}
+
+static void handle(int signal, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+    CHECK(sigaction(signal, &action, NULL) == 0);
+}
+
+/* The child has no such copy, and can look itself. */
+static void fork_meanwhile(void)
+{
+    int status;
+    enum mm_look_result result;
+    pid_t child = fork();
+    if (child == 0) {
+        mm_look_renew();
+        bool is_new = !mm_look_take(&found, &result) && look(true, false) == 1;
+        _exit(is_new ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void look_elsewhere(unsigned number, void *unused)
+{
+    struct mm_look_settings settings = {.leaks = true, .in_copy = true, .signal = SIGUSR2};
+    (void)number;
+    (void)unused;
+    CHECK_EQUAL(look_with(&settings), MM_LOOK_DONE); /* such a copy is waited for */
+    mm_look_end(&found);
+}
+
+static void goes_on(void)
+{
+    struct mm_look_settings waits = {.leaks = true, .in_copy = true};
+    enum mm_look_result result;
+    sigset_t set, before;
+    uintptr_t block = take(SMALL);
+    wipe();
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, &before) == 0);
+    handle(SIGUSR2, ignore);
+
+    begin();
+    CHECK(mm_look_goes_on());
+    fork_meanwhile();
+    CHECK(look_with(&waits) == MM_LOOK_BUSY);
+    pid_t copy = wait_for_signal(SIGUSR2, 60);
+    CHECK(copy > 0 && mm_look_is_from_copy(copy) && !mm_look_is_from_copy(getpid()));
+    CHECK_EQUAL(wait_for_signal(SIGUSR2, 60), copy); /* again, as one may be lost */
+    CHECK_EQUAL(taken(), 1);
+    CHECK(!mm_look_take(&found, &result) && !mm_look_is_from_copy(copy) && !mm_look_goes_on());
+
+    begin();
+    mm_look_drop();
+    CHECK(!mm_look_take(&found, &result));
+
+    begin();
+    copy = wait_for_signal(SIGUSR2, 60);
+    CHECK(kill(copy, SIGKILL) == 0);
+    CHECK_EQUAL(taken(), 1); /* it had told all */
+
+    handle(SIGUSR2, SIG_DFL); /* which would end the process */
+    begin();
+    CHECK_EQUAL(taken(), 1);
+    CHECK_EQUAL(wait_for_signal(SIGUSR2, 0), 0);
+
+    check_in_threads(1, look_elsewhere, NULL);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    drop(block);
+}
+
 /* --- memory that is refused, and what a copy does not have --- */
 
 #ifndef CHECK_EMULATED /* which refuses nothing, and has memory of its own */
@@ -429,6 +539,7 @@ int main(void)
     with_thread(true, false);
     with_thread(false, true);
     check_in_threads(2, look_till_busy, NULL);
+    goes_on();
 #ifndef CHECK_EMULATED
     refused(false);
     refused(true);
