@@ -254,7 +254,7 @@ static inline uint32_t mm_batch_span(const struct mm_batch *batch)
 static inline unsigned mm_batch_threshold(const struct mm_batch *batch, uint32_t batches)
 {
     unsigned slots = mm_batch_slots(batch), part = slots >> (batches < 32 ? 2 : 3);
-    return 1 + (part - 1) * (slots >= 16); /* no branch: which batch comes is anyone's guess */
+    return mm_unpredictable(slots < 16) ? 1 : part; /* which batch comes is anyone's guess */
 }
 
 /* How many slots a batch has at most, set before the first is opened; see mm_batch_shape(). */

@@ -222,13 +222,11 @@ MM_COLD static void shed(struct mm_heap *heap)
     mm_arena_tick();
 }
 
-/* Makes a batch current; `free` are its free slots, and not 0. */
-static inline void claim_from(struct mm_bin *bin, struct mm_list *list, struct mm_batch *batch,
-                              uint64_t free)
+/* Of the bin's batch; `free` are its free slots, and not 0. */
+static inline void claim_from(struct mm_bin *bin, struct mm_list *list, uint64_t free)
 {
-    bin->claimed = mm_batch_claim(batch, free, list->window, &list->zero);
-    bin->batch = batch;
-    mm_batch_set_state(batch, MM_BATCH_CURRENT, MM_FREES_NEVER);
+    bin->claimed = mm_batch_claim(bin->batch, free, list->window, &list->zero);
+    mm_batch_set_state(bin->batch, MM_BATCH_CURRENT, MM_FREES_NEVER);
 }
 
 /* Its `frees_left` is the number of live slots, or far more when there are none. */
@@ -280,7 +278,8 @@ ALWAYS_INLINE bool claim_available(struct mm_heap *heap, struct mm_bin *bin, str
         if (mm_unlikely(mm_batch_awaits_nothing(batch)))
             note_no_spare(heap, list, batch);
         if (mm_likely(free != 0)) {
-            claim_from(bin, list, batch, free);
+            bin->batch = batch;
+            claim_from(bin, list, free);
             return true;
         }
         mm_batch_set_state(batch, MM_BATCH_FULL, 1);
@@ -290,10 +289,11 @@ ALWAYS_INLINE bool claim_available(struct mm_heap *heap, struct mm_bin *bin, str
 
 MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
-    struct mm_batch *batch = open_batch(heap, class);
-    if (batch == NULL)
+    struct mm_bin *bin = &heap->bins[class];
+    bin->batch = open_batch(heap, class);
+    if (bin->batch == NULL)
         return false;
-    claim_from(&heap->bins[class], &heap->lists[class], batch, slots_to_claim(batch, unused));
+    claim_from(bin, &heap->lists[class], slots_to_claim(bin->batch, unused));
     return true;
 }
 
@@ -322,7 +322,7 @@ ALWAYS_INLINE bool claim_again(struct mm_heap *heap, unsigned class, uint64_t un
     unsigned count = mm_bit_count(free);
     unsigned threshold = mm_batch_threshold(bin->batch, list->batches);
     if (count >= threshold) {
-        claim_from(bin, list, bin->batch, free);
+        claim_from(bin, list, free);
         if (mm_unlikely(++list->rounds == ROUNDS_TO_WIDEN))
             widen(heap, class, unused);
         return true;
@@ -346,30 +346,32 @@ MM_COLD static void tick_and_collect(struct mm_heap *heap)
     mm_heap_collect(heap);
 }
 
-ALWAYS_INLINE bool claim(struct mm_heap *heap, unsigned class, uint64_t unused)
+/* The bin that has the slots; NULL when the arena is used up. */
+ALWAYS_INLINE struct mm_bin *claim(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     if (mm_unlikely(++heap->claims % CLAIMS_A_TICK == 0 || mm_collect_has_pending(heap)))
         tick_and_collect(heap);
     struct mm_bin *bin = &heap->bins[class];
     struct mm_list *list = &heap->lists[class];
     /* The batch only now: a report may have allocated. */
-    return (bin->batch != NULL && claim_again(heap, class, unused)) ||
-           claim_available(heap, bin, list, unused) || claim_new(heap, class, unused);
+    bool has_claimed = (bin->batch != NULL && claim_again(heap, class, unused)) ||
+                       claim_available(heap, bin, list, unused) || claim_new(heap, class, unused);
+    return has_claimed ? bin : NULL;
 }
 
-static __attribute__((noinline)) bool claim_any(struct mm_heap *heap, unsigned class)
+static __attribute__((noinline)) struct mm_bin *claim_any(struct mm_heap *heap, unsigned class)
 {
     return claim(heap, class, 0);
 }
 
-MM_COLD static bool claim_watched(struct mm_heap *heap, unsigned class)
+MM_COLD static struct mm_bin *claim_watched(struct mm_heap *heap, unsigned class)
 {
     return claim(heap, class, mm_watcher->unused);
 }
 
 bool mm_heap_claim(struct mm_heap *heap, unsigned class)
 {
-    return heap->watch != NULL ? claim_watched(heap, class) : claim_any(heap, class);
+    return (heap->watch != NULL ? claim_watched(heap, class) : claim_any(heap, class)) != NULL;
 }
 
 /* No bin has claimed slots then, so that every request comes here. */
@@ -403,7 +405,7 @@ MM_COLD static void *refill_watched(struct mm_heap *heap, unsigned class, mm_sha
     uint64_t *held = &heap->watch->held[class];
     MM_ASSERT(bin->claimed == 0);
     if (*held == 0) {
-        if (!claim_watched(heap, class))
+        if (claim_watched(heap, class) == NULL)
             return NULL;
         *held = bin->claimed;
         mm_counting_claim(*held);
@@ -424,7 +426,8 @@ void *mm_heap_refill(struct mm_heap *heap, unsigned class, mm_shape shape)
 {
     if (mm_unlikely(heap->watch != NULL))
         return refill_watched(heap, class, shape);
-    return claim_any(heap, class) ? mm_bin_pop(&heap->bins[class]) : NULL;
+    struct mm_bin *bin = claim_any(heap, class);
+    return bin != NULL ? mm_bin_pop(bin) : NULL;
 }
 
 bool mm_heap_never_handed_out(const struct mm_slot_info *info)

@@ -5,6 +5,8 @@
 /* __builtin_expect, under names that say what is meant. */
 #define mm_likely(condition)   __builtin_expect(!!(condition), 1)
 #define mm_unlikely(condition) __builtin_expect(!!(condition), 0)
+/* As likely as not: to be chosen by no branch. */
+#define mm_unpredictable(condition) __builtin_expect_with_probability(!!(condition), 1, 0.5)
 
 /* Of a function that a hot one ends in: kept out of it, so that it needs no stack frame. */
 #define MM_COLD __attribute__((noinline))
