@@ -295,6 +295,11 @@ bool mm_sink_divert(int fd)
     return true;
 }
 
+int mm_sink_diverted_fd(void)
+{
+    return atomic_load_explicit(&diverted.thread, memory_order_relaxed) != 0 ? diverted.fd : -1;
+}
+
 static bool write_diverted(const void *text, size_t size)
 {
     uint64_t now = mm_os_milliseconds(), soon = now + DIVERTED_IDLE_MS;

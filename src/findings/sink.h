@@ -40,6 +40,9 @@ void mm_sink_divert_end(char last);
 /* Without that byte: more is to come, by another descriptor. */
 void mm_sink_divert_leave(void);
 
+/* -1: no thread's goes elsewhere. */
+int mm_sink_diverted_fd(void);
+
 /* In a fork()'s child. */
 void mm_sink_renew(void);
 

@@ -5,6 +5,7 @@
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
+#include "findings/sink.h"
 #include "leaks/sort.h"
 #include "stacks/interned.h"
 #include "stacks/loaded.h"
@@ -12,6 +13,7 @@
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
+#include <limits.h>
 #include <sys/wait.h>
 
 #define GROUPS      ((size_t)1 << 16) /* a power of two */
@@ -128,14 +130,36 @@ static void sort_groups(struct mm_look *look)
 
 /* --- the look --- */
 
-/* What only an epoll or a pointer with a tag reaches is asked for where there is anything else. */
-static void mark_all(struct mm_roots *roots, struct mm_marks *marks)
+/* What the program closes meanwhile is to be closed: a peer waits for that, or who wants a lock.
+ * But for what is read here, and the pipe whose reader waits for the end of the copy. */
+static void close_others(const struct mm_roots *roots)
+{
+    int kept[] = {roots->pages_fd, roots->shared_pages_fd, mm_sink_diverted_fd()};
+    unsigned from = 0;
+    for (int next = 0; next < INT_MAX; from = (unsigned)next + 1) {
+        next = INT_MAX;
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+            if (kept[i] >= (int)from && kept[i] < next)
+                next = kept[i];
+        }
+        if ((unsigned)next > from)
+            mm_kernel_close_range(from, (unsigned)next - 1);
+    }
+}
+
+/* What only an epoll or a pointer with a tag reaches is asked for where there is anything else; in
+ * a copy, an epoll first. */
+static void mark_all(struct mm_roots *roots, struct mm_marks *marks, bool is_copy)
 {
     if (mm_stacks_has_ignored())
         mm_marks_ignored(marks);
+    if (is_copy) {
+        mm_roots_tell_epolls(roots);
+        close_others(roots);
+    }
     mm_roots_tell(roots);
     mm_marks_flood(marks);
-    if (mm_marks_are_all(marks))
+    if (is_copy || mm_marks_are_all(marks))
         return;
     mm_roots_tell_epolls(roots);
     mm_marks_flood(marks);
@@ -156,7 +180,7 @@ static void group_all(struct mm_look *look, const struct mm_look_settings *setti
                       struct mm_roots *roots, struct mm_marks *marks)
 {
     struct grouping grouping = {look, settings};
-    mark_all(roots, marks);
+    mark_all(roots, marks, settings->roots.before.is_copy);
     if (settings->dangling && !mm_dangling_each(marks, roots, count_pointer, &grouping))
         look->is_cut = true;
     if (settings->leaks && !mm_marks_are_all(marks))

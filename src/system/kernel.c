@@ -383,9 +383,9 @@ void mm_kernel_exit_group(int status)
         call(SYS_exit_group, (long[6]){status});
 }
 
-void mm_kernel_close_all(void)
+void mm_kernel_close_range(unsigned first, unsigned last)
 {
-    call(SYS_close_range, (long[6]){0, (long)~0u, 0});
+    call(SYS_close_range, (long[6]){(long)first, (long)last, 0});
 }
 
 pid_t mm_kernel_process_id(void)

@@ -34,8 +34,8 @@ void mm_kernel_nap(long nanoseconds);
  * it. */
 bool mm_kernel_can_read(const void *start);
 _Noreturn void mm_kernel_exit_group(int status);
-/* All that the process has, from Linux 5.9 on. */
-void mm_kernel_close_all(void);
+/* All that the process has of these, from Linux 5.9 on. */
+void mm_kernel_close_range(unsigned first, unsigned last);
 pid_t mm_kernel_process_id(void);
 pid_t mm_kernel_parent_id(void);
 pid_t mm_kernel_thread_id(void);

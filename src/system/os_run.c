@@ -7,6 +7,7 @@
 #include "system/kernel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -31,7 +32,7 @@ enum { NOTHING, OUTPUT, INPUT };
 static bool set_files(void)
 {
     int ends[2];
-    mm_kernel_close_all();
+    mm_kernel_close_range(0, UINT_MAX);
     for (int fd = NOTHING; fd <= INPUT; fd++)
         mm_kernel_close(fd);
     return mm_kernel_open("/dev/null", O_RDWR) == NOTHING && mm_kernel_pipe2(ends, 0) == 0 &&
