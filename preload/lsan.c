@@ -66,65 +66,43 @@ static int open_answer(int number)
     return mm_os_open_pipe(path);
 }
 
-static bool begin(const struct mm_here *here, enum mm_leaks_when when, struct mm_leaks_asked asked)
+/* False when it is for somebody else. */
+static bool divert(int fd)
 {
-    if (!shim_looks() || is_turned_off || is_done || !mm_process_started())
-        return false;
-    return mm_leaks_begin(here, when, asked);
+    if (mm_sink_divert(fd))
+        return true;
+    mm_os_write(fd, MM_ANSWER_BUSY, sizeof MM_ANSWER_BUSY - 1);
+    mm_os_close(fd);
+    return false;
 }
 
-/* What is told to who asked is told there, and nowhere else, as long as there is somebody. A copy
- * keeps the pipe open until it is over, so that the reader sees when nothing comes any more. */
-static void answer(const struct mm_here *here, struct mm_leaks_asked asked)
+static void find_for(const struct mm_here *here, int number, bool asks_twice)
 {
-    int fd = open_answer(asked.asker);
-    bool is_diverted = fd >= 0 && mm_sink_divert(fd);
-    if (fd >= 0 && !is_diverted) {
-        mm_os_write(fd, MM_ANSWER_BUSY, sizeof MM_ANSWER_BUSY - 1);
-        mm_os_close(fd);
-        return;
-    }
-    if (is_turned_off || is_done)
-        mm_report_note("leaks are not looked for: the program does not want it");
-    bool is_later = begin(here, MM_LEAKS_ANSWER, asked);
-    if (is_diverted && is_later)
-        mm_sink_divert_leave();
-    else if (is_diverted)
-        mm_sink_divert_end(MM_ANSWER_END);
-}
-
-/* What came of the look before, if it is over. */
-static void answer_now(void)
-{
+    bool is_later = false;
     struct mm_leaks_found found;
-    if (!mm_leaks_take(&found))
-        return;
-    int asker = found.look.asker;
-    int fd = asker > 0 ? open_answer(asker) : -1;
-    bool is_diverted = fd >= 0 && mm_sink_divert(fd);
-    mm_leaks_tell(&found, asker > 0 ? MM_LEAKS_ANSWER : MM_LEAKS_LIVE);
-    if (is_diverted)
+    if (mm_leaks_take(number, &found))
+        mm_leaks_tell(&found, MM_LEAKS_ANSWER);
+    else if (is_turned_off || is_done)
+        mm_report_note("leaks are not looked for: the program does not want it");
+    else if (asks_twice && shim_looks() && mm_process_started())
+        is_later = mm_leaks_begin(here, number);
+    else
+        shim_tell_leaks(here, MM_LEAKS_ANSWER);
+    if (is_later)
+        mm_sink_divert_leave();
+    else
         mm_sink_divert_end(MM_ANSWER_END);
-    else if (fd >= 0)
-        mm_os_close(fd);
 }
 
-/* Who asks while a copy is at work is answered after it. */
-static void obey(const struct mm_here *here, int signal, const siginfo_t *info)
+/* What is told to who asked is told there, and nowhere else, as long as there is somebody. */
+static void answer(const struct mm_here *here, const siginfo_t *info)
 {
-    struct mm_leaks_asked asked = {.signal = signal};
-    bool is_from_copy = info->si_code == SI_USER && mm_look_is_from_copy(info->si_pid);
-    answer_now();
-    for (unsigned round = 0; !is_from_copy && mm_look_goes_on(); round++) {
-        mm_os_wait(round);
-        answer_now();
-    }
-    if (info->si_code == SI_QUEUE && info->si_value.sival_int > 0) {
-        asked.asker = info->si_value.sival_int;
-        answer(here, asked);
-    } else if (!is_from_copy) {
-        begin(here, MM_LEAKS_LIVE, asked);
-    }
+    int number = info->si_value.sival_int;
+    int fd = open_answer(number);
+    if (fd < 0)
+        shim_tell_leaks(here, MM_LEAKS_ANSWER);
+    else if (divert(fd))
+        find_for(here, number, ((uintptr_t)info->si_value.sival_ptr & MM_ANSWER_TWICE) != 0);
 }
 
 static void look_at_signal(int signal, siginfo_t *info, void *context)
@@ -132,9 +110,12 @@ static void look_at_signal(int signal, siginfo_t *info, void *context)
     struct mm_here here;
     uint64_t began = mm_os_milliseconds();
     int saved_errno = errno;
+    (void)signal;
     mm_here_take(&here);
-    if (!mm_os_is_guest())
-        obey(&here, signal, info);
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int <= 0)
+        shim_tell_leaks(&here, MM_LEAKS_LIVE);
+    else if (!mm_os_is_guest())
+        answer(&here, info);
     errno = saved_errno;
     mm_stop_put_back(context, began);
 }

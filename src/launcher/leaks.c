@@ -214,54 +214,50 @@ static int make_pipe(pid_t process, const char *status, int number)
     return fd;
 }
 
-static bool wait_for_some(int fd, long seconds)
+/* What there is of it so far. */
+struct answer {
+    FILE *text;
+    size_t size;
+    enum { CUT, LATER, WHOLE } end;
+};
+
+/* False when it takes too long, or the process, if `target` tells of it, has ended and left
+ * nothing. */
+static bool wait_for_some(int fd, int target, long seconds)
 {
-    struct pollfd what = {.fd = fd, .events = POLLIN};
+    struct pollfd what[] = {{.fd = fd, .events = POLLIN}, {.fd = target, .events = POLLIN}};
     int ready;
     do
-        ready = poll(&what, 1, (int)seconds * 1000);
+        ready = poll(what, 2, (int)seconds * 1000);
     while (ready < 0 && errno == EINTR);
-    return ready > 0;
+    return ready > 0 && what[0].revents != 0;
 }
 
-/* True once the last byte is there. What a terminal would obey is none of a report's. */
-static bool take(FILE *text, char *piece, size_t size)
+/* What a terminal would obey is none of a report's. */
+static void take(struct answer *answer, const char *piece, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (piece[i] == MM_ANSWER_END)
-            return true;
+    for (size_t i = 0; i < size && answer->end != WHOLE; i++, answer->size++) {
         bool is_control = ((unsigned char)piece[i] < ' ' && !strchr("\n\t", piece[i])) ||
                           (unsigned char)piece[i] == 127;
-        fputc(is_control ? '?' : piece[i], text);
+        if (piece[i] == MM_ANSWER_END)
+            answer->end = WHOLE;
+        else if (piece[i] == MM_ANSWER_LATER)
+            answer->end = LATER;
+        else
+            fputc(is_control ? '?' : piece[i], answer->text);
     }
-    return false;
 }
 
-/* The text of the answer, to be read from its start. */
-static FILE *read_answer(pid_t process, int fd, long seconds)
+/* All that comes until it is whole, or nobody writes there any more, which a child of the process
+ * may keep from being seen. */
+static void read_answer(struct answer *answer, int fd, int target, long seconds)
 {
     static char piece[65536];
-    FILE *text = tmpfile();
-    size_t sum = 0;
-    ssize_t got = 0;
-    bool is_whole = false;
-    if (text == NULL)
-        launcher_die("no temporary file: %s", strerror(errno));
-    while (!is_whole && sum < ANSWER_MOST && wait_for_some(fd, seconds) &&
-           (got = read(fd, piece, sizeof piece)) > 0) {
-        remove_pipe();
-        answer_at.folder = -1;
-        is_whole = take(text, piece, (size_t)got);
-        sum += (size_t)got;
-    }
-    if (sum == 0)
-        launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
-                     "its findings are told",
-                     (int)process, seconds);
-    if (!is_whole)
-        launcher_say("the answer of process %d is not complete", (int)process);
-    rewind(text);
-    return text;
+    ssize_t got;
+    while (answer->end != WHOLE && answer->size < ANSWER_MOST &&
+           wait_for_some(fd, target, answer->end == LATER ? 1 : seconds) &&
+           (got = read(fd, piece, sizeof piece)) > 0)
+        take(answer, piece, (size_t)got);
 }
 
 /* --- the command --- */
@@ -289,31 +285,56 @@ static int send_to(pid_t process, int fd, int number, int token)
     siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
     info.si_pid = getpid();
     info.si_uid = getuid();
-    info.si_value.sival_int = token;
+    info.si_value.sival_ptr = (void *)((uintptr_t)token | MM_ANSWER_TWICE);
     if (fd >= 0)
         return (int)syscall(SYS_pidfd_send_signal, fd, number, &info, 0);
     return sigqueue(process, number, info.si_value);
 }
 
+/* An end to write to: as long as it is open the pipe has one. */
+static int hold_open(int fd)
+{
+    char *path = launcher_text("/proc/self/fd/%d", fd);
+    int held = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    free(path);
+    return held;
+}
+
+/* Its text, to be read from the start. */
 static FILE *ask(pid_t process, long seconds)
 {
     size_t size;
+    struct answer answer = {.text = tmpfile()};
     int target = (int)syscall(SYS_pidfd_open, process, 0);
     int number = signal_of(process), token = random_number();
     char *status = read_of(process, "status", &size);
     if (status == NULL)
         launcher_die("process %d: %s", (int)process, strerror(errno));
+    if (answer.text == NULL)
+        launcher_die("no temporary file: %s", strerror(errno));
     need_handler(process, status, number);
     signal(SIGINT, remove_and_end);
     signal(SIGTERM, remove_and_end);
     signal(SIGHUP, remove_and_end);
-    int fd = make_pipe(process, status, token);
-    if (send_to(process, target, number, token) != 0)
-        launcher_die("process %d: %s", (int)process, strerror(errno));
+    int fd = make_pipe(process, status, token), held = -1;
+    do {
+        answer.end = CUT;
+        if (send_to(process, target, number, token) != 0)
+            launcher_die("process %d: %s", (int)process, strerror(errno));
+        read_answer(&answer, fd, target, seconds);
+        if (held < 0)
+            held = hold_open(fd);
+    } while (answer.end == LATER && signal_of(process) == number);
+    if (answer.size == 0)
+        launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
+                     "its findings are told",
+                     (int)process, seconds);
+    if (answer.end != WHOLE)
+        launcher_say("the answer of process %d is not complete", (int)process);
     free(status);
-    FILE *text = read_answer(process, fd, seconds);
     close(fd);
-    return text;
+    rewind(answer.text);
+    return answer.text;
 }
 
 int launcher_leaks(char *const *arguments)

@@ -190,7 +190,7 @@ size_t mm_leaks_tell(struct mm_leaks_found *found, enum mm_leaks_when when)
 
 /* False when nothing is left to be told of leaks; `grown` is how many stacks grew. */
 static bool find(struct mm_leaks_found *found, const struct mm_here *here, enum mm_leaks_when when,
-                 struct mm_leaks_asked asked, size_t *grown)
+                 int asker, size_t *grown)
 {
     struct mm_look_settings with = {
         .leaks = settings.leaks,
@@ -198,8 +198,7 @@ static bool find(struct mm_leaks_found *found, const struct mm_here *here, enum 
         .strict = settings.strict,
         .roots = settings.roots,
         .in_copy = when != MM_LEAKS_AT_EXIT,
-        .signal = asked.signal,
-        .asker = asked.asker,
+        .asker = asker,
         .first_thread = atomic_load_explicit(&first_thread, memory_order_relaxed),
     };
     *grown = 0;
@@ -217,25 +216,20 @@ size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when)
 {
     struct mm_leaks_found found;
     size_t grown;
-    if (when == MM_LEAKS_AT_EXIT)
-        mm_look_drop();
-    size_t told = find(&found, here, when, (struct mm_leaks_asked){0}, &grown)
-                      ? mm_leaks_tell(&found, when)
-                      : 0;
+    size_t told = find(&found, here, when, 0, &grown) ? mm_leaks_tell(&found, when) : 0;
     return told + grown;
 }
 
-bool mm_leaks_begin(const struct mm_here *here, enum mm_leaks_when when,
-                    struct mm_leaks_asked asked)
+bool mm_leaks_begin(const struct mm_here *here, int asker)
 {
     struct mm_leaks_found found = {0};
     size_t grown;
-    if (find(&found, here, when, asked, &grown))
-        mm_leaks_tell(&found, when);
+    if (find(&found, here, MM_LEAKS_ANSWER, asker, &grown))
+        mm_leaks_tell(&found, MM_LEAKS_ANSWER);
     return found.result == MM_LOOK_LATER;
 }
 
-bool mm_leaks_take(struct mm_leaks_found *found)
+bool mm_leaks_take(int asker, struct mm_leaks_found *found)
 {
-    return mm_look_take(&found->look, &found->result);
+    return mm_look_take(asker, &found->look, &found->result);
 }

@@ -26,20 +26,15 @@ enum mm_leaks_when {
     MM_LEAKS_ANSWER /* live, for somebody who asked: all is told, that there is none, too */
 };
 size_t mm_leaks_look(const struct mm_here *here, enum mm_leaks_when when);
-/* The same of a live process, whose first thread does not wait for the copy: where this is true
- * leaks are not told yet. When the copy is done it sends the signal, and whoever then takes what it
- * found tells it: how many findings. */
-struct mm_leaks_asked {
-    int signal, asker; /* the latter is found again in what is taken, as look.asker */
-};
-bool mm_leaks_begin(const struct mm_here *here, enum mm_leaks_when when,
-                    struct mm_leaks_asked asked);
+/* The same for somebody who will ask again, by this number, which is not 0. Where it is true leaks
+ * are not told yet: the process's first thread does not wait for the copy. */
+bool mm_leaks_begin(const struct mm_here *here, int asker);
 struct mm_leaks_found {
     struct mm_look look;
     enum mm_look_result result;
 };
-/* False as long as there is nothing to take. */
-bool mm_leaks_take(struct mm_leaks_found *found);
+/* When the same asks again: what was found, which is to be told. False when there is no such. */
+bool mm_leaks_take(int asker, struct mm_leaks_found *found);
 size_t mm_leaks_tell(struct mm_leaks_found *found, enum mm_leaks_when when);
 
 /* In a fork()'s child, before it allocates: what is there is its parent's. */

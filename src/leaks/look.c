@@ -1,11 +1,12 @@
-/* look.c - see look.h. One thread looks at a time: `looking`, which a copy that nobody waits for
- * keeps until somebody has its outcome, or drops it: whoever makes `later.copy` 0. The table of
- * threads that stand is here for good, as the last of their handlers may look at it when all is
- * over. */
+/* look.c - see look.h. One thread looks at a time: `looking`. The table of threads that stand is
+ * here for good, as the last of their handlers may look at it when all is over. `later` is a copy
+ * that nobody waits for: it belongs to whoever makes `later.copy` 0, and is given another only then
+ * by who has `looking`. */
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
 #include "findings/sink.h"
+#include "leaks/answer.def"
 #include "leaks/sort.h"
 #include "stacks/interned.h"
 #include "stacks/loaded.h"
@@ -17,15 +18,15 @@
 #include <sys/wait.h>
 
 #define GROUPS      ((size_t)1 << 16) /* a power of two */
+#define LEFT_MS     60000u
 #define GROUPS_MOST (GROUPS - GROUPS / 4)
-
-#define AGAIN_MS 1000u /* a signal can be lost among others of its number */
-#define AGAIN    60u
 
 static struct mm_hold looking;
 static struct mm_stop stop MM_SELDOM;
 static struct {
     _Atomic pid_t copy; /* 0: there is none */
+    _Atomic int asker;
+    uint64_t since; /* on the clock of mm_os_milliseconds() */
     struct mm_look look;
 } later MM_SELDOM;
 
@@ -226,8 +227,7 @@ static enum mm_look_result look_while_all_stand(struct mm_look *look,
 
 struct outcome {
     struct mm_look look;
-    _Atomic int result;        /* enum mm_look_result; MM_LOOK_LATER: not yet */
-    _Atomic uint32_t is_known; /* the process knows who sends the signal */
+    _Atomic int result; /* enum mm_look_result; MM_LOOK_LATER: not yet */
 };
 
 static struct outcome *outcome_of(const struct mm_look *look)
@@ -235,35 +235,22 @@ static struct outcome *outcome_of(const struct mm_look *look)
     return (struct outcome *)(look->groups + look->capacity);
 }
 
-/* Until the process has what it is told of, and ends the copy. Without a handler the signal would
- * end the process. */
-static void tell_process(struct outcome *outcome, int signal)
-{
-    pid_t process = mm_kernel_parent_id();
-    for (unsigned round = 0; atomic_load(&outcome->is_known) == 0; round++)
-        mm_os_wait(round);
-    for (unsigned i = 0; i < AGAIN && mm_kernel_parent_id() == process; i++) {
-        if (!mm_stop_has_handler(process, signal))
-            return;
-        mm_kernel_signal_process(process, signal);
-        mm_kernel_futex_wait(&outcome->is_known, 1, AGAIN_MS);
-    }
-}
-
 static _Noreturn void look_as_copy(struct mm_look *look, const struct mm_look_settings *settings,
-                                   const struct mm_here *here)
+                                   const struct mm_here *here, pid_t process)
 {
-    mm_kernel_die_with_parent();
-    mm_coverage_anew();
     struct outcome *outcome = outcome_of(look);
+    mm_kernel_die_with_parent();
+    if (mm_kernel_parent_id() != process) /* it has ended before that */
+        mm_kernel_exit_group(0);
+    mm_coverage_anew();
     look->is_cut = !mm_roots_are_all(&settings->roots.before);
     enum mm_look_result result = look_while_all_stand(look, settings, here);
     outcome->look = *look;
-    /* Release pairs with the acquire of mm_look_take(). */
+    /* Release pairs with the acquire of outcome_for(). */
     atomic_store_explicit(&outcome->result, (int)result, memory_order_release);
     mm_coverage_write();
-    if (settings->signal != 0)
-        tell_process(outcome, settings->signal);
+    if (settings->asker != 0)
+        mm_os_write(mm_sink_diverted_fd(), &(char){MM_ANSWER_LATER}, 1);
     mm_kernel_exit_group(0);
 }
 
@@ -274,61 +261,67 @@ static void wait_for(pid_t copy)
         ;
 }
 
-static bool has_outcome(const struct mm_look *look)
-{
-    int result = atomic_load_explicit(&outcome_of(look)->result, memory_order_acquire);
-    return result != MM_LOOK_LATER;
-}
-
 /* Whoever kills the copy has none. */
 static enum mm_look_result outcome_for(struct mm_look *look)
 {
     struct outcome *outcome = outcome_of(look);
-    if (!has_outcome(look))
+    int result = atomic_load_explicit(&outcome->result, memory_order_acquire);
+    if (result == MM_LOOK_LATER)
         return MM_LOOK_NO_MEMORY;
     *look = outcome->look;
-    return (enum mm_look_result)atomic_load(&outcome->result);
+    return (enum mm_look_result)result;
 }
 
-static void leave_copy(struct mm_look *look, pid_t copy)
+/* Whether there is a copy. What nobody came for is let go after a while. */
+static bool is_taken(void)
 {
-    struct outcome *outcome = outcome_of(look);
+    pid_t copy = atomic_load(&later.copy);
+    bool is_left = copy != 0 && mm_os_milliseconds() - later.since > LEFT_MS &&
+                   mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
+    if (is_left && atomic_compare_exchange_strong(&later.copy, &copy, 0))
+        mm_look_end(&later.look);
+    return copy != 0 && !is_left;
+}
+
+static void leave_copy(struct mm_look *look, int asker, pid_t copy)
+{
     later.look = *look;
+    later.since = mm_os_milliseconds();
     *look = (struct mm_look){0};
+    atomic_store(&later.asker, asker);
     atomic_store(&later.copy, copy);
-    atomic_store(&outcome->is_known, 1);
+}
+
+static bool may_leave(const struct mm_look_settings *settings)
+{
+    return settings->asker != 0 && mm_os_thread_id() == mm_kernel_process_id() && !is_taken();
 }
 
 /* False when it can't be copied. */
 static bool look_in_copy(struct mm_look *look, const struct mm_look_settings *settings,
                          const struct mm_here *here, enum mm_look_result *result)
 {
+    pid_t process = mm_kernel_process_id();
     struct mm_look_settings with = *settings;
     with.roots.before = mm_roots_before();
-    if (mm_os_thread_id() != mm_kernel_process_id())
-        with.signal = 0;
+    if (!may_leave(settings))
+        with.asker = 0;
     atomic_store(&outcome_of(look)->result, MM_LOOK_LATER);
     pid_t copy = mm_kernel_branch();
     if (copy == 0)
-        look_as_copy(look, &with, here);
+        look_as_copy(look, &with, here, process);
     if (copy > 0)
         mm_stop_end(&stop);
     if (with.roots.before.pages_fd >= 0)
         mm_os_close(with.roots.before.pages_fd);
-    if (copy > 0 && with.signal != 0) {
-        leave_copy(look, copy);
+    if (copy > 0 && with.asker != 0) {
+        leave_copy(look, with.asker, copy);
         *result = MM_LOOK_LATER;
     } else if (copy > 0) {
         wait_for(copy);
         *result = outcome_for(look);
     }
     return copy > 0;
-}
-
-/* The number of one that was waited for may be another process's by now. */
-static bool has_ended(pid_t copy)
-{
-    return mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
 }
 
 static size_t size_of_groups(const struct mm_look *look)
@@ -364,78 +357,41 @@ enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings 
                             const struct mm_here *here)
 {
     int saved_errno = errno;
-    *look = (struct mm_look){.asker = settings->asker};
+    *look = (struct mm_look){0};
     if (!mm_hold_try(&looking))
         return MM_LOOK_BUSY;
     enum mm_look_result result = look_from(look, settings, here);
-    if (result != MM_LOOK_LATER)
-        mm_hold_end(&looking);
+    mm_hold_end(&looking);
     errno = saved_errno;
     return result;
 }
 
-static void end_copy(pid_t copy)
-{
-    mm_kernel_kill(copy);
-    wait_for(copy);
-}
-
 void mm_look_end(struct mm_look *look)
 {
-    if (look->copy != 0)
-        end_copy(look->copy);
     if (look->groups != NULL)
         mm_os_release(look->groups, size_of_groups(look));
     *look = (struct mm_look){0};
 }
 
-bool mm_look_goes_on(void)
-{
-    return atomic_load(&later.copy) != 0;
-}
-
-bool mm_look_is_from_copy(pid_t sender)
-{
-    return sender != 0 && sender == atomic_load(&later.copy);
-}
-
-bool mm_look_take(struct mm_look *look, enum mm_look_result *result)
+bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result)
 {
     int saved_errno = errno;
-    pid_t copy = atomic_exchange(&later.copy, 0);
-    bool ended = copy != 0 && has_ended(copy);
-    bool is_over = copy != 0 && (ended || has_outcome(&later.look));
-    if (is_over) {
-        *look = later.look;
+    pid_t copy = atomic_load(&later.copy);
+    *look = later.look; /* another's, perhaps, once it is claimed */
+    bool is_ours = copy != 0 && atomic_load(&later.asker) == asker &&
+                   atomic_compare_exchange_strong(&later.copy, &copy, 0);
+    if (is_ours) {
+        wait_for(copy);
         *result = outcome_for(look);
-        look->copy = ended ? 0 : copy;
-        mm_hold_end(&looking);
-    } else if (copy != 0) {
-        atomic_store(&later.copy, copy);
     }
     errno = saved_errno;
-    return is_over;
+    return is_ours;
 }
 
-void mm_look_drop(void)
-{
-    int saved_errno = errno;
-    pid_t copy = atomic_exchange(&later.copy, 0);
-    if (copy != 0) {
-        later.look.copy = has_ended(copy) ? 0 : copy;
-        mm_look_end(&later.look);
-        mm_hold_end(&looking);
-    }
-    errno = saved_errno;
-}
-
-/* The copy is the parent's, and the hold that it has may be this thread's. */
+/* The copy is the parent's. */
 void mm_look_renew(void)
 {
-    if (atomic_load(&later.copy) != 0) {
+    if (atomic_exchange(&later.copy, 0) != 0)
         mm_look_end(&later.look);
-        mm_hold_end(&looking);
-    }
-    atomic_store(&later.copy, 0);
     mm_hold_renew(&looking);
 }

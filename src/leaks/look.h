@@ -17,11 +17,10 @@ struct mm_look_settings {
     bool strict;
     struct mm_roots_settings roots;
     bool in_copy; /* of the process, so that it goes on meanwhile, if it can be copied */
-    /* Not 0: nor does the calling thread wait for the copy, which sends this signal when it is
-     * done: mm_look_take(). Not where it is but one thread of the process: a copy ends with the
-     * thread that it was made by. */
-    int signal;
-    int asker;             /* whom the outcome is for, as the caller counts them */
+    /* Not 0: nor does the calling thread wait for the copy, which ends the text that goes elsewhere
+     * by MM_ANSWER_LATER, and then itself: mm_look_take(). Only one such is at work at a time, and
+     * in the process's first thread only, as a copy ends with the thread that it was made by. */
+    int asker;
     uint32_t first_thread; /* blocks that threads before this one allocated are not told of */
 };
 
@@ -39,7 +38,7 @@ struct mm_look_group {
 
 enum mm_look_result {
     MM_LOOK_DONE,
-    MM_LOOK_LATER,     /* a copy is at it */
+    MM_LOOK_LATER,     /* a copy that nobody waits for is at it */
     MM_LOOK_NO_LIST,   /* the system does not tell what is mapped, or which threads there are */
     MM_LOOK_NO_MEMORY, /* or refuses memory */
     MM_LOOK_BUSY       /* another thread is at it */
@@ -51,8 +50,6 @@ struct mm_look {
     /* All that was found is possible: */
     size_t unsure; /* threads whose registers are not known */
     bool is_cut;   /* or memory or threads that could not be listed or read */
-    int asker;     /* as the settings have it */
-    pid_t copy;    /* that is there to the end; 0: none is */
 };
 
 static inline bool mm_look_is_unsure(const struct mm_look *look)
@@ -64,14 +61,10 @@ enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings 
                             const struct mm_here *here);
 void mm_look_end(struct mm_look *look);
 
-/* What a copy found that nobody waited for; false as long as there is no such. */
-bool mm_look_take(struct mm_look *look, enum mm_look_result *result);
-/* Whether there is, or will be, anything to take. */
-bool mm_look_goes_on(void);
-/* Whether that signal, from that process, is what such a copy sends. */
-bool mm_look_is_from_copy(pid_t sender);
-/* Nobody wants it any more. */
-void mm_look_drop(void);
+/* What a copy found that nobody waited for, once it has ended; false when there is none for this
+ * asker. */
+bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result);
+
 /* In a fork()'s child. */
 void mm_look_renew(void);
 

@@ -31,12 +31,12 @@ static bool is_set; /* the handler is ours; for whoever stops */
 
 /* --- what the system tells of a thread --- */
 
-static size_t read_about(const char *folder, pid_t id, const char *what, char text[static TEXT])
+static size_t read_about(pid_t id, const char *what, char text[static TEXT])
 {
     char path[64];
     struct mm_out out;
     mm_out_start(&out, path, sizeof path);
-    mm_out_format(&out, "%s/%u/%s", folder, (uint64_t)id, what);
+    mm_out_format(&out, "/proc/self/task/%u/%s", (uint64_t)id, what);
     int fd = mm_os_open_read(path);
     size_t length = fd >= 0 ? mm_os_read(fd, text, TEXT - 1) : 0;
     if (fd >= 0)
@@ -72,7 +72,7 @@ static struct mm_system_call read_call(pid_t id)
 {
     char text[TEXT];
     struct mm_system_call call = {.number = -1, .seen = mm_os_milliseconds()};
-    if (read_about(TASKS, id, "syscall", text) == 0 || text[0] == 'r')
+    if (read_about(id, "syscall", text) == 0 || text[0] == 'r')
         return call;
     const char *at = skip_word(text);
     if (text[0] != '-') {
@@ -94,32 +94,20 @@ static const char *field(const char *text, const char *name)
     return found != NULL ? found + strlen(name) : "";
 }
 
-static bool is_among(const char *status, const char *signals, int number)
-{
-    return hex_of(field(status, signals)) >> (number - 1) & 1;
-}
-
 /* A thread that libc starts or ends blocks all signals, too, but not for long. */
 enum answerable { CAN_ANSWER, CAN_SOON, CANNOT_ANSWER, IS_GONE };
 
 static enum answerable can_answer(pid_t id)
 {
     char text[TEXT];
-    if (read_about(TASKS, id, "status", text) == 0)
+    if (read_about(id, "status", text) == 0)
         return CAN_ANSWER; /* as far as is known */
     char state = *field(text, "\nState:\t");
     if (state == 'Z' || state == 'X')
         return IS_GONE;
-    if (!is_among(text, "\nSigBlk:\t", SIGNAL))
+    if (!(hex_of(field(text, "\nSigBlk:\t")) >> (SIGNAL - 1) & 1))
         return CAN_ANSWER;
     return state == 'S' ? CANNOT_ANSWER : CAN_SOON;
-}
-
-bool mm_stop_has_handler(pid_t process, int signal)
-{
-    char text[TEXT];
-    return read_about("/proc", process, "status", text) != 0 &&
-           is_among(text, "\nSigCgt:\t", signal);
 }
 
 /* --- a call that was interrupted --- */

@@ -61,8 +61,6 @@ void mm_stop_end(struct mm_stop *stop);
  * known, as libc's code tells it, and not restarted by the kernel; `began` on the clock of
  * mm_os_milliseconds(). */
 void mm_stop_put_back(void *context, uint64_t began);
-/* Whether a process that may be another one catches the signal, as far as /proc tells. */
-bool mm_stop_has_handler(pid_t process, int signal);
 /* NULL: there is none of this id. */
 const struct mm_thread *mm_stop_find(const struct mm_stop *stop, pid_t id);
 

@@ -283,14 +283,9 @@ int mm_kernel_uname(struct utsname *names)
     return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
 }
 
-void mm_kernel_signal_process(pid_t process, int number)
-{
-    call(SYS_kill, (long[6]){process, number});
-}
-
 void mm_kernel_kill(pid_t process)
 {
-    mm_kernel_signal_process(process, SIGKILL);
+    call(SYS_kill, (long[6]){process, SIGKILL});
 }
 
 void mm_kernel_signal_thread(pid_t thread, int number)

@@ -56,7 +56,6 @@ bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
 void mm_kernel_kill(pid_t process);
-void mm_kernel_signal_process(pid_t process, int number);
 /* Of the calling process. */
 void mm_kernel_signal_thread(pid_t thread, int number);
 /* The process is killed when the thread that made it ends. */

@@ -6,6 +6,8 @@
 #include "check.h"
 #include "entry/process.h"
 #include "entry/route.h"
+#include "findings/sink.h"
+#include "leaks/answer.def"
 #include "system/os.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -360,46 +362,25 @@ static void look_till_busy(unsigned number, void *unused)
 
 /* --- a copy that nobody waits for --- */
 
-static void ignore(int signal)
-{
-    (void)signal;
-}
+enum { ASKER = 7 };
 
-/* Whom it comes from; 0: nobody. */
-static pid_t wait_for_signal(int signal, time_t seconds)
+static enum mm_look_result begin(void)
 {
-    sigset_t set;
-    siginfo_t info;
-    struct timespec most = {.tv_sec = seconds};
-    sigemptyset(&set);
-    sigaddset(&set, signal);
-    return sigtimedwait(&set, &info, &most) == signal ? info.si_pid : 0;
-}
-
-static void begin(void)
-{
-    struct mm_look_settings settings = {
-        .leaks = true, .in_copy = true, .signal = SIGUSR2, .asker = 7};
-    CHECK_EQUAL(look_with(&settings), MM_LOOK_LATER);
+    struct mm_look_settings settings = {.leaks = true, .in_copy = true, .asker = ASKER};
+    return look_with(&settings);
 }
 
 static size_t taken(void)
 {
     enum mm_look_result result;
-    for (unsigned round = 0; !mm_look_take(&found, &result); round++)
-        mm_os_wait(round);
+    CHECK(!mm_look_take(ASKER + 1, &found, &result));
+    CHECK(mm_look_take(ASKER, &found, &result));
     CHECK_EQUAL(result, MM_LOOK_DONE);
-    CHECK_EQUAL(found.asker, 7);
     size_t count = blocks_found();
     mm_look_end(&found);
     CHECK(waitpid(-1, NULL, (int)__WALL) == -1 && errno == ECHILD);
+    CHECK(!mm_look_take(ASKER, &found, &result));
     return count;
-}
-
-static void handle(int signal, void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler};
-    CHECK(sigaction(signal, &action, NULL) == 0);
 }
 
 /* The child has no such copy, and can look itself. */
@@ -410,19 +391,10 @@ static void fork_meanwhile(void)
     pid_t child = fork();
     if (child == 0) {
         mm_look_renew();
-        bool is_new = !mm_look_take(&found, &result) && look(true, false) == 1;
+        bool is_new = !mm_look_take(ASKER, &found, &result) && look(true, false) == 1;
         _exit(is_new ? 0 : 1);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-}
-
-static void look_elsewhere(unsigned number, void *unused)
-{
-    struct mm_look_settings settings = {.leaks = true, .in_copy = true, .signal = SIGUSR2};
-    (void)number;
-    (void)unused;
-    CHECK_EQUAL(look_with(&settings), MM_LOOK_DONE); /* such a copy is waited for */
-    mm_look_end(&found);
 }
 
 /* Nobody else has the other end, then. Linux 5.9 has the call. */
@@ -436,47 +408,49 @@ static void is_closed(int ends[2])
     close(ends[0]);
 }
 
+static void begin_elsewhere(unsigned number, void *unused)
+{
+    (void)number;
+    (void)unused;
+    CHECK_EQUAL(begin(), MM_LOOK_DONE); /* such a copy is waited for */
+    mm_look_end(&found);
+}
+
+static void take_elsewhere(unsigned number, void *unused)
+{
+    (void)number;
+    (void)unused;
+    CHECK_EQUAL(taken(), 1);
+}
+
+/* Into a pipe that is full, so that the copy is there until that is read. */
 static void goes_on(void)
 {
-    int ends[2];
-    struct mm_look_settings waits = {.leaks = true, .in_copy = true};
-    enum mm_look_result result;
-    sigset_t set, before;
+    static char filling[1 << 16], last;
+    int answers[2], ends[2];
     uintptr_t block = take(SMALL);
     wipe();
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR2);
-    CHECK(pthread_sigmask(SIG_BLOCK, &set, &before) == 0);
-    handle(SIGUSR2, ignore);
-
-    CHECK(pipe(ends) == 0);
-    begin();
-    CHECK(mm_look_goes_on());
+    CHECK(pipe(answers) == 0 && pipe(ends) == 0);
+    CHECK(fcntl(answers[1], F_SETPIPE_SZ, sizeof filling) == sizeof filling);
+    CHECK(write(answers[1], filling, sizeof filling) == sizeof filling);
+    CHECK(mm_sink_divert(answers[1]));
+    CHECK_EQUAL(begin(), MM_LOOK_LATER);
+    mm_sink_divert_leave();
     is_closed(ends);
     fork_meanwhile();
-    CHECK(look_with(&waits) == MM_LOOK_BUSY);
-    pid_t copy = wait_for_signal(SIGUSR2, 60);
-    CHECK(copy > 0 && mm_look_is_from_copy(copy) && !mm_look_is_from_copy(getpid()));
-    CHECK_EQUAL(wait_for_signal(SIGUSR2, 60), copy); /* again, as one may be lost */
+    CHECK_EQUAL(look(true, false), 1); /* nor is anybody else kept from it */
+    CHECK_EQUAL(begin(), MM_LOOK_DONE);
+    mm_look_end(&found);
+    check_in_threads(1, begin_elsewhere, NULL);
+    CHECK(read(answers[0], filling, sizeof filling) == sizeof filling);
+    while (read(answers[0], &last, 1) > 0)
+        CHECK_EQUAL(last, MM_ANSWER_LATER);
+    CHECK_EQUAL(last, MM_ANSWER_LATER);
+    close(answers[0]);
+    check_in_threads(1, take_elsewhere, NULL);
+
+    CHECK_EQUAL(begin(), MM_LOOK_LATER);
     CHECK_EQUAL(taken(), 1);
-    CHECK(!mm_look_take(&found, &result) && !mm_look_is_from_copy(copy) && !mm_look_goes_on());
-
-    begin();
-    mm_look_drop();
-    CHECK(!mm_look_take(&found, &result));
-
-    begin();
-    copy = wait_for_signal(SIGUSR2, 60);
-    CHECK(kill(copy, SIGKILL) == 0);
-    CHECK_EQUAL(taken(), 1); /* it had told all */
-
-    handle(SIGUSR2, SIG_DFL); /* which would end the process */
-    begin();
-    CHECK_EQUAL(taken(), 1);
-    CHECK_EQUAL(wait_for_signal(SIGUSR2, 0), 0);
-
-    check_in_threads(1, look_elsewhere, NULL);
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     drop(block);
 }
 
