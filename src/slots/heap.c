@@ -290,10 +290,11 @@ ALWAYS_INLINE bool claim_available(struct mm_heap *heap, struct mm_bin *bin, str
 MM_COLD static bool claim_new(struct mm_heap *heap, unsigned class, uint64_t unused)
 {
     struct mm_bin *bin = &heap->bins[class];
-    bin->batch = open_batch(heap, class);
-    if (bin->batch == NULL)
+    struct mm_batch *batch = open_batch(heap, class);
+    if (batch == NULL)
         return false;
-    claim_from(bin, &heap->lists[class], slots_to_claim(bin->batch, unused));
+    bin->batch = batch;
+    claim_from(bin, &heap->lists[class], slots_to_claim(batch, unused));
     return true;
 }
 
