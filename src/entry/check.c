@@ -86,24 +86,14 @@ static struct mm_block held_block(uintptr_t address)
     return mm_block_of_held(batch, (unsigned)mm_batch_slot(batch, address).index);
 }
 
-/* What goes soon was touched long ago: first its batch, which tells where it ends, and then all of
- * it, or as much as the processor needs to see where it is going. The end is looked at first. */
-#define SOON       8u
-#define VERY_SOON  4u
-#define LINE       64u
-#define FETCH_MOST (8 * LINE)
+/* What goes soon was touched long ago. */
+#define SOON 8u
 static void fetch_what_goes_soon(void)
 {
-    uintptr_t soon = mm_quarantine_ahead(SOON), very_soon = mm_quarantine_ahead(VERY_SOON);
+    uintptr_t soon = mm_quarantine_ahead(SOON);
     if (mm_arena_has(soon)) {
         __builtin_prefetch((const void *)soon);
         __builtin_prefetch(mm_batch_at(soon));
-    }
-    if (mm_arena_has(very_soon)) {
-        size_t size = mm_batch_size(mm_batch_at(very_soon));
-        __builtin_prefetch((const void *)(very_soon + size - mm_checks.guard - 1));
-        for (size_t at = LINE; at < size && at < FETCH_MOST; at += LINE)
-            __builtin_prefetch((const void *)(very_soon + at));
     }
 }
 
