@@ -377,7 +377,7 @@ bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result)
 {
     int saved_errno = errno;
     pid_t copy = atomic_load(&later.copy);
-    *look = later.look; /* another's, perhaps, once it is claimed */
+    *look = later.look; /* read before it is claimed: from then on the next may be put there */
     bool is_ours = copy != 0 && atomic_load(&later.asker) == asker &&
                    atomic_compare_exchange_strong(&later.copy, &copy, 0);
     if (is_ours) {
