@@ -147,7 +147,7 @@ gcc_dir() {
 
 # build_with_clang TARGET... - its warnings are the same where little is optimised, and come sooner.
 build_with_clang() {
-    build_with clang clang -DMM_WERROR=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 \
+    build_with clang clang -DMM_WERROR=ON -DMM_ONE_CORE=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 \
         -DCMAKE_CXX_FLAGS_DEBUG=-O0 -- "$@"
 }
 
