@@ -19,7 +19,7 @@ run_demo() {
 units='bitmap size_class arena batch'
 
 build() {
-    cmake -S "$work/project" -B build -G 'Unix Makefiles' -DCMAKE_BUILD_TYPE=Debug >varying/cmake
+    cmake -S "$work/project" -B build -G 'Unix Makefiles' -DCMAKE_BUILD_TYPE=Debug -DCMAKE_RULE_MESSAGES=OFF >varying/cmake
     make -C build -j2 memory_manager demo >varying/make
     # shellcheck disable=SC2086 # a list of words
     make -C build/tests/unit -j2 $(printf 'unit_%s ' $units) >>varying/make
