@@ -123,8 +123,10 @@ MEM_MNGR_API size_t mem_mngr_check(void);
  * Reports each stack that allocated such ones, where the configuration asks for stacks; returns how
  * many reports that are, without those of possible leaks. All other threads are stopped by a signal
  * of libc's own for as long as a fork() takes, and no call of theirs ends early: a copy of the
- * process is looked through, whose end no SIGCHLD tells of. Memory that the program has from
- * somebody else counts as in use. 0, with a note, where /proc does not tell what is mapped. */
+ * process is looked through, whose end no SIGCHLD tells of. A large process is looked through as it
+ * runs, where the system tells what is written to meanwhile (Linux 6.7): then they are stopped for
+ * milliseconds. Memory that the program has from somebody else counts as in use. 0, with a note,
+ * where /proc does not tell what is mapped. */
 MEM_MNGR_API size_t mem_mngr_leaks(void);
 
 /* Writes the state to stdout: totals, then per heap its lists, batches and live bitmaps.

@@ -107,6 +107,8 @@ void mm_marks_tagged(struct mm_marks *marks)
         if (marks->blocks[i].reached)
             mm_mark_scan_block(marks, &marks->blocks[i]);
     }
+    if (marks->copies != NULL)
+        mm_mark_scan_younger(marks);
 }
 
 void mm_marks_possible(struct mm_marks *marks)

@@ -4,15 +4,15 @@
 
 #include "checks/checks.h"
 #include "forwarded/registry.h"
+#include "leaks/present.h"
 #include "leaks/sort.h"
 #include "slots/guarded.h"
 #include "system/os.h"
 
 /* What another thread freed and its owner did not collect yet is free. */
-static void take_batch(struct mm_marks *marks, const struct mm_batch *batch)
+void mm_mark_take(struct mm_mark_batch *mark, const struct mm_batch *batch)
 {
     uint64_t remote = atomic_load_explicit(&batch->remote, memory_order_relaxed);
-    struct mm_mark_batch *mark = mm_mark_batch_of_line(marks, mm_batch_line(batch));
     mark->live = mm_checks_live(batch) & ~remote & mm_bits_below(mm_batch_slots(batch));
     mark->unit = (uint32_t)((mm_batch_base(batch) - mm_arena.base) >> MM_UNIT_SHIFT);
     mark->granules = (uint16_t)(mm_batch_size(batch) / MM_GRANULE);
@@ -20,12 +20,15 @@ static void take_batch(struct mm_marks *marks, const struct mm_batch *batch)
     mark->reciprocal = atomic_load_explicit(&batch->reciprocal, memory_order_relaxed);
 }
 
+/* Unit by unit: of a batch that is opened or closed meanwhile, its span may be any. */
 static void take_batches(struct mm_marks *marks)
 {
-    size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
-    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;) {
-        if (mm_batch_line(batch) < marks->lines_end && mm_batch_slots(batch) != 0)
-            take_batch(marks, batch);
+    size_t end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
+    for (size_t at = 0; at < end; at++) {
+        size_t unit = at;
+        const struct mm_batch *batch = mm_batch_walk(&unit, at + 1);
+        if (batch != NULL && mm_batch_line(batch) < marks->lines_end && mm_batch_slots(batch) != 0)
+            mm_mark_take(mm_mark_batch_of_line(marks, mm_batch_line(batch)), batch);
     }
 }
 
@@ -102,6 +105,10 @@ void mm_marks_end(struct mm_marks *marks)
     release(marks->queue, marks->queue_size * sizeof *marks->queue);
     release(marks->blocks, marks->block_capacity * sizeof *marks->blocks);
     release(marks->block_queue, marks->block_capacity * sizeof *marks->block_queue);
+    release(marks->copies, MM_MARK_COPIED);
+    release(marks->suspects, mm_mark_suspects_size(marks));
+    release(marks->entries, MM_PRESENT_ENTRIES * sizeof *marks->entries);
+    mm_ranges_release(&marks->missed);
     mm_ranges_release(&marks->unreadable);
     *marks = (struct mm_marks){0};
 }

@@ -7,18 +7,25 @@
 #include "blocks/stacks.h"
 #include "findings/sink.h"
 #include "leaks/answer.def"
+#include "leaks/beside.h"
 #include "leaks/sort.h"
 #include "stacks/interned.h"
 #include "stacks/loaded.h"
 #include "system/coverage.h"
+#include "system/helper.h"
 #include "system/kernel.h"
 #include "system/os.h"
+#include "system/out.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #define GROUPS      ((size_t)1 << 16) /* a power of two */
 #define LEFT_MS     60000u
+#define LIFE_MS     100u
+#define REST_MS     60000u /* that none is tried beside, after one that could not be done */
 #define GROUPS_MOST (GROUPS - GROUPS / 4)
 
 static struct mm_hold looking;
@@ -235,6 +242,19 @@ static struct outcome *outcome_of(const struct mm_look *look)
     return (struct outcome *)(look->groups + look->capacity);
 }
 
+static size_t size_of_groups(const struct mm_look *look)
+{
+    return look->capacity * sizeof *look->groups + sizeof(struct outcome);
+}
+
+static bool map_groups(struct mm_look *look, bool is_shared)
+{
+    look->capacity = GROUPS;
+    look->groups =
+        is_shared ? mm_kernel_mmap_shared(size_of_groups(look)) : mm_os_map(size_of_groups(look));
+    return look->groups != NULL;
+}
+
 static _Noreturn void look_as_copy(struct mm_look *look, const struct mm_look_settings *settings,
                                    const struct mm_here *here, pid_t process)
 {
@@ -272,18 +292,149 @@ static enum mm_look_result outcome_for(struct mm_look *look)
     return (enum mm_look_result)result;
 }
 
-/* Whether there is a copy. What nobody came for is let go after a while. */
+/* --- beside the program, by a helper --- */
+
+enum progress { NOT_ASKED, STARTS, CAN_NOT, GOES_ON, ENDED };
+
+/* Belongs to who has `looking`, or to `later` when nobody waits. */
+static struct {
+    struct mm_beside beside;
+    struct mm_helper helper;
+    struct mm_look_settings settings;
+    struct mm_here here;
+    struct mm_look look;
+    pid_t thread; /* that was asked */
+    int fd;       /* for whoever asks */
+    bool is_done;
+    _Atomic bool is_unwanted;
+    _Atomic uint32_t progress;
+} aside MM_SELDOM;
+
+static _Atomic uint64_t rests_until; /* on the clock of mm_os_milliseconds() */
+
+static void tell_progress(enum progress progress)
+{
+    atomic_store(&aside.progress, progress);
+    mm_kernel_futex_wake(&aside.progress, INT_MAX);
+}
+
+/* What a helper held that was killed; descriptors it takes along. */
+static void bury(enum progress was)
+{
+    mm_stop_end(&stop);
+    mm_beside_renew(&aside.beside);
+    aside.is_done = false;
+    tell_progress(was == STARTS ? CAN_NOT : ENDED);
+}
+
+static enum progress wait_while(enum progress progress)
+{
+    while (atomic_load(&aside.progress) == (uint32_t)progress) {
+        bool has_ended = mm_helper_has_ended(&aside.helper);
+        if (has_ended && atomic_load(&aside.progress) == (uint32_t)progress)
+            bury(progress);
+        else
+            mm_kernel_futex_wait(&aside.progress, progress, LIFE_MS);
+    }
+    return (enum progress)atomic_load(&aside.progress);
+}
+
+/* The pipe of who asked, in the helper's own descriptors: its reader waits for the helper's end. */
+static bool open_answer(void)
+{
+    char path[64];
+    struct mm_out out;
+    if (aside.fd < 0)
+        return true;
+    mm_out_start(&out, path, sizeof path);
+    mm_out_format(&out, "/proc/self/task/%u/fd/%u", (uint64_t)aside.thread, (uint64_t)aside.fd);
+    aside.fd = mm_kernel_open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return aside.fd >= 0;
+}
+
+static void look_beside(void *unused)
+{
+    struct grouping grouping = {&aside.look, &aside.settings};
+    (void)unused;
+    if (!open_answer() || !mm_beside_start(&aside.beside)) {
+        tell_progress(CAN_NOT);
+        return;
+    }
+    tell_progress(GOES_ON);
+    aside.is_done = mm_beside_mark(&aside.beside);
+    if (aside.is_done) {
+        if (!mm_marks_are_all(&aside.beside.marks))
+            sort_out(&aside.beside.roots, &aside.beside.marks, &grouping);
+        aside.is_done = !aside.beside.marks.missed.is_cut && !atomic_load(&aside.is_unwanted);
+        sort_groups(&aside.look);
+        mm_beside_end(&aside.beside);
+    }
+    if (aside.fd >= 0)
+        mm_os_write(aside.fd, &(char){MM_ANSWER_LATER}, 1);
+    tell_progress(ENDED);
+}
+
+static void prepare_aside(const struct mm_look *look, const struct mm_look_settings *settings,
+                          const struct mm_here *here)
+{
+    bool waits = settings->asker == 0;
+    memset(&aside, 0, sizeof aside);
+    aside.look = *look;
+    aside.settings = *settings;
+    aside.thread = mm_os_thread_id();
+    aside.fd = waits ? -1 : mm_sink_diverted_fd();
+    if (waits)
+        aside.here = *here;
+    aside.beside = (struct mm_beside){.strict = settings->strict,
+                                      .roots_settings = &aside.settings.roots,
+                                      .here = &aside.here,
+                                      .waits = waits ? mm_os_thread_id() : 0,
+                                      .stop = &stop,
+                                      .is_unwanted = &aside.is_unwanted};
+    atomic_store(&aside.progress, STARTS);
+}
+
+/* Where it was: false when it could not be done. */
+static bool end_aside(struct mm_look *look)
+{
+    wait_while(GOES_ON);
+    mm_helper_end(&aside.helper);
+    if (!aside.is_done)
+        atomic_store(&rests_until, mm_os_milliseconds() + REST_MS);
+    atomic_store(&aside.progress, NOT_ASKED);
+    *look = aside.look;
+    return aside.is_done;
+}
+
+/* --- what nobody waits for --- */
+
+#define ASIDE (-1) /* in the copy's place */
+
+static bool has_ended(pid_t copy)
+{
+    if (copy == ASIDE)
+        return atomic_load(&aside.progress) == ENDED;
+    return mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
+}
+
+static void let_go(pid_t copy)
+{
+    if (copy == ASIDE)
+        end_aside(&later.look);
+    mm_look_end(&later.look);
+}
+
+/* Whether there is a look that was left. What nobody came for is let go after a while. */
 static bool is_taken(void)
 {
     pid_t copy = atomic_load(&later.copy);
-    bool is_left = copy != 0 && mm_os_milliseconds() - later.since > LEFT_MS &&
-                   mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
+    bool is_left = copy != 0 && mm_os_milliseconds() - later.since > LEFT_MS && has_ended(copy);
     if (is_left && atomic_compare_exchange_strong(&later.copy, &copy, 0))
-        mm_look_end(&later.look);
+        let_go(copy);
     return copy != 0 && !is_left;
 }
 
-static void leave_copy(struct mm_look *look, int asker, pid_t copy)
+static void leave(struct mm_look *look, int asker, pid_t copy)
 {
     later.look = *look;
     later.since = mm_os_milliseconds();
@@ -292,6 +443,42 @@ static void leave_copy(struct mm_look *look, int asker, pid_t copy)
     atomic_store(&later.copy, copy);
 }
 
+static bool may_be_beside(const struct mm_look_settings *settings)
+{
+    return settings->in_copy && settings->leaks && !settings->dangling && !settings->all &&
+           atomic_load(&aside.progress) == NOT_ASKED &&
+           mm_os_milliseconds() >= atomic_load(&rests_until) && mm_beside_is_worth_it();
+}
+
+/* False when it can't be done so. */
+static bool look_aside(struct mm_look *look, const struct mm_look_settings *settings,
+                       const struct mm_here *here, enum mm_look_result *result)
+{
+    struct mm_look_settings with = *settings;
+    if (!map_groups(look, false))
+        return false;
+    if (is_taken())
+        with.asker = 0;
+    prepare_aside(look, &with, here);
+    if (!mm_helper_start(&aside.helper, look_beside, NULL) || wait_while(STARTS) == CAN_NOT) {
+        mm_helper_end(&aside.helper);
+        atomic_store(&aside.progress, NOT_ASKED);
+        mm_look_end(look);
+        return false;
+    }
+    if (with.asker != 0) {
+        leave(look, with.asker, ASIDE);
+        *result = MM_LOOK_LATER;
+        return true;
+    }
+    *result = MM_LOOK_DONE;
+    if (end_aside(look))
+        return true;
+    mm_look_end(look);
+    return false;
+}
+
+/* A copy ends with the thread that it was made by. */
 static bool may_leave(const struct mm_look_settings *settings)
 {
     return settings->asker != 0 && mm_os_thread_id() == mm_kernel_process_id() && !is_taken();
@@ -315,7 +502,7 @@ static bool look_in_copy(struct mm_look *look, const struct mm_look_settings *se
     if (with.roots.before.pages_fd >= 0)
         mm_os_close(with.roots.before.pages_fd);
     if (copy > 0 && with.asker != 0) {
-        leave_copy(look, with.asker, copy);
+        leave(look, with.asker, copy);
         *result = MM_LOOK_LATER;
     } else if (copy > 0) {
         wait_for(copy);
@@ -324,33 +511,41 @@ static bool look_in_copy(struct mm_look *look, const struct mm_look_settings *se
     return copy > 0;
 }
 
-static size_t size_of_groups(const struct mm_look *look)
-{
-    return look->capacity * sizeof *look->groups + sizeof(struct outcome);
-}
-
-static bool map_groups(struct mm_look *look, bool is_shared)
-{
-    look->capacity = GROUPS;
-    look->groups =
-        is_shared ? mm_kernel_mmap_shared(size_of_groups(look)) : mm_os_map(size_of_groups(look));
-    return look->groups != NULL;
-}
-
 static enum mm_look_result look_from(struct mm_look *look, const struct mm_look_settings *settings,
                                      const struct mm_here *here)
 {
     enum mm_look_result result = MM_LOOK_NO_LIST;
     if (!map_groups(look, settings->in_copy))
         return MM_LOOK_NO_MEMORY;
-    struct mm_signals signals = mm_os_block_signals();
     if (mm_stop_others(&stop) &&
         !(settings->in_copy && look_in_copy(look, settings, here, &result))) {
         result = look_while_all_stand(look, settings, here);
         mm_stop_end(&stop);
     }
+    return result;
+}
+
+static enum mm_look_result look_somehow(struct mm_look *look,
+                                        const struct mm_look_settings *settings,
+                                        const struct mm_here *here)
+{
+    enum mm_look_result result;
+    struct mm_signals signals = mm_os_block_signals();
+    if (!may_be_beside(settings) || !look_aside(look, settings, here, &result))
+        result = look_from(look, settings, here);
     mm_os_restore_signals(&signals);
     return result;
+}
+
+/* Whoever asks from elsewhere is not to have a thread wait; at exit nobody wants what goes on. */
+static bool is_alone(const struct mm_look_settings *settings)
+{
+    if (settings->asker == 0) {
+        if (!settings->in_copy)
+            atomic_store(&aside.is_unwanted, true);
+        wait_while(GOES_ON);
+    }
+    return atomic_load(&aside.progress) != GOES_ON;
 }
 
 enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings *settings,
@@ -360,7 +555,9 @@ enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings 
     *look = (struct mm_look){0};
     if (!mm_hold_try(&looking))
         return MM_LOOK_BUSY;
-    enum mm_look_result result = look_from(look, settings, here);
+    enum mm_look_result result = MM_LOOK_BUSY;
+    if (is_alone(settings))
+        result = look_somehow(look, settings, here);
     mm_hold_end(&looking);
     errno = saved_errno;
     return result;
@@ -373,6 +570,16 @@ void mm_look_end(struct mm_look *look)
     *look = (struct mm_look){0};
 }
 
+/* False when it is to be looked for in another way. */
+static bool take_aside(struct mm_look *look, enum mm_look_result *result)
+{
+    *result = MM_LOOK_DONE;
+    if (end_aside(look))
+        return true;
+    mm_look_end(look);
+    return false;
+}
+
 bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result)
 {
     int saved_errno = errno;
@@ -380,10 +587,12 @@ bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result)
     *look = later.look; /* read before it is claimed: from then on the next may be put there */
     bool is_ours = copy != 0 && atomic_load(&later.asker) == asker &&
                    atomic_compare_exchange_strong(&later.copy, &copy, 0);
-    if (is_ours) {
+    if (is_ours && copy != ASIDE) {
         wait_for(copy);
         *result = outcome_for(look);
     }
+    if (is_ours && copy == ASIDE)
+        is_ours = take_aside(look, result);
     errno = saved_errno;
     return is_ours;
 }
@@ -393,5 +602,10 @@ void mm_look_renew(void)
 {
     if (atomic_exchange(&later.copy, 0) != 0)
         mm_look_end(&later.look);
+    if (atomic_exchange(&aside.progress, NOT_ASKED) != NOT_ASKED) {
+        mm_beside_renew(&aside.beside);
+        mm_helper_renew(&aside.helper);
+        mm_look_end(&aside.look);
+    }
     mm_hold_renew(&looking);
 }

@@ -3,14 +3,18 @@
 
 #include "blocks/record.h"
 #include "blocks/stacks.h"
+#include "leaks/present.h"
+#include "system/kernel.h"
 #include "system/os.h"
 
 #define STEP      (MM_MARK_AHEAD / 3) /* pointers between two steps of one */
+#define ROUNDS    16u                 /* batches between two looks at the clock */
 #define SLACK     1024u               /* slots above it may have much that nobody asked for */
 #define UNTAGGED  ((uintptr_t)1 << 48)
+#define PAGE      ((uintptr_t)4096) /* the smallest that there is */
 #define NOT_SWEPT __attribute__((no_sanitize("address", "thread")))
 
-struct mm_mark_block *mm_mark_find_block(const struct mm_marks *marks, uintptr_t address)
+size_t mm_mark_first_above(const struct mm_marks *marks, uintptr_t address)
 {
     size_t low = 0, high = marks->block_count;
     while (low < high) {
@@ -20,6 +24,12 @@ struct mm_mark_block *mm_mark_find_block(const struct mm_marks *marks, uintptr_t
         else
             high = middle;
     }
+    return low;
+}
+
+struct mm_mark_block *mm_mark_find_block(const struct mm_marks *marks, uintptr_t address)
+{
+    size_t low = mm_mark_first_above(marks, address);
     bool is_in = low < marks->block_count && address >= marks->blocks[low].start &&
                  (!marks->strict || address == marks->blocks[low].start);
     return is_in ? &marks->blocks[low] : NULL;
@@ -95,6 +105,12 @@ NOT_SWEPT static void look_at_tagged(struct mm_marks *marks, const uintptr_t *at
     }
 }
 
+bool mm_marks_may_be_tagged(const struct mm_marks *marks, uintptr_t word)
+{
+    uintptr_t address = word % UNTAGGED;
+    return address != word && (mm_arena_has(address) || address - marks->lowest < marks->span);
+}
+
 static void look_at_words(struct mm_marks *marks, const uintptr_t *at, const uintptr_t *end,
                           size_t behind)
 {
@@ -126,9 +142,31 @@ uintptr_t mm_mark_end_of_slot(const struct mm_mark_batch *batch, unsigned index)
     return start + size;
 }
 
+/* Memory that may go at any moment: what of it is there. */
+static void look_at_copies(const struct mm_mark_words *words, struct mm_range part)
+{
+    uintptr_t *copies = words->marks->copies;
+    while (part.start < part.end) {
+        size_t most =
+            part.end - part.start < MM_MARK_COPIED ? part.end - part.start : MM_MARK_COPIED;
+        ssize_t got = mm_kernel_read_own(copies, (const void *)part.start, most); /* NOLINT */
+        uintptr_t next = got > 0 ? part.start + (size_t)got : mm_round_up(part.start + 1, PAGE);
+        next = next < part.end ? next : part.end;
+        if (got > 0)
+            words->look(words->marks, copies, copies + (size_t)got / sizeof *copies, words->with);
+        else
+            mm_marks_miss(words->marks, (struct mm_range){part.start, next});
+        part.start = next;
+    }
+}
+
 static void look_at_part(struct mm_range part, void *with)
 {
     const struct mm_mark_words *words = with;
+    if (words->marks->copies != NULL) {
+        look_at_copies(words, part);
+        return;
+    }
     /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
     words->look(words->marks, (const uintptr_t *)part.start, (const uintptr_t *)part.end,
                 words->with);
@@ -151,9 +189,31 @@ static void look_at_pointees(struct mm_marks *marks, const uintptr_t *at, const 
     look_at_words(marks, at, end, 0);
 }
 
+/* A batch's slots by one call. False when they are too much for that, or can't all be read. */
+static bool scan_copied(struct mm_marks *marks, const struct mm_mark_batch *batch, uint64_t slots)
+{
+    size_t size = mm_mark_size(batch);
+    uintptr_t start = mm_mark_base(batch) + mm_bit_lowest(slots) * size;
+    uintptr_t end = mm_mark_end_of_slot(batch, mm_log2_floor(slots));
+    if (end - start > MM_MARK_COPIED ||
+        mm_kernel_read_own(marks->copies, (const void *)start, end - start) != /* NOLINT */
+            (ssize_t)(end - start))
+        return false;
+    for (; slots != 0; slots &= slots - 1) {
+        unsigned index = mm_bit_lowest(slots);
+        size_t from = mm_mark_base(batch) + index * size - start;
+        size_t to = mm_mark_end_of_slot(batch, index) - start;
+        look_at_words(marks, marks->copies + from / sizeof(uintptr_t),
+                      marks->copies + to / sizeof(uintptr_t), 0);
+    }
+    return true;
+}
+
 void mm_mark_scan_slots(struct mm_marks *marks, struct mm_mark_batch *batch, uint64_t slots)
 {
     struct mm_mark_words words = {marks, look_at_pointees, NULL};
+    if (slots != 0 && marks->copies != NULL && scan_copied(marks, batch, slots))
+        return;
     size_t size = mm_mark_size(batch);
     for (; slots != 0; slots &= slots - 1) {
         unsigned index = mm_bit_lowest(slots);
@@ -176,15 +236,44 @@ uintptr_t mm_mark_end_of_block(const struct mm_mark_block *block)
     return block->start + (asked < size ? asked : size);
 }
 
-void mm_mark_scan_block(struct mm_marks *marks, const struct mm_mark_block *block)
+void mm_mark_scan(struct mm_marks *marks, uintptr_t start, uintptr_t end)
 {
     struct mm_mark_words words = {marks, look_at_pointees, NULL};
-    mm_mark_read(&words, block->start, mm_mark_end_of_block(block));
+    if (start < end)
+        mm_mark_read(&words, start, end);
+}
+
+static void scan_row(struct mm_range row, void *marks)
+{
+    mm_mark_scan(marks, row.start, row.end);
+}
+
+/* Of a large one pages that are not there would be made by reading them. */
+void mm_mark_scan_block(struct mm_marks *marks, const struct mm_mark_block *block)
+{
+    struct mm_range range = {block->start, mm_mark_end_of_block(block)};
+    if (marks->copies != NULL)
+        mm_present_each(marks->pages_fd, marks->entries, range, scan_row, marks);
+    else
+        mm_mark_scan(marks, range.start, range.end);
 }
 
 void mm_marks_flood(struct mm_marks *marks)
 {
-    for (;;) {
+    mm_marks_flood_until(marks, 0);
+}
+
+static bool is_over(const struct mm_marks *marks, unsigned round, uint64_t until)
+{
+    return round % ROUNDS == 0 &&
+           ((until != 0 && mm_os_nanoseconds() > until) ||
+            (marks->is_unwanted != NULL &&
+             atomic_load_explicit(marks->is_unwanted, memory_order_relaxed)));
+}
+
+bool mm_marks_flood_until(struct mm_marks *marks, uint64_t until)
+{
+    for (unsigned round = 1; !is_over(marks, round, until); round++) {
         if (marks->head == marks->tail && marks->block_head == marks->block_tail)
             arrive(marks);
         if (marks->head != marks->tail) {
@@ -197,7 +286,8 @@ void mm_marks_flood(struct mm_marks *marks)
         } else if (marks->block_head != marks->block_tail) {
             mm_mark_scan_block(marks, &marks->blocks[marks->block_queue[marks->block_head++]]);
         } else {
-            return;
+            return true;
         }
     }
+    return false;
 }

@@ -10,8 +10,10 @@
  * rows, however the pointers go. Pointers that were found pass through a short row of their own,
  * where the tables that they need are fetched ahead.
  *
- * For one thread, while no other changes a block. All memory is mapped at the start and given back
- * at the end; nothing is locked, and no function of malloc's called. */
+ * For one thread, while no other changes a block; or while others run: then memory is read by calls
+ * that survive whatever may not be there any more, and what was written since is looked at again
+ * (rescan.c), the last time while all stand. All memory is mapped at the start and given back at
+ * the end; nothing is locked, and no function of malloc's called. */
 #ifndef MM_MARK_H
 #define MM_MARK_H
 
@@ -61,8 +63,17 @@ struct mm_marks {
     size_t block_count, block_capacity;
     uint32_t *block_queue;
     size_t block_head, block_tail;
+    uint32_t *suspects; /* batches, by line; NULL: none was listed yet */
+    size_t suspect_count;
     uintptr_t lowest, span;      /* where blocks lie that are no slots */
     struct mm_ranges unreadable; /* memory of blocks that can't be read now, sorted */
+    /* While threads run: through which memory is read, else NULL; what could not be read; what
+     * the system tells of pages; and whether nobody wants to know any more. */
+    uintptr_t *copies;
+    struct mm_ranges missed;
+    int pages_fd;
+    uint64_t *entries;
+    const _Atomic bool *is_unwanted;
     struct {
         uintptr_t address;
         struct mm_mark_batch *batch;
@@ -79,10 +90,35 @@ void mm_marks_end(struct mm_marks *marks);
 enum mm_words { MM_WORDS_ANY, MM_WORDS_OF_LIBC };
 void mm_marks_words(struct mm_marks *marks, const uintptr_t *words, size_t count,
                     enum mm_words whose);
+/* Whether it points to where blocks are, but for a tag in its high bits. */
+bool mm_marks_may_be_tagged(const struct mm_marks *marks, uintptr_t word);
 /* Blocks that are not to be told of are roots, too. */
 void mm_marks_ignored(struct mm_marks *marks);
 /* All that can be reached from there. */
 void mm_marks_flood(struct mm_marks *marks);
+/* The same until a time of mm_os_nanoseconds(), 0: as long as it takes, and while it is not
+ * unwanted: whether all is looked at. Else it can be called again for the rest. */
+bool mm_marks_flood_until(struct mm_marks *marks, uint64_t until);
+
+/* --- while threads run --- */
+
+/* Memory is read by copies from now on, as far as it is there; false when memory for that is
+ * refused. `pages_fd` is /proc/self/pagemap. */
+bool mm_marks_copy(struct mm_marks *marks, int pages_fd, const _Atomic bool *is_unwanted);
+/* This could not be read, by reason of errno: it is tried again by the last one, as what was
+ * written, if it is not there; else all was in vain. */
+void mm_marks_miss(struct mm_marks *marks, struct mm_range range);
+/* What lies there was written: what it points to is reached, as far as it is in blocks that are
+ * marked, or that were handed out since the start. Calls back for what is of no block that was
+ * there at the start. */
+typedef void (*mm_marks_rest)(struct mm_range rest, void *with);
+void mm_marks_rescan(struct mm_marks *marks, struct mm_range written, mm_marks_rest rest,
+                     void *with);
+void mm_marks_rescan_missed(struct mm_marks *marks, mm_marks_rest rest, void *with);
+/* Lists what is not marked so far, for the next one: how many batches and other blocks that is. */
+size_t mm_marks_suspect(struct mm_marks *marks);
+/* While all stand, of what was listed: what is live no more is not told of. */
+void mm_marks_drop_freed(struct mm_marks *marks);
 
 /* Calls back for the words of each block that is marked so far. */
 typedef void (*mm_marks_visit)(const uintptr_t *words, size_t count, uintptr_t block, void *with);

@@ -48,6 +48,13 @@ static inline struct mm_mark_batch *mm_mark_batch_around(const struct mm_marks *
     return mm_mark_batch_of_line(marks, mm_likely(line < marks->lines_end) ? line : 0);
 }
 
+#define MM_MARK_COPIED ((size_t)32 << 10) /* bytes at once, where memory is read by copies */
+
+static inline size_t mm_mark_suspects_size(const struct mm_marks *marks)
+{
+    return (marks->lines_end / MM_LINE_SIZE + 1) * sizeof *marks->suspects;
+}
+
 /* The slot that an address lies in; false when it is in none that is live and counts. */
 static inline bool mm_mark_find_slot(const struct mm_marks *marks,
                                      const struct mm_mark_batch *batch, uintptr_t address,
@@ -81,6 +88,11 @@ static inline void mm_mark_slot(struct mm_marks *marks, struct mm_mark_batch *ba
         (uint32_t)((const char *)batch - marks->batches);
 }
 
+/* What a batch is now; by the thread that looks, whoever owns it. */
+void mm_mark_take(struct mm_mark_batch *mark, const struct mm_batch *batch);
+
+/* The first of the other blocks that ends above an address: its index, or their count. */
+size_t mm_mark_first_above(const struct mm_marks *marks, uintptr_t address);
 /* NULL: none that counts. */
 struct mm_mark_block *mm_mark_find_block(const struct mm_marks *marks, uintptr_t address);
 /* Unless the address lies in its last bytes, `behind` of them. */
@@ -102,8 +114,12 @@ uintptr_t mm_mark_end_of_slot(const struct mm_mark_batch *batch, unsigned index)
 uintptr_t mm_mark_end_of_block(const struct mm_mark_block *block);
 
 /* What these point to is reached. */
+void mm_mark_scan(struct mm_marks *marks, uintptr_t start, uintptr_t end);
 void mm_mark_scan_slots(struct mm_marks *marks, struct mm_mark_batch *batch, uint64_t slots);
 void mm_mark_scan_block(struct mm_marks *marks, const struct mm_mark_block *block);
+
+/* The same of slots that are live now, and in no table. */
+void mm_mark_scan_younger(struct mm_marks *marks);
 
 /* A record of the block's, which was not let go; NULL: there is none. */
 struct mm_record;

@@ -4,21 +4,21 @@
 #include "blocks/record.h"
 #include "blocks/stacks.h"
 #include "forwarded/registry.h"
+#include "leaks/present.h"
+#include "slots/guarded.h"
 #include "stacks/loaded.h"
-#include "system/folder.h"
 #include "system/kernel.h"
 #include "system/mapping.h"
-#include "system/out.h"
 #include "system/peek.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define WORDS       4096u /* copied at once */
-#define ENTRIES     4096u
-#define PIECE       2048u
-#define PRESENT     (UINT64_C(3) << 62) /* in memory, or swapped out */
-#define RED_ZONE    128u
+#if defined __x86_64__
+#define TOP_OF_ALL (((uintptr_t)1 << 47) - 4096) /* but for who asks for more address space */
+#else
+#define TOP_OF_ALL ((uintptr_t)1 << 48)
+#endif
 #define TOP         8192u /* bytes at the end of a stack where its thread's descriptor lies */
 #define EXTRA       256u
 #define LIBC_HEAP   ((uintptr_t)64 << 20)
@@ -83,7 +83,7 @@ static void exclude_stack(struct mm_roots *roots, uintptr_t low, uintptr_t home,
                           uintptr_t sp)
 {
     if (sp > low && sp < home)
-        mm_ranges_add(&roots->excluded, low, sp - RED_ZONE);
+        mm_ranges_add(&roots->excluded, low, sp - MM_RED_ZONE);
     else if (sp == UINTPTR_MAX)
         mm_ranges_add(&roots->excluded, low, end);
 }
@@ -215,8 +215,10 @@ static void note_unreadable(struct mm_marks *marks, const struct mm_mapping *map
 static void take_map(const struct mm_mapping *mapping, void *with)
 {
     struct maps *maps = with;
-    if (!mapping->readable)
+    if (!mapping->readable && maps->roots->stacks == NULL)
         note_unreadable(maps->roots->marks, mapping);
+    if (mapping->shared || (!is_candidate(mapping) && mapping->path[0] != '\0'))
+        mm_ranges_add(&maps->roots->others, mapping->start, mapping->end);
     if (!is_candidate(mapping))
         return;
     mm_ranges_add(mapping->shared ? &maps->roots->shared : &maps->roots->candidates, mapping->start,
@@ -253,20 +255,30 @@ static void find_libc(struct mm_roots *roots)
     roots->libc_end = libc.end;
 }
 
+static size_t stacks_of(const struct mm_roots *roots)
+{
+    return roots->stacks != NULL ? roots->stacks->count : 0;
+}
+
 static size_t exclusions(const struct mm_roots *roots, size_t maps)
 {
     size_t held = mm_stacks_are_kept() ? (size_t)1 << 16 : 0;
     return roots->marks->block_count + PER_THREAD * atomic_load(&roots->stop->count) + 2 * maps +
-           held + MM_OS_MAPS_NOTED;
+           held + stacks_of(roots) + MM_OS_MAPS_NOTED;
 }
 
 static bool map_all(struct mm_roots *roots, size_t maps)
 {
-    roots->words = mm_os_map(WORDS * sizeof *roots->words);
-    roots->entries = mm_os_map(ENTRIES * sizeof *roots->entries);
+    roots->words = mm_os_map(MM_ROOTS_WORDS * sizeof *roots->words);
+    if (roots->stacks != NULL)
+        roots->tagged = mm_os_map(MM_ROOTS_WORDS * sizeof *roots->tagged);
+    roots->entries = mm_os_map(MM_PRESENT_ENTRIES * sizeof *roots->entries);
     return roots->words != NULL && roots->entries != NULL &&
            mm_ranges_map(&roots->candidates, 2 * maps + EXTRA) &&
            mm_ranges_map(&roots->shared, 2 * maps + EXTRA) &&
+           mm_ranges_map(&roots->others, 2 * maps + EXTRA) &&
+           (roots->stacks == NULL || roots->tagged != NULL) &&
+           mm_ranges_map(&roots->apart, 2 * maps + EXTRA + exclusions(roots, maps)) &&
            mm_ranges_map(&roots->excluded, exclusions(roots, maps)) &&
            mm_ranges_map(&roots->marks->unreadable, 2 * maps + EXTRA);
 }
@@ -293,7 +305,12 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
                     const struct mm_stop *stop, const struct mm_here *here, struct mm_marks *marks)
 {
     struct maps maps = {roots, settings, 0, 0, 0};
-    *roots = (struct mm_roots){.stop = stop, .here = here, .marks = marks, .pages_fd = -1};
+    *roots = (struct mm_roots){.stop = stop,
+                               .here = here,
+                               .marks = marks,
+                               .pages_fd = -1,
+                               .stacks = settings->stacks,
+                               .own = settings->own};
     if (!mm_mapping_each(count_map, &maps) || !map_all(roots, maps.count)) {
         mm_roots_end(roots);
         return false;
@@ -301,12 +318,16 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
     exclude_own(roots, settings);
     exclude_blocks(roots);
     exclude_standing(roots);
+    for (size_t i = 0; settings->stacks != NULL && i < settings->stacks->count; i++)
+        mm_ranges_add(&roots->excluded, settings->stacks->of[i].start, settings->stacks->of[i].end);
     mm_mapping_each(take_map, &maps);
     exclude_in_maps(&maps);
     find_libc(roots);
     mm_ranges_sort(&roots->excluded);
+    mm_ranges_sort(&roots->others);
     mm_ranges_sort(&marks->unreadable);
-    roots->is_cut = roots->excluded.is_cut || roots->candidates.is_cut || roots->shared.is_cut;
+    roots->is_cut = roots->excluded.is_cut || roots->candidates.is_cut || roots->shared.is_cut ||
+                    roots->others.is_cut;
     roots->pages_fd = open_pages();
     roots->shared_pages_fd = settings->before.is_copy ? settings->before.pages_fd : roots->pages_fd;
     return true;
@@ -315,201 +336,90 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
 void mm_roots_end(struct mm_roots *roots)
 {
     if (roots->words != NULL)
-        mm_os_release(roots->words, WORDS * sizeof *roots->words);
+        mm_os_release(roots->words, MM_ROOTS_WORDS * sizeof *roots->words);
     if (roots->entries != NULL)
-        mm_os_release(roots->entries, ENTRIES * sizeof *roots->entries);
+        mm_os_release(roots->entries, MM_PRESENT_ENTRIES * sizeof *roots->entries);
     mm_ranges_release(&roots->candidates);
     mm_ranges_release(&roots->shared);
+    mm_ranges_release(&roots->others);
+    if (roots->tagged != NULL)
+        mm_os_release(roots->tagged, MM_ROOTS_WORDS * sizeof *roots->tagged);
+    mm_ranges_release(&roots->apart);
     mm_ranges_release(&roots->excluded);
     if (roots->pages_fd >= 0)
         mm_os_close(roots->pages_fd);
     *roots = (struct mm_roots){.pages_fd = -1};
 }
 
-/* --- their words --- */
+/* --- while threads run --- */
 
-static void tell_words(struct mm_roots *roots, uintptr_t at, size_t size)
+static void add_apart(uintptr_t start, uintptr_t end, void *with)
 {
-    bool is_libc = at >= roots->libc && at < roots->libc_end;
-    size_t count = size / sizeof *roots->words;
-    if (roots->visit == NULL)
-        mm_marks_words(roots->marks, roots->words, count,
-                       is_libc ? MM_WORDS_OF_LIBC : MM_WORDS_ANY);
-    else if (!is_libc)
-        roots->visit(roots->words, count, at, roots->with);
+    mm_ranges_add(with, start, end);
 }
 
-/* As much as can be read from there on, up to `most`; through a pipe, where there is no other way,
- * less than it has room for. */
-static size_t copy(struct mm_roots *roots, uintptr_t at, size_t most)
+static void add_all(struct mm_ranges *to, const struct mm_ranges *from)
 {
-    ssize_t got = mm_kernel_read_own(roots->words, (const void *)at, most);
-    if (got > 0)
-        return (size_t)got;
-    return mm_peek(roots->words, at, 0, most < PIECE ? most : PIECE);
+    for (size_t i = 0; i < from->count; i++)
+        mm_ranges_add(to, from->of[i].start, from->of[i].end);
 }
 
-/* Pages that hold something, as far as they can be read. */
-static void tell_pages(struct mm_roots *roots, uintptr_t start, uintptr_t end)
+static void find_apart(struct mm_roots *roots)
 {
-    uintptr_t mask = page_mask();
-    for (uintptr_t at = start; at < end;) {
-        size_t most = WORDS * sizeof *roots->words - (at & mask);
-        size_t got = copy(roots, at, end - at < most ? end - at : most);
-        if (got != 0)
-            tell_words(roots, at, got);
-        at = got != 0 ? at + got : (at | mask) + 1;
-    }
+    struct mm_loaded own;
+    struct mm_ranges *apart = &roots->apart;
+    apart->count = 0;
+    mm_os_each_map(add_apart, apart);
+    if (roots->own != NULL && mm_loaded_find((uintptr_t)roots->own, &own))
+        mm_ranges_add(apart, own.start, own.end);
+    add_all(apart, roots->stacks);
+    add_all(apart, &roots->others);
+    mm_ranges_sort(apart);
 }
 
-static size_t read_entries(struct mm_roots *roots, uintptr_t page, size_t count)
-{
-    ssize_t got = roots->pages_fd < 0 ? -1
-                                      : mm_kernel_read_at(roots->pages_fd, roots->entries,
-                                                          count * sizeof *roots->entries,
-                                                          page * sizeof *roots->entries);
-    return got > 0 ? (size_t)got / sizeof *roots->entries : 0;
-}
-
-/* From `at` on, in steps of what the system tells at once. */
-static uintptr_t tell_some(struct mm_roots *roots, uintptr_t at, uintptr_t end)
-{
-    size_t page_size = mm_os_page_size();
-    uintptr_t first = at / page_size, last = (end - 1) / page_size;
-    size_t wanted = last - first + 1 < ENTRIES ? last - first + 1 : ENTRIES;
-    size_t count = read_entries(roots, first, wanted), run = 0;
-    if (count == 0) {
-        tell_pages(roots, at, end);
-        return end;
-    }
-    for (size_t i = 0; i < count; i += run) {
-        bool has = roots->entries[i] & PRESENT;
-        for (run = 1; i + run < count && !(roots->entries[i + run] & PRESENT) == !has;)
-            run++;
-        uintptr_t from = (first + i) * page_size, to = (first + i + run) * page_size;
-        if (has)
-            tell_pages(roots, from > at ? from : at, to < end ? to : end);
-    }
-    uintptr_t reached = (first + count) * page_size;
-    return reached < end ? reached : end;
-}
-
-static void tell_part(struct mm_range part, void *with)
-{
-    uintptr_t at = mm_round_up(part.start, sizeof(uintptr_t));
-    uintptr_t end = part.end & ~(uintptr_t)(sizeof(uintptr_t) - 1);
-    while (at < end)
-        at = tell_some(with, at, end);
-}
-
-/* A thread's registers may lie on a stack of their own, in a block that nothing points to. */
-static void tell_registers(struct mm_roots *roots)
-{
-    for (size_t i = 0; i < atomic_load(&roots->stop->count); i++) {
-        const struct mm_thread *thread = &roots->stop->threads[i];
-        if (atomic_load(&thread->state) != MM_THREAD_STANDS)
-            continue;
-        bool is_below = thread->sp > thread->frame && thread->sp - thread->frame < MM_THREAD_FRAME;
-        uintptr_t end = is_below ? thread->sp : thread->frame + MM_THREAD_FRAME;
-        tell_pages(roots, thread->frame & ~(uintptr_t)(sizeof(uintptr_t) - 1), end);
-    }
-}
-
-static void tell_list(struct mm_roots *roots, const struct mm_ranges *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        mm_ranges_outside(&roots->excluded, list->of[i], tell_part, roots);
-}
-
-static void tell_lists(struct mm_roots *roots)
-{
-    int own_fd = roots->pages_fd;
-    tell_list(roots, &roots->candidates);
-    roots->pages_fd = roots->shared_pages_fd;
-    tell_list(roots, &roots->shared);
-    roots->pages_fd = own_fd;
-}
-
-void mm_roots_each(struct mm_roots *roots, mm_roots_visit visit, void *with)
-{
-    roots->visit = visit;
-    roots->with = with;
-    tell_lists(roots);
-    roots->visit = NULL;
-}
-
-bool mm_roots_is_stack(const struct mm_roots *roots, uintptr_t address)
-{
-    bool is_stack = address >= roots->here->low && address < roots->here->home;
-    for (size_t i = 0; i < atomic_load(&roots->stop->count) && !is_stack; i++) {
-        const struct mm_thread *thread = &roots->stop->threads[i];
-        is_stack = address >= thread->low && address < thread->home;
-    }
-    return is_stack;
-}
-
-void mm_roots_tell(struct mm_roots *roots)
-{
-    tell_lists(roots);
-    tell_registers(roots);
-    mm_marks_words(roots->marks, roots->here->registers, MM_HERE_REGISTERS, MM_WORDS_ANY);
-}
-
-/* --- what the kernel holds for an epoll: "data:" and a number in each line of its fdinfo --- */
-
-struct epoll {
-    struct mm_roots *roots;
-    const char *wanted; /* what is left of "data:"; empty: a number comes, or blanks before it */
-    uintptr_t data;
-    bool has_digits;
+struct changes {
+    const struct mm_roots *roots;
+    bool found;
 };
 
-static void begin_line(struct epoll *epoll)
+static void find_change(const struct mm_mapping *mapping, void *with)
 {
-    epoll->wanted = "data:";
-    epoll->data = 0;
-    epoll->has_digits = false;
+    struct changes *changes = with;
+    const struct mm_ranges *others = &changes->roots->others;
+    size_t next = mm_ranges_find(others, mapping->start);
+    if (is_candidate(mapping) && !mapping->shared && next < others->count &&
+        others->of[next].start < mapping->end)
+        changes->found = true;
 }
 
-static unsigned digit_of(char c)
+bool mm_roots_hold(const struct mm_roots *roots)
 {
-    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-    return (unsigned)digit;
+    struct changes changes = {roots, false};
+    return mm_mapping_each(find_change, &changes) && !changes.found;
 }
 
-static void read_letter(struct epoll *epoll, char c)
+bool mm_roots_renew(struct mm_roots *roots)
 {
-    if (*epoll->wanted != '\0') {
-        epoll->wanted = c == *epoll->wanted ? epoll->wanted + 1 : "data:";
-        return;
-    }
-    if (digit_of(c) < 16) {
-        epoll->data = epoll->data * 16 + digit_of(c);
-        epoll->has_digits = true;
-    } else if (epoll->has_digits) {
-        mm_marks_words(epoll->roots->marks, &epoll->data, 1, MM_WORDS_ANY);
-        begin_line(epoll);
-    }
+    struct maps maps = {.roots = roots};
+    roots->candidates.count = roots->shared.count = roots->others.count = 0;
+    bool is_listed = mm_mapping_each(take_map, &maps);
+    mm_ranges_sort(&roots->others);
+    return is_listed && !roots->candidates.is_cut && !roots->shared.is_cut && !roots->others.is_cut;
 }
 
-static void tell_epoll(unsigned number, void *with)
+/* Slots are in memory that the manager mapped. */
+void mm_roots_each_part(struct mm_roots *roots, enum mm_parts which, mm_roots_part part, void *with)
 {
-    char path[64];
-    struct mm_out out;
-    struct epoll epoll = {.roots = with};
-    mm_out_start(&out, path, sizeof path);
-    mm_out_format(&out, "/proc/self/fdinfo/%u", (uint64_t)number);
-    int fd = mm_os_open_read(path);
-    begin_line(&epoll);
-    for (size_t got; fd >= 0 && (got = mm_os_read(fd, epoll.roots->words, PIECE)) > 0;) {
-        for (size_t i = 0; i < got; i++)
-            read_letter(&epoll, ((const char *)epoll.roots->words)[i]);
-    }
-    if (fd >= 0)
-        mm_os_close(fd);
-}
-
-void mm_roots_tell_epolls(struct mm_roots *roots)
-{
-    mm_folder_numbers("/proc/self/fdinfo", tell_epoll, roots);
+    uintptr_t slots_end = mm_arena.base + (mm_arena_chunks() << MM_CHUNK_SHIFT);
+    uintptr_t pool_end = mm_guarded.base + atomic_load(&mm_guarded.size);
+    find_apart(roots);
+    for (size_t i = 0; i < roots->candidates.count && which != MM_PARTS_ALL; i++)
+        mm_ranges_outside(&roots->apart, roots->candidates.of[i], part, with);
+    if (which == MM_PARTS_ALL)
+        mm_ranges_outside(&roots->apart, (struct mm_range){mm_os_page_size(), TOP_OF_ALL}, part,
+                          with);
+    if (which != MM_PARTS_BUT_SLOTS && slots_end != mm_arena.base)
+        part((struct mm_range){mm_arena.base, slots_end}, with);
+    if (which != MM_PARTS_BUT_SLOTS && pool_end != mm_guarded.base)
+        part((struct mm_range){mm_guarded.base, pool_end}, with);
 }

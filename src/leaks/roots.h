@@ -8,7 +8,8 @@
  *
  * All are read by calls that survive whatever may not be there, and only pages that hold anything.
  *
- * For one thread, while the others stand. */
+ * For one thread, while the others stand; or run, and stand again when what they wrote since is
+ * looked at. */
 #ifndef MM_ROOTS_H
 #define MM_ROOTS_H
 
@@ -47,8 +48,19 @@ static inline __attribute__((always_inline)) void mm_here_take(struct mm_here *h
     here->home = mm_os_home_stack(&here->low);
 }
 
+#define MM_ROOTS_WORDS 4096u /* copied at once; */
+#define MM_ROOTS_PIECE 2048u /* bytes of them where there is no good way */
+#define MM_RED_ZONE    128u  /* bytes below where a thread stands that are in use */
+
 struct mm_roots {
     struct mm_ranges candidates, shared, excluded; /* of these two, shared with other processes */
+    struct mm_ranges apart;                        /* where no pointers are written to, as of now */
+    struct mm_ranges others;                       /* of files, devices and the system, no roots */
+    const struct mm_ranges *stacks;                /* of threads that run; or NULL */
+    uintptr_t *tagged;                             /* words of these, when they stood last, */
+    size_t tagged_count;
+    const void *own;
+    pid_t thread; /* one that has the program's descriptors; 0: the first one has */
     const struct mm_stop *stop;
     const struct mm_here *here;
     uintptr_t *words;  /* a copy of some, */
@@ -70,6 +82,8 @@ struct mm_roots_settings {
         int pages_fd; /* it tells which pages of shared memory hold anything */
         size_t maps;
     } before;
+    /* Of threads that run, sorted: they are looked at when these stand. NULL: all do. */
+    const struct mm_ranges *stacks;
 };
 
 /* While all stand, before the process is copied. */
@@ -90,6 +104,23 @@ typedef void (*mm_roots_visit)(const uintptr_t *words, size_t count, uintptr_t a
 void mm_roots_each(struct mm_roots *roots, mm_roots_visit visit, void *with);
 /* Where what is left over lies beside what is in use. */
 bool mm_roots_is_stack(const struct mm_roots *roots, uintptr_t address);
+/* Of what threads that ran do to their roots: what was written to, and is of no block; what is
+ * shared, stacks and registers of all that stand now, and stacks that nobody stands on. */
+void mm_roots_tell_written(struct mm_roots *roots, struct mm_range written);
+void mm_roots_tell_standing(struct mm_roots *roots, const struct mm_stop *stop,
+                            const struct mm_here *here);
+/* Lists anew what is mapped; false when there is no telling. */
+bool mm_roots_renew(struct mm_roots *roots);
+/* Memory where pointers may be written to, blocks among it: what was listed last, the same without
+ * where slots are, and all that there is now. */
+enum mm_parts { MM_PARTS_LISTED, MM_PARTS_BUT_SLOTS, MM_PARTS_ALL };
+typedef void (*mm_roots_part)(struct mm_range part, void *with);
+void mm_roots_each_part(struct mm_roots *roots, enum mm_parts which, mm_roots_part part,
+                        void *with);
+/* Whether nothing that may hold pointers has come since to where files were, which are no part. */
+bool mm_roots_hold(const struct mm_roots *roots);
+/* Bytes of their stacks that all use that stand. */
+size_t mm_roots_depth(const struct mm_stop *stop);
 /* The same of what the kernel holds for an epoll. */
 void mm_roots_tell_epolls(struct mm_roots *roots);
 void mm_roots_end(struct mm_roots *roots);

@@ -18,6 +18,7 @@
 #define PATIENCE_MS 2000u
 #define MOMENT_MS   100u /* that a thread may sleep with the signal blocked */
 #define ROUND_MS    1u
+#define LIFE_MS     1000u /* after which a thread that stands asks for the one that it stands for */
 #define LATE        64u
 #define SPARE       64u /* threads that may come while others are asked */
 #define TEXT        4096u
@@ -276,8 +277,9 @@ static void stand(struct mm_stop *stop, struct mm_thread *thread, ucontext_t *at
     atomic_store_explicit(&thread->state, MM_THREAD_STANDS, memory_order_release);
     atomic_fetch_add(&stop->answers, 1);
     mm_kernel_futex_wake(&stop->answers, 1);
-    while (atomic_load(&stop->go) == 0)
-        mm_kernel_futex_wait(&stop->go, 0, 0);
+    while (atomic_load(&stop->go) == 0 &&
+           (mm_kernel_futex_wait(&stop->go, 0, LIFE_MS) || mm_kernel_tgkill(stop->by, 0)))
+        ;
     put_back(at, &thread->call);
 }
 
@@ -332,9 +334,9 @@ static void answer(int signal, siginfo_t *info, void *context)
 
 /* --- in the one that looks --- */
 
-static enum answerable ask(struct mm_thread *thread)
+static enum answerable ask(struct mm_thread *thread, bool again)
 {
-    enum answerable answers = can_answer(thread->id);
+    enum answerable answers = again ? CAN_ANSWER : can_answer(thread->id);
     thread->call = read_call(thread->id);
     thread->sp = thread->call.sp;
     if (answers == CAN_ANSWER) {
@@ -352,7 +354,7 @@ static void meet(unsigned number, void *with)
     struct mm_stop *stop = with;
     pid_t id = (pid_t)number;
     size_t count = atomic_load(&stop->count);
-    if (id == mm_os_thread_id() || find(stop, id) != NULL)
+    if (id == mm_os_thread_id() || id == stop->but || find(stop, id) != NULL)
         return;
     if (count == stop->capacity) {
         stop->is_whole = false;
@@ -362,7 +364,7 @@ static void meet(unsigned number, void *with)
     stop->threads[count].state = MM_THREAD_UNASKED; /* libc's own signal is not ours yet */
     /* Release pairs with the acquire of find(). */
     atomic_store_explicit(&stop->count, count + 1, memory_order_release);
-    ask(&stop->threads[count]);
+    ask(&stop->threads[count], stop->again);
 }
 
 static bool has_answered(struct mm_thread *thread, bool is_soon)
@@ -370,7 +372,7 @@ static bool has_answered(struct mm_thread *thread, bool is_soon)
     /* Acquire pairs with the release of stand(). */
     int state = atomic_load_explicit(&thread->state, memory_order_acquire);
     if (state == MM_THREAD_UNASKED) {
-        enum answerable answers = ask(thread);
+        enum answerable answers = ask(thread, false);
         return answers == IS_GONE || (answers == CANNOT_ANSWER && !is_soon);
     }
     if (state != MM_THREAD_ASKED)
@@ -394,7 +396,7 @@ static void wait_for_answers(struct mm_stop *stop, uint64_t began)
     for (;;) {
         uint32_t answers = atomic_load(&stop->answers);
         uint64_t passed = mm_os_milliseconds() - began;
-        if (all_have_answered(stop, passed <= MOMENT_MS) || passed > PATIENCE_MS)
+        if (all_have_answered(stop, passed <= MOMENT_MS) || passed > stop->patience)
             return;
         mm_kernel_futex_wait(&stop->answers, answers, ROUND_MS);
     }
@@ -466,13 +468,8 @@ static bool all_have_left(void)
     return true;
 }
 
-bool mm_stop_others(struct mm_stop *stop)
+static bool stop_them(struct mm_stop *stop)
 {
-    if (!all_have_left())
-        return false;
-    *stop = (struct mm_stop){.is_whole = true};
-    if (mm_os_single_threaded())
-        return true;
     stop->capacity = 2 * mm_folder_numbers(TASKS, NULL, NULL) + SPARE;
     if (stop->capacity == SPARE || !set_handler())
         return false;
@@ -485,6 +482,26 @@ bool mm_stop_others(struct mm_stop *stop)
     ask_all(stop);
     count_unsure(stop);
     return true;
+}
+
+bool mm_stop_others(struct mm_stop *stop)
+{
+    if (!all_have_left())
+        return false;
+    *stop = (struct mm_stop){.is_whole = true, .by = mm_os_thread_id(), .patience = PATIENCE_MS};
+    return mm_os_single_threaded() || stop_them(stop);
+}
+
+bool mm_stop_all(struct mm_stop *stop, pid_t but, bool again)
+{
+    if (!all_have_left())
+        return false;
+    *stop = (struct mm_stop){.is_whole = true,
+                             .by = mm_os_thread_id(),
+                             .but = but,
+                             .again = again,
+                             .patience = MOMENT_MS};
+    return stop_them(stop);
 }
 
 /* A thread that answers only now finds that all go on. */

@@ -47,7 +47,11 @@ struct mm_stop {
     struct mm_thread *threads; /* all but the calling one */
     _Atomic size_t count;
     size_t capacity;
-    size_t unsure; /* threads whose registers are not known */
+    pid_t by;  /* that one; */
+    pid_t but; /* and this one */
+    bool again;
+    uint64_t patience; /* milliseconds */
+    size_t unsure;     /* threads whose registers are not known */
     _Atomic uint32_t answers, go;
     bool is_whole; /* all threads were listed */
 };
@@ -55,6 +59,10 @@ struct mm_stop {
 /* False when the system does not list the threads, or refuses memory or the signal: nobody stands
  * then. */
 bool mm_stop_others(struct mm_stop *stop);
+/* The same by a helper (system/helper.h), which has less patience, but for the thread that waits
+ * for it; 0: none does. Once more, `again`: whether a thread blocks the signal is not asked of each
+ * before. */
+bool mm_stop_all(struct mm_stop *stop, pid_t but, bool again);
 /* All go on. */
 void mm_stop_end(struct mm_stop *stop);
 /* For another handler, with what it was given: a call that was interrupted is put back, if it is

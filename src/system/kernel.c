@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -47,6 +50,7 @@ static long call(long number, const long with[static 6])
 }
 
 #define ERRNO_MOST 4095
+#define UNSHARE    2 /* CLOSE_RANGE_UNSHARE, which not all headers have */
 
 void *mm_kernel_mmap(size_t size, int access)
 {
@@ -231,6 +235,16 @@ ssize_t mm_kernel_read_own(void *to, const void *from, size_t size)
     return with_errno(result);
 }
 
+int mm_kernel_ioctl(int fd, unsigned long request, void *with)
+{
+    return (int)with_errno(call(SYS_ioctl, (long[6]){fd, (long)request, (long)with}));
+}
+
+int mm_kernel_userfaultfd(int flags)
+{
+    return (int)with_errno(call(SYS_userfaultfd, (long[6]){flags}));
+}
+
 ssize_t mm_kernel_read_folder(int fd, void *buffer, size_t size)
 {
     return with_errno(call(SYS_getdents64, (long[6]){fd, (long)buffer, (long)size}));
@@ -254,6 +268,11 @@ int mm_kernel_pipe2(int ends[static 2], int flags)
 int mm_kernel_fstatat(int fd, const char *path, struct stat *status, int flags)
 {
     return (int)with_errno(call(SYS_newfstatat, (long[6]){fd, (long)path, (long)status, flags}));
+}
+
+int mm_kernel_fstatfs(int fd, struct statfs *of)
+{
+    return (int)with_errno(call(SYS_fstatfs, (long[6]){fd, (long)of}));
 }
 
 int mm_kernel_statx(int fd, const char *path, int flags, unsigned wanted, struct statx *status)
@@ -281,6 +300,20 @@ pid_t mm_kernel_waitpid(pid_t child, int *status, int options)
 int mm_kernel_uname(struct utsname *names)
 {
     return (int)with_errno(call(SYS_uname, (long[6]){(long)names}));
+}
+
+bool mm_kernel_barrier(void)
+{
+    return call(SYS_membarrier, (long[6]){MEMBARRIER_CMD_PRIVATE_EXPEDITED}) == 0 ||
+           (call(SYS_membarrier, (long[6]){MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED}) == 0 &&
+            call(SYS_membarrier, (long[6]){MEMBARRIER_CMD_PRIVATE_EXPEDITED}) == 0);
+}
+
+/* Whoever closes a descriptor that it was given a copy of may end what the process has by it. */
+bool mm_kernel_unshare(void)
+{
+    return call(SYS_close_range, (long[6]){0, UINT_MAX, UNSHARE}) == 0 &&
+           call(SYS_unshare, (long[6]){CLONE_FS}) == 0;
 }
 
 void mm_kernel_kill(pid_t process)

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/types.h>
@@ -56,6 +57,12 @@ bool mm_kernel_getrlimit(int resource, struct rlimit *limit);
 bool mm_kernel_sysinfo(struct sysinfo *info);
 void mm_kernel_alarm(unsigned seconds);
 void mm_kernel_kill(pid_t process);
+/* What other threads wrote before is seen after it, and the other way round, whatever order they
+ * keep themselves; false where the system has no such call. */
+bool mm_kernel_barrier(void);
+/* The calling thread has descriptors of its own from now on: none; and a folder that it works in.
+ */
+bool mm_kernel_unshare(void);
 /* Of the calling process. */
 void mm_kernel_signal_thread(pid_t thread, int number);
 /* The process is killed when the thread that made it ends. */
@@ -94,6 +101,8 @@ ssize_t mm_kernel_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t mm_kernel_write(int fd, const void *text, size_t size);
 /* The process's own memory. What lies before the first page that is not there is read. */
 ssize_t mm_kernel_read_own(void *to, const void *from, size_t size);
+int mm_kernel_ioctl(int fd, unsigned long request, void *with);
+int mm_kernel_userfaultfd(int flags);
 /* Entries of a folder, as getdents64(2) writes them. */
 ssize_t mm_kernel_read_folder(int fd, void *buffer, size_t size);
 int mm_kernel_close(int fd);
@@ -103,6 +112,7 @@ int mm_kernel_pipe2(int ends[static 2], int flags);
 int mm_kernel_poll(struct pollfd *what, nfds_t count, int milliseconds);
 int mm_kernel_fstatat(int fd, const char *path, struct stat *status, int flags);
 int mm_kernel_statx(int fd, const char *path, int flags, unsigned wanted, struct statx *status);
+int mm_kernel_fstatfs(int fd, struct statfs *of);
 int mm_kernel_access(const char *path, int mode);
 ssize_t mm_kernel_readlink(const char *path, char *target, size_t size);
 int mm_kernel_execve(const char *path, const char *const *arguments,

@@ -52,6 +52,9 @@ struct mm_libc_object {
 };
 extern int (*mm_libc_find_object)(void *address, struct mm_libc_object *object);
 
+/* libc's clone(), by a name that no program has. No header has it. */
+extern int __clone(int (*body)(void *), void *stack, int flags, void *argument, ...);
+
 /* An error in English, by a function that neither allocates nor locks; NULL: not known. */
 const char *mm_libc_error_text(int error);
 

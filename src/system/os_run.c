@@ -5,6 +5,7 @@
 #include "system/os.h"
 
 #include "system/kernel.h"
+#include "system/libc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,9 +13,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* libc's clone(), by a name that no program has. No header has it. */
-extern int __clone(int (*body)(void *), void *stack, int flags, void *argument, ...);
 
 /* What the two steps share with us; we stand still meanwhile. */
 struct run {

@@ -83,6 +83,18 @@ done
 stop
 [ "$status" = 99 ] || fail "status $status" # of what the plain signal told
 
+# A large one is marked as it goes on.
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12 OBEYS_LARGE=160
+for sum in '300 bytes in 3' '600 bytes in 6' '900 bytes in 9'; do
+    lose 3
+    told "mmshim: leaks: $sum blocks direct\$" $process
+done
+kill -12 $process
+lose 0
+grep -q 'leaks: 900 bytes in 9 blocks direct$' "$work/err" || fail "a plain signal is not obeyed"
+stop
+[ "$status" = 99 ] || fail "status $status"
+
 start MM_LEAKS=growth MM_LEAKS_SIGNAL=12
 lose 2
 told 'growth: .* are live; the next look tells what grew$' $process

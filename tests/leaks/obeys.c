@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PART = 10000 };
+
 static const char *text;
 
 __attribute__((visibility("default"))) int __lsan_is_turned_off(void);
@@ -31,8 +33,22 @@ static void answer(int number, siginfo_t *info, void *context)
     close(fd);
 }
 
+static void **ballast;
+
+/* So large that a look goes on beside it, if the environment says so. */
+static void grow(void)
+{
+    const char *mebibytes = getenv("OBEYS_LARGE");
+    for (long size = mebibytes != NULL ? atol(mebibytes) << 20 : 0; size > 0; size -= PART) {
+        void **next = take(PART);
+        next[0] = (void *)ballast;
+        ballast = next;
+    }
+}
+
 int main(int count_of_arguments, char **arguments)
 {
+    grow();
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART};
     int count;
     action.sa_sigaction = answer;

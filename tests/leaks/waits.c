@@ -1,6 +1,6 @@
 /* waits.c - a thread in each call that a handler's end does not restart (signal(7)), and in others
  * that wait: many looks stop them all, and none of the calls ends early. Two threads allocate
- * meanwhile, one blocks all signals. */
+ * meanwhile, one blocks all signals. With an argument the process is large. */
 #include "planted.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 size_t mem_mngr_leaks(void) __attribute__((weak));
 
-enum { LOOKS = 50, LONG = 600 }; /* seconds */
+enum { LOOKS = 50, LONG = 600 /* seconds */, FEW = 12, LARGE = 144 << 20, PART = 10000 };
 
 static int silent[2], queue, semaphores;
 static sem_t semaphore;
@@ -274,8 +274,23 @@ static void rest_a_little(void)
     poll(&none, 1, 2);
 }
 
-int main(void)
+static void **ballast;
+
+/* So large that a look goes on beside it. */
+static void grow(void)
 {
+    for (size_t size = 0; size < LARGE; size += PART) {
+        void **next = take(PART);
+        next[0] = (void *)ballast;
+        ballast = next;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1)
+        grow();
     if (pipe(silent) != 0 || sem_init(&semaphore, 0, 0) != 0)
         return 2;
     queue = msgget(IPC_PRIVATE, 0600);
@@ -293,7 +308,7 @@ int main(void)
     struct pollfd none = {-1, 0, 0};
     poll(&none, 1, 200);
     size_t leaks = 0;
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < (argc > 1 ? FEW : LOOKS); i++) {
         leaks += mem_mngr_leaks != NULL ? mem_mngr_leaks() : 1;
         rest_a_little();
     }
