@@ -13,13 +13,18 @@
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -458,7 +463,8 @@ static void take_left(int asker, uintptr_t lost)
 static void begin_beside(int asker)
 {
     CHECK_EQUAL(begin(asker), MM_LOOK_LATER);
-    CHECK(gave_up || waitpid(-1, NULL, (int)__WALL | WNOHANG) == -1 && errno == ECHILD);
+    bool has_child = waitpid(-1, NULL, (int)__WALL | WNOHANG) != -1 || errno != ECHILD;
+    CHECK(gave_up || !has_child);
 }
 
 /* The pipe of who asked is open until it is time to ask again. */
@@ -475,11 +481,37 @@ static void answered(uintptr_t lost)
     take_left(16, lost);
 }
 
+/* By a sandbox that the program goes into meanwhile. */
+static void is_killed(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    pid_t child = fork();
+    if (child == 0) {
+        enum mm_look_result result;
+        begin_beside(20);
+        CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+        CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) ==
+              0);
+        if (mm_look_take(20, &found, &result))
+            mm_look_end(&found);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void left(void)
 {
     uintptr_t lost = take(SMALL);
     wipe();
     answered(lost);
+    is_killed();
     begin_beside(17);
     enum mm_look_result second = begin(23);
     CHECK(second == MM_LOOK_BUSY || second == MM_LOOK_DONE);
