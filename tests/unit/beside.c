@@ -13,8 +13,10 @@
 #include "system/kernel.h"
 #include "system/os.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,6 +39,9 @@ enum {
     PLACES = 1000,
     MOVERS = 3,
     LARGE_ONES = 20,
+    HUGE = 64 << 20,
+    STEP = 32 << 10,
+    REFUSED = 8 << 20,
     TRIES = 50,
     DEEP = 6 << 20,
     ROUNDS = 30 / CHECK_SLOWER
@@ -297,8 +303,8 @@ static bool try_to_mark(void)
                                           .is_unwanted = &is_unwanted}};
     mm_here_take(&marking.here);
     struct mm_signals signals = mm_os_block_signals();
-    CHECK(mm_helper_start(&helper, mark_beside, NULL));
-    mm_helper_end(&helper);
+    if (mm_helper_start(&helper, mark_beside, NULL))
+        mm_helper_end(&helper);
     mm_os_restore_signals(&signals);
     return marking.is_done;
 }
@@ -336,6 +342,68 @@ static void has_deep_stacks(void)
     CHECK(!try_to_mark());
     step = 2;
     pthread_join(thread, NULL);
+}
+
+static void limit(int resource, rlim_t most, bool may_be_done)
+{
+    struct rlimit all, some;
+    CHECK(getrlimit(resource, &all) == 0);
+    some = all;
+    some.rlim_cur = most;
+    CHECK(setrlimit(resource, &some) == 0);
+    bool is_done = try_to_mark();
+    CHECK(setrlimit(resource, &all) == 0);
+    CHECK(may_be_done || !is_done);
+}
+
+static rlim_t address_space(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL && fscanf(file, "%ld", &pages) == 1);
+    fclose(file);
+    return (rlim_t)pages * mm_os_page_size();
+}
+
+/* Memory and descriptors that are refused, each in turn. */
+static void is_refused(void)
+{
+    CHECK(try_to_mark());
+    for (rlim_t most = 0; most < 2; most++)
+        limit(RLIMIT_NOFILE, most, false);
+    for (rlim_t most = 2; most < 6; most++)
+        limit(RLIMIT_NOFILE, most, true);
+    rlim_t there = address_space();
+    limit(RLIMIT_AS, there, false);
+    for (rlim_t more = STEP; more < REFUSED; more += STEP)
+        limit(RLIMIT_AS, there + more, true);
+    mark(0);
+}
+
+static void has_huge_pages(const struct mm_writes *writes)
+{
+    char *start = map(HUGE, MAP_PRIVATE);
+    struct mm_range range = {(uintptr_t)start, (uintptr_t)start + HUGE};
+    madvise(start, HUGE, MADV_HUGEPAGE);
+    memset(start, 1, HUGE);
+    size_t huge = mm_writes_huge(writes, range);
+    CHECK(huge <= HUGE && (huge <= (size_t)32 << 20 || !try_to_mark()));
+    munmap(start, HUGE);
+}
+
+/* A message queue; and a process that is too small to be worth it, or not. */
+static void is_worth_it(bool is_large)
+{
+    struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 1};
+    char name[64];
+    CHECK_EQUAL(mm_beside_is_worth_it(), is_large);
+    snprintf(name, sizeof name, "mm_unit_beside_%d", (int)getpid());
+    long queue = syscall(SYS_mq_open, name, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes);
+    if (queue < 0)
+        return;
+    CHECK(syscall(SYS_mq_unlink, name) == 0);
+    CHECK(!mm_beside_is_worth_it());
+    close((int)queue);
 }
 
 static void is_kept_from_it(void)
@@ -557,7 +625,10 @@ int main(void)
         return 77;
     }
     watched(&writes);
+    has_huge_pages(&writes);
     mm_writes_end(&writes);
+    is_worth_it(false);
+    is_refused();
     is_kept_from_it();
     fill();
     fill_large();
@@ -567,6 +638,7 @@ int main(void)
         next[0] = (uintptr_t *)ballast;
         ballast = next;
     }
+    is_worth_it(true);
     left();
     empty();
     empty_large();
