@@ -1,6 +1,7 @@
 /* beside.c - see beside.h. All state is the caller's struct mm_beside. */
 #include "leaks/beside.h"
 
+#include "blocks/stacks.h"
 #include "system/folder.h"
 #include "system/kernel.h"
 #include "system/os.h"
@@ -233,7 +234,8 @@ static bool flood(struct mm_beside *beside)
 
 static bool mark_first(struct mm_beside *beside)
 {
-    mm_marks_ignored(&beside->marks);
+    if (mm_stacks_has_ignored())
+        mm_marks_ignored(&beside->marks);
     mm_roots_tell(&beside->roots);
     return flood(beside);
 }
@@ -262,6 +264,8 @@ static enum outcome mark_rest(struct mm_beside *beside, uint64_t began)
         return IN_VAIN;
     if (round.watched + round.others > FEW_PAGES)
         return AGAIN;
+    if (mm_stacks_has_ignored())
+        mm_marks_ignored(&beside->marks);
     mm_marks_rescan_missed(&beside->marks, tell_rest, &beside->roots);
     mm_roots_tell_standing(&beside->roots, beside->stop, beside->here);
     if (!mm_marks_flood_until(&beside->marks, least > until ? least : until))

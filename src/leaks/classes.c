@@ -56,19 +56,26 @@ static bool is_ignored(const struct mm_record *record)
     return record != NULL && (mm_record_shape(record) & MM_SHAPE_IGNORED);
 }
 
+static void mark_ignored_of(struct mm_marks *marks, struct mm_mark_batch *batch)
+{
+    for (uint64_t left = batch->live & ~batch->marked; left != 0; left &= left - 1) {
+        unsigned index = mm_bit_lowest(left);
+        if (is_ignored(mm_records_traced_slot(mm_mark_base(batch), mm_mark_size(batch), index)))
+            mm_mark_slot(marks, batch, mm_mark_base(batch) + index * mm_mark_size(batch));
+    }
+}
+
 void mm_marks_ignored(struct mm_marks *marks)
 {
     struct mm_mark_batch *batch;
-    MM_EACH_MARK_BATCH(marks, batch)
-    {
-        for (uint64_t left = batch->live; left != 0; left &= left - 1) {
-            unsigned index = mm_bit_lowest(left);
-            if (is_ignored(mm_records_traced_slot(mm_mark_base(batch), mm_mark_size(batch), index)))
-                mm_mark_slot(marks, batch, mm_mark_base(batch) + index * mm_mark_size(batch));
-        }
+    if (marks->suspect_count == 0) {
+        MM_EACH_MARK_BATCH(marks, batch)
+        mark_ignored_of(marks, batch);
     }
+    for (size_t i = 0; i < marks->suspect_count; i++)
+        mark_ignored_of(marks, mm_mark_batch_of_line(marks, marks->suspects[i]));
     for (size_t i = 0; i < marks->block_count; i++) {
-        if (is_ignored(mm_mark_record_of_block(&marks->blocks[i])))
+        if (!marks->blocks[i].marked && is_ignored(mm_mark_record_of_block(&marks->blocks[i])))
             mm_mark_block(marks, marks->blocks[i].start, 0);
     }
 }

@@ -1,16 +1,14 @@
 /* look.c - see look.h. One thread looks at a time: `looking`. The table of threads that stand is
- * here for good, as the last of their handlers may look at it when all is over. `later` is a copy
- * that nobody waits for: it belongs to whoever makes `later.copy` 0, and is given another only then
- * by who has `looking`. */
+ * here for good, as the last of their handlers may look at it when all is over. `later` is a look
+ * that nobody waits for, of a copy or beside the program: it belongs to whoever makes `later.copy`
+ * 0, and is given another only then by who has `looking`. */
 #include "leaks/look.h"
 
 #include "blocks/stacks.h"
 #include "findings/sink.h"
 #include "leaks/answer.def"
 #include "leaks/beside.h"
-#include "leaks/sort.h"
-#include "stacks/interned.h"
-#include "stacks/loaded.h"
+#include "leaks/groups.h"
 #include "system/coverage.h"
 #include "system/helper.h"
 #include "system/kernel.h"
@@ -22,11 +20,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define GROUPS      ((size_t)1 << 16) /* a power of two */
-#define LEFT_MS     60000u
-#define LIFE_MS     100u
-#define REST_MS     60000u /* that none is tried beside, after one that could not be done */
-#define GROUPS_MOST (GROUPS - GROUPS / 4)
+#define LEFT_MS 60000u
+#define LIFE_MS 100u
+#define REST_MS 60000u /* that none is tried beside, after one that could not be done */
 
 static struct mm_hold looking;
 static struct mm_stop stop MM_SELDOM;
@@ -36,105 +32,6 @@ static struct {
     uint64_t since; /* on the clock of mm_os_milliseconds() */
     struct mm_look look;
 } later MM_SELDOM;
-
-/* --- groups --- */
-
-struct grouping {
-    struct mm_look *look;
-    const struct mm_look_settings *settings;
-};
-
-/* The dynamic linker keeps what it has for the threads that are gone where only stacks that are to
- * be used again tell of it. */
-static bool is_of_linker(uint32_t stack)
-{
-    const void *frames[MM_UNWINDER_MOST];
-    struct mm_loaded linker;
-    return mm_interned_frames(stack, frames) != 0 && mm_loaded_linker(&linker) &&
-           (uintptr_t)frames[0] >= linker.start && (uintptr_t)frames[0] < linker.end;
-}
-
-/* A place of this key, or a free one. */
-static struct mm_look_group *find_group(struct mm_look *look, uint32_t stack, uint32_t holder,
-                                        enum mm_mark mark)
-{
-    uint64_t key = mm_bits_mixed(((uint64_t)holder << 32 | stack) * 8 + mark + 1);
-    for (;; key++) {
-        struct mm_look_group *group = &look->groups[key % GROUPS];
-        if (group->first == 0 ||
-            (group->stack == stack && group->holder == holder && group->mark == mark))
-            return group;
-    }
-}
-
-/* The same, with room for one more: those of too many stacks are put together. */
-static struct mm_look_group *need_group(struct mm_look *look, uint32_t stack, uint32_t holder,
-                                        enum mm_mark mark, uintptr_t first)
-{
-    struct mm_look_group *group = find_group(look, stack, holder, mark);
-    if (group->first == 0 && look->count >= GROUPS_MOST) {
-        stack = holder = 0;
-        group = find_group(look, stack, holder, mark);
-    }
-    if (group->first != 0)
-        return group;
-    look->count++;
-    *group = (struct mm_look_group){.stack = stack, .holder = holder, .mark = mark, .first = first};
-    group->is_of_linker = is_of_linker(stack);
-    return group;
-}
-
-static void count_block(uintptr_t start, size_t size, enum mm_mark mark, void *with)
-{
-    struct grouping *grouping = with;
-    struct mm_look *look = grouping->look;
-    struct mm_stacks_note note = mm_stacks_note(start);
-    uint32_t first_thread = grouping->settings->first_thread;
-    if (first_thread != 0 && note.thread < first_thread)
-        return;
-    if (mm_look_is_unsure(look))
-        mark = MM_MARK_POSSIBLE;
-    struct mm_look_group *group = need_group(look, note.stack, 0, mark, start);
-    group->blocks++;
-    group->bytes += note.is_known ? note.asked : size;
-}
-
-static void count_pointer(const struct mm_dangling_pointer *pointer, void *with)
-{
-    struct grouping *grouping = with;
-    uint32_t stack = mm_stacks_allocator((const void *)pointer->block); /* NOLINT */
-    uint32_t holder =
-        pointer->holder != 0 ? mm_stacks_allocator((const void *)pointer->holder) : 0; /* NOLINT */
-    struct mm_look_group *group =
-        need_group(grouping->look, stack, holder, MM_MARK_FREED, pointer->block);
-    if (group->blocks++ == 0) {
-        group->at = pointer->at;
-        group->offset = pointer->offset;
-    }
-}
-
-static bool comes_before(const void *left, const void *right)
-{
-    const struct mm_look_group *one = left, *other = right;
-    unsigned one_last = one->mark == MM_MARK_FREED ? 2 : one->mark == MM_MARK_POSSIBLE;
-    unsigned other_last = other->mark == MM_MARK_FREED ? 2 : other->mark == MM_MARK_POSSIBLE;
-    if (one_last != other_last)
-        return one_last < other_last;
-    if (one->bytes != other->bytes)
-        return one->bytes > other->bytes;
-    return one->mark != other->mark ? one->mark < other->mark : one->first < other->first;
-}
-
-static void sort_groups(struct mm_look *look)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < GROUPS; i++) {
-        if (look->groups[i].first != 0 && !look->groups[i].is_of_linker)
-            look->groups[kept++] = look->groups[i];
-    }
-    look->count = kept;
-    mm_sort(look->groups, kept, sizeof *look->groups, comes_before);
-}
 
 /* --- the look --- */
 
@@ -173,7 +70,7 @@ static void mark_all(struct mm_roots *roots, struct mm_marks *marks, bool is_cop
     mm_marks_flood(marks);
 }
 
-static void sort_out(struct mm_roots *roots, struct mm_marks *marks, struct grouping *grouping)
+static void sort_out(struct mm_roots *roots, struct mm_marks *marks, struct mm_grouping *grouping)
 {
     mm_marks_reached(marks);
     mm_marks_tagged(marks);
@@ -181,28 +78,28 @@ static void sort_out(struct mm_roots *roots, struct mm_marks *marks, struct grou
     mm_marks_flood(marks);
     mm_marks_possible(marks);
     mm_marks_classify(marks);
-    mm_marks_each(marks, count_block, grouping);
+    mm_marks_each(marks, mm_groups_block, grouping);
 }
 
 static void group_all(struct mm_look *look, const struct mm_look_settings *settings,
                       struct mm_roots *roots, struct mm_marks *marks)
 {
-    struct grouping grouping = {look, settings};
+    struct mm_grouping grouping = {look, settings};
     mark_all(roots, marks, settings->roots.before.is_copy);
-    if (settings->dangling && !mm_dangling_each(marks, roots, count_pointer, &grouping))
+    if (settings->dangling && !mm_dangling_each(marks, roots, mm_groups_pointer, &grouping))
         look->is_cut = true;
     if (settings->leaks && !mm_marks_are_all(marks))
         sort_out(roots, marks, &grouping);
-    sort_groups(look);
+    mm_groups_sort(look);
 }
 
 static void group_live(struct mm_look *look, const struct mm_look_settings *settings,
                        const struct mm_marks *marks)
 {
-    struct grouping grouping = {look, settings};
+    struct mm_grouping grouping = {look, settings};
     look->unsure = 0; /* nobody's registers matter */
-    mm_marks_each(marks, count_block, &grouping);
-    sort_groups(look);
+    mm_marks_each(marks, mm_groups_block, &grouping);
+    mm_groups_sort(look);
 }
 
 static enum mm_look_result look_while_all_stand(struct mm_look *look,
@@ -249,7 +146,7 @@ static size_t size_of_groups(const struct mm_look *look)
 
 static bool map_groups(struct mm_look *look, bool is_shared)
 {
-    look->capacity = GROUPS;
+    look->capacity = MM_GROUPS;
     look->groups =
         is_shared ? mm_kernel_mmap_shared(size_of_groups(look)) : mm_os_map(size_of_groups(look));
     return look->groups != NULL;
@@ -294,7 +191,7 @@ static enum mm_look_result outcome_for(struct mm_look *look)
 
 /* --- beside the program, by a helper --- */
 
-enum progress { NOT_ASKED, STARTS, CAN_NOT, GOES_ON, ENDED };
+enum progress { NOT_ASKED, STARTS, CAN_NOT, GOES_ON, BURIED, ENDED };
 
 /* Belongs to who has `looking`, or to `later` when nobody waits. */
 static struct {
@@ -318,25 +215,27 @@ static void tell_progress(enum progress progress)
     mm_kernel_futex_wake(&aside.progress, INT_MAX);
 }
 
-/* What a helper held that was killed; descriptors it takes along. */
-static void bury(enum progress was)
+/* What a helper held that was killed goes; descriptors it takes along. By the first who sees it. */
+static void bury_if_dead(enum progress progress)
 {
+    uint32_t was = progress;
+    if (!mm_helper_has_ended(&aside.helper) ||
+        !atomic_compare_exchange_strong(&aside.progress, &was, BURIED))
+        return;
     mm_stop_end(&stop);
     mm_beside_renew(&aside.beside);
     aside.is_done = false;
-    tell_progress(was == STARTS ? CAN_NOT : ENDED);
+    tell_progress(progress == STARTS ? CAN_NOT : ENDED);
 }
 
 static enum progress wait_while(enum progress progress)
 {
-    while (atomic_load(&aside.progress) == (uint32_t)progress) {
-        bool has_ended = mm_helper_has_ended(&aside.helper);
-        if (has_ended && atomic_load(&aside.progress) == (uint32_t)progress)
-            bury(progress);
-        else
-            mm_kernel_futex_wait(&aside.progress, progress, LIFE_MS);
+    uint32_t now;
+    while ((now = atomic_load(&aside.progress)) == (uint32_t)progress || now == BURIED) {
+        bury_if_dead(progress);
+        mm_kernel_futex_wait(&aside.progress, now, LIFE_MS);
     }
-    return (enum progress)atomic_load(&aside.progress);
+    return (enum progress)now;
 }
 
 /* The pipe of who asked, in the helper's own descriptors: its reader waits for the helper's end. */
@@ -354,7 +253,7 @@ static bool open_answer(void)
 
 static void look_beside(void *unused)
 {
-    struct grouping grouping = {&aside.look, &aside.settings};
+    struct mm_grouping grouping = {&aside.look, &aside.settings};
     (void)unused;
     if (!open_answer() || !mm_beside_start(&aside.beside)) {
         tell_progress(CAN_NOT);
@@ -365,8 +264,11 @@ static void look_beside(void *unused)
     if (aside.is_done) {
         if (!mm_marks_are_all(&aside.beside.marks))
             sort_out(&aside.beside.roots, &aside.beside.marks, &grouping);
-        aside.is_done = !aside.beside.marks.missed.is_cut && !atomic_load(&aside.is_unwanted);
-        sort_groups(&aside.look);
+        /* Pointers with a tag are asked for as all run: where there are such, some may have moved
+         * to where was looked already, and a copy tells. */
+        aside.is_done = !mm_groups_have_possible(&aside.look) &&
+                        !aside.beside.marks.missed.is_cut && !atomic_load(&aside.is_unwanted);
+        mm_groups_sort(&aside.look);
         mm_beside_end(&aside.beside);
     }
     if (aside.fd >= 0)
@@ -401,9 +303,10 @@ static bool end_aside(struct mm_look *look)
     mm_helper_end(&aside.helper);
     if (!aside.is_done)
         atomic_store(&rests_until, mm_os_milliseconds() + REST_MS);
-    atomic_store(&aside.progress, NOT_ASKED);
+    bool is_done = aside.is_done;
     *look = aside.look;
-    return aside.is_done;
+    atomic_store(&aside.progress, NOT_ASKED); /* from now on it is the next one's */
+    return is_done;
 }
 
 /* --- what nobody waits for --- */
@@ -412,8 +315,10 @@ static bool end_aside(struct mm_look *look)
 
 static bool has_ended(pid_t copy)
 {
-    if (copy == ASIDE)
+    if (copy == ASIDE) {
+        bury_if_dead(GOES_ON);
         return atomic_load(&aside.progress) == ENDED;
+    }
     return mm_kernel_waitpid(copy, NULL, (int)__WCLONE | WNOHANG) != 0;
 }
 
@@ -467,6 +372,7 @@ static bool look_aside(struct mm_look *look, const struct mm_look_settings *sett
         return false;
     }
     if (with.asker != 0) {
+        *look = (struct mm_look){0};
         leave(look, with.asker, ASIDE);
         *result = MM_LOOK_LATER;
         return true;
@@ -545,6 +451,7 @@ static bool is_alone(const struct mm_look_settings *settings)
             atomic_store(&aside.is_unwanted, true);
         wait_while(GOES_ON);
     }
+    bury_if_dead(GOES_ON);
     return atomic_load(&aside.progress) != GOES_ON;
 }
 
@@ -602,8 +509,8 @@ void mm_look_renew(void)
 {
     if (atomic_exchange(&later.copy, 0) != 0)
         mm_look_end(&later.look);
+    /* The helper may have been about to give some of its tables back: they stay. */
     if (atomic_exchange(&aside.progress, NOT_ASKED) != NOT_ASKED) {
-        mm_beside_renew(&aside.beside);
         mm_helper_renew(&aside.helper);
         mm_look_end(&aside.look);
     }

@@ -1,6 +1,7 @@
 /* look.h - one look for blocks that nothing points to: all other threads stand, what is reached is
  * marked, and what is not is put into groups by the stack that allocated it. When it returns all go
- * on; where a copy of the process is looked through, others do as soon as that is made. */
+ * on; where a copy of the process is looked through, others do as soon as that is made, and where
+ * it is marked as it runs (beside.h) they stand for moments. */
 #ifndef MM_LOOK_H
 #define MM_LOOK_H
 
@@ -16,7 +17,7 @@ struct mm_look_settings {
     bool all;             /* every live block, as MM_MARK_INDIRECT; no roots are needed */
     bool strict;
     struct mm_roots_settings roots;
-    bool in_copy; /* of the process, so that it goes on meanwhile, if it can be copied */
+    bool in_copy; /* of the process, or beside it: it goes on meanwhile, if that can be done */
     /* Not 0: nor does the calling thread wait for the copy, which ends the text that goes elsewhere
      * by MM_ANSWER_LATER, and then itself: mm_look_take(). Only one such is at work at a time, and
      * in the process's first thread only, as a copy ends with the thread that it was made by. */

@@ -63,7 +63,7 @@ struct mm_marks {
     size_t block_count, block_capacity;
     uint32_t *block_queue;
     size_t block_head, block_tail;
-    uint32_t *suspects; /* batches, by line; NULL: none was listed yet */
+    uint32_t *suspects; /* batches, by line */
     size_t suspect_count;
     uintptr_t lowest, span;      /* where blocks lie that are no slots */
     struct mm_ranges unreadable; /* memory of blocks that can't be read now, sorted */
@@ -92,7 +92,7 @@ void mm_marks_words(struct mm_marks *marks, const uintptr_t *words, size_t count
                     enum mm_words whose);
 /* Whether it points to where blocks are, but for a tag in its high bits. */
 bool mm_marks_may_be_tagged(const struct mm_marks *marks, uintptr_t word);
-/* Blocks that are not to be told of are roots, too. */
+/* Blocks that are not to be told of are roots, too; once some were listed as suspects, of these. */
 void mm_marks_ignored(struct mm_marks *marks);
 /* All that can be reached from there. */
 void mm_marks_flood(struct mm_marks *marks);
@@ -117,7 +117,7 @@ void mm_marks_rescan(struct mm_marks *marks, struct mm_range written, mm_marks_r
 void mm_marks_rescan_missed(struct mm_marks *marks, mm_marks_rest rest, void *with);
 /* Lists what is not marked so far, for the next one: how many batches and other blocks that is. */
 size_t mm_marks_suspect(struct mm_marks *marks);
-/* While all stand, of what was listed: what is live no more is not told of. */
+/* Of what was listed: what is live no more is not told of. */
 void mm_marks_drop_freed(struct mm_marks *marks);
 
 /* Calls back for the words of each block that is marked so far. */

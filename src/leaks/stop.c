@@ -278,7 +278,8 @@ static void stand(struct mm_stop *stop, struct mm_thread *thread, ucontext_t *at
     atomic_fetch_add(&stop->answers, 1);
     mm_kernel_futex_wake(&stop->answers, 1);
     while (atomic_load(&stop->go) == 0 &&
-           (mm_kernel_futex_wait(&stop->go, 0, LIFE_MS) || mm_kernel_tgkill(stop->by, 0)))
+           (mm_kernel_futex_wait(&stop->go, 0, stop->by != 0 ? LIFE_MS : 0) ||
+            !mm_kernel_has_ended(stop->by)))
         ;
     put_back(at, &thread->call);
 }
@@ -488,7 +489,7 @@ bool mm_stop_others(struct mm_stop *stop)
 {
     if (!all_have_left())
         return false;
-    *stop = (struct mm_stop){.is_whole = true, .by = mm_os_thread_id(), .patience = PATIENCE_MS};
+    *stop = (struct mm_stop){.is_whole = true, .patience = PATIENCE_MS};
     return mm_os_single_threaded() || stop_them(stop);
 }
 

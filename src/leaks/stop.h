@@ -47,7 +47,7 @@ struct mm_stop {
     struct mm_thread *threads; /* all but the calling one */
     _Atomic size_t count;
     size_t capacity;
-    pid_t by;  /* that one; */
+    pid_t by;  /* the helper; 0: it is a thread of the program's, */
     pid_t but; /* and this one */
     bool again;
     uint64_t patience; /* milliseconds */

@@ -8,9 +8,13 @@
 /* Of all that stand, for when they run again: words that may be pointers with a tag. */
 static void keep_tagged(struct mm_roots *roots, size_t count)
 {
-    for (size_t i = 0; i < count && roots->tagged_count < MM_ROOTS_WORDS; i++) {
-        if (mm_marks_may_be_tagged(roots->marks, roots->words[i]))
+    for (size_t i = 0; i < count; i++) {
+        if (!mm_marks_may_be_tagged(roots->marks, roots->words[i]))
+            continue;
+        if (roots->tagged_count < MM_ROOTS_WORDS)
             roots->tagged[roots->tagged_count++] = roots->words[i];
+        else
+            roots->marks->missed.is_cut = true; /* in vain */
     }
 }
 
@@ -122,7 +126,8 @@ bool mm_roots_is_stack(const struct mm_roots *roots, uintptr_t address)
  */
 static void tell_tagged(struct mm_roots *roots)
 {
-    mm_roots_renew(roots);
+    if (!mm_roots_renew(roots))
+        roots->marks->missed.is_cut = true;
     mm_roots_each_part(roots, MM_PARTS_BUT_SLOTS, tell_part, roots);
     mm_marks_words(roots->marks, roots->tagged, roots->tagged_count, MM_WORDS_ANY);
 }

@@ -112,4 +112,5 @@ void mm_helper_renew(struct mm_helper *helper)
     if (helper->memory != NULL)
         mm_os_release(helper->memory, helper->size);
     helper->memory = NULL;
+    atomic_store(&helper->id, 0);
 }

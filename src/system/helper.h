@@ -1,6 +1,6 @@
 /* helper.h - a thread beside those of the program, for work that nobody is to wait for: libc does
- * not know it, no signal comes to it, and it has descriptors of its own, none to begin with. It
- * ends with the process, and at exec().
+ * not know it, no signal but SIGSYS comes to it, and it has descriptors of its own, none to begin
+ * with. It ends with the process, and at exec().
  *
  * What it runs makes system calls by kernel.h and takes no lock, be it ours or libc's: who holds
  * one may wait for it. Its thread-local storage is a copy, and libc's idea of the thread empty. */

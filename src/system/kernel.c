@@ -132,6 +132,11 @@ bool mm_kernel_tgkill(pid_t thread, int signal)
     return call(SYS_tgkill, (long[6]){mm_kernel_process_id(), thread, signal}) == 0;
 }
 
+bool mm_kernel_has_ended(pid_t thread)
+{
+    return call(SYS_tgkill, (long[6]){mm_kernel_process_id(), thread, 0}) == -ESRCH;
+}
+
 #ifdef __x86_64__
 /* Where a handler returns to; debuggers know it by its bytes, which are those of libc's. */
 extern void mm_kernel_return(void) __attribute__((visibility("hidden")));

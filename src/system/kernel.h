@@ -74,6 +74,8 @@ bool mm_kernel_futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned milli
 void mm_kernel_futex_wake(_Atomic uint32_t *word, int most);
 /* To a thread of this process; false when it is not there, or the system refuses. Signal 0 asks. */
 bool mm_kernel_tgkill(pid_t thread, int signal);
+/* Whether there is no such thread of this process; not where the system refuses to tell. */
+bool mm_kernel_has_ended(pid_t thread);
 /* Of any signal, those among them that libc keeps to itself; either may be NULL. All signals but
  * that of SIGSYS are blocked while a `handler` runs, which takes three arguments. */
 struct mm_kernel_action {
