@@ -3,6 +3,7 @@
  * exit or a second look comes in between. */
 #include "leaks/beside.h"
 
+#include "blocks/stacks.h"
 #include "check.h"
 #include "entry/process.h"
 #include "entry/route.h"
@@ -40,6 +41,7 @@ enum {
     MOVERS = 3,
     LARGE_ONES = 20,
     HUGE = 64 << 20,
+    MUCH = 16 << 20,
     STEP = 32 << 10,
     REFUSED = 8 << 20,
     TRIES = 50,
@@ -292,9 +294,9 @@ static void mark_beside(void *unused)
 
 static bool try_to_mark(void)
 {
+    static _Atomic bool is_unwanted;
     static struct mm_stop stop;
     static const struct mm_roots_settings settings;
-    static _Atomic bool is_unwanted;
     struct mm_helper helper = {0};
     marking = (struct marking){.beside = {.roots_settings = &settings,
                                           .here = &marking.here,
@@ -321,30 +323,65 @@ static void mark(uintptr_t lost)
 
 /* --- what keeps it from being done --- */
 
-static void *stand_deep(void *with)
+static void stand_deep(void *with)
 {
     _Atomic int *step = with;
     volatile char deep[DEEP];
     deep[0] = 1;
-    *step = 1;
+    *step = deep[0];
     while (*step == 1)
         check_yield();
-    return (void *)(uintptr_t)(deep[0] - 1);
 }
 
-static void has_deep_stacks(void)
+static void block_all(void *with)
 {
-    _Atomic int step = 0;
+    _Atomic int *step = with;
+    uint64_t all = UINT64_MAX, before;
+    const struct timespec nap = {0, 1000000};
+    CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all) == 0);
+    *step = 1;
+    while (*step == 1)
+        nanosleep(&nap, NULL);
+    CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof all) == 0);
+}
+
+struct beside_thread {
+    void (*run)(void *with);
+    _Atomic int step;
+};
+
+static void *run_beside(void *with)
+{
+    struct beside_thread *thread = with;
+    thread->run((void *)&thread->step);
+    return NULL;
+}
+
+static void fails_beside(void (*run)(void *with))
+{
+    struct beside_thread with = {run, 0};
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, stand_deep, (void *)&step) == 0);
-    while (step == 0)
+    CHECK(pthread_create(&thread, NULL, run_beside, &with) == 0);
+    while (with.step == 0)
         check_yield();
     CHECK(!try_to_mark());
-    step = 2;
+    with.step = 2;
     pthread_join(thread, NULL);
 }
 
-static void limit(int resource, rlim_t most, bool may_be_done)
+/* Whatever becomes of it. */
+static void is_ignored(void)
+{
+    uintptr_t lost = take(SMALL), lost_large = take((size_t)100 << 10);
+    mm_stacks_ignore((void *)(lost ^ HIDDEN));       /* NOLINT */
+    mm_stacks_ignore((void *)(lost_large ^ HIDDEN)); /* NOLINT */
+    wipe();
+    mark(0);
+    drop(lost);
+    drop(lost_large);
+}
+
+static void limit(__rlimit_resource_t resource, rlim_t most, bool may_be_done)
 {
     struct rlimit all, some;
     CHECK(getrlimit(resource, &all) == 0);
@@ -422,7 +459,9 @@ static void is_kept_from_it(void)
     mm_writes_end(&of_others);
     munmap(watched, DEEP);
 
-    has_deep_stacks();
+    fails_beside(stand_deep);
+    fails_beside(block_all);
+    is_ignored();
     mark(0);
 }
 
