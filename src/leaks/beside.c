@@ -12,8 +12,8 @@
 #define TEXT        4096u
 #define OF_QUEUES   0x19800202 /* MQUEUE_MAGIC, which is in no header */
 #define ROUNDS      40u        /* of step 3, all in all; */
-#define STALLS      4u         /* and of these without use */
-#define FEW_PAGES   768u       /* some 2 ms to look at */
+#define STALLS      6u         /* and of these without use */
+#define FEW_PAGES   384u       /* some 1 ms to look at */
 #define STOP_NS     UINT64_C(3500000)
 #define LEAST_NS    UINT64_C(1000000) /* of it for the pages, however long it took to stop all */
 #define SUSPECTS    50000u            /* some 2 ms to ask once more about */
