@@ -136,7 +136,7 @@ static void note_pages(struct mm_range pages, void *with)
         written->pages |= (uint64_t)1 << (at - written->start) / page;
 }
 
-static uint64_t pages_written(const struct mm_writes *writes, char *start, bool anew)
+static uint64_t pages_written(const struct mm_writes *writes, const char *start, bool anew)
 {
     struct written written = {(uintptr_t)start, 0};
     struct mm_writes_search search = {anew, SIZE_MAX - 1, note_pages, &written};
