@@ -5,7 +5,6 @@
 #include "system/folder.h"
 #include "system/kernel.h"
 #include "system/os.h"
-#include <fcntl.h>
 #include <string.h>
 
 #define WORTH_IT_KB ((size_t)128 << 10) /* that are there: some 4 ms to copy */
@@ -22,15 +21,6 @@
 #define STACKS_MOST ((size_t)4 << 20) /* some 2 ms */
 
 /* --- whether to try --- */
-
-static void read_text(const char *path, char text[static TEXT])
-{
-    int fd = mm_kernel_open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? mm_kernel_read(fd, text, TEXT - 1) : 0;
-    if (fd >= 0)
-        mm_kernel_close(fd);
-    text[length > 0 ? length : 0] = '\0';
-}
 
 /* The number behind a name; 0: there is none. */
 static size_t number_of(const char *text, const char *name)
@@ -49,7 +39,7 @@ static size_t number_of(const char *text, const char *name)
 static bool is_filtered(void)
 {
     char text[TEXT];
-    read_text("/proc/thread-self/status", text);
+    mm_folder_text("/proc/thread-self/status", text, TEXT);
     return strstr(text, "\nSeccomp:\t0\n") == NULL;
 }
 
@@ -71,7 +61,7 @@ static bool has_queues(void)
 bool mm_beside_is_worth_it(void)
 {
     char text[TEXT];
-    read_text("/proc/thread-self/status", text);
+    mm_folder_text("/proc/thread-self/status", text, TEXT);
     return number_of(text, "\nVmRSS:") >= WORTH_IT_KB && !is_filtered() && !has_queues();
 }
 

@@ -51,25 +51,11 @@ static bool is_lower(const void *one, const void *other)
            ((const struct mm_mark_block *)other)->start;
 }
 
-/* One that was freed before the others were looked at may have these in its place. */
-static void drop_gone(struct mm_marks *marks)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < marks->block_count; i++) {
-        bool is_gone =
-            i + 1 < marks->block_count && marks->blocks[i].end > marks->blocks[i + 1].start;
-        if (!is_gone)
-            marks->blocks[kept++] = marks->blocks[i];
-    }
-    marks->block_count = kept;
-}
-
 static void take_blocks(struct mm_marks *marks)
 {
     mm_registry_each(take_block, marks);
     mm_guarded_each(take_guarded, marks);
     mm_sort(marks->blocks, marks->block_count, sizeof *marks->blocks, is_lower);
-    drop_gone(marks);
     if (marks->block_count == 0)
         return;
     marks->lowest = marks->blocks[0].start;

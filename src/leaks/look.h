@@ -18,9 +18,9 @@ struct mm_look_settings {
     bool strict;
     struct mm_roots_settings roots;
     bool in_copy; /* of the process, or beside it: it goes on meanwhile, if that can be done */
-    /* Not 0: nor does the calling thread wait for the copy, which ends the text that goes elsewhere
-     * by MM_ANSWER_LATER, and then itself: mm_look_take(). Only one such is at work at a time, and
-     * in the process's first thread only, as a copy ends with the thread that it was made by. */
+    /* Not 0: nor does the calling thread wait for the copy or the helper, which ends the text that
+     * goes elsewhere by MM_ANSWER_LATER, and then itself: mm_look_take(). Only one such is at work
+     * at a time; a copy in the process's first thread only, as it ends with that which made it. */
     int asker;
     uint32_t first_thread; /* blocks that threads before this one allocated are not told of */
 };
@@ -62,7 +62,7 @@ enum mm_look_result mm_look(struct mm_look *look, const struct mm_look_settings 
                             const struct mm_here *here);
 void mm_look_end(struct mm_look *look);
 
-/* What a copy found that nobody waited for, once it has ended; false when there is none for this
+/* What was found while nobody waited, once it is; false when there is none, or nothing, for this
  * asker. */
 bool mm_look_take(int asker, struct mm_look *look, enum mm_look_result *result);
 

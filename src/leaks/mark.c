@@ -11,7 +11,6 @@
 #define ROUNDS    16u                 /* batches between two looks at the clock */
 #define SLACK     1024u               /* slots above it may have much that nobody asked for */
 #define UNTAGGED  ((uintptr_t)1 << 48)
-#define PAGE      ((uintptr_t)4096) /* the smallest that there is */
 #define NOT_SWEPT __attribute__((no_sanitize("address", "thread")))
 
 size_t mm_mark_first_above(const struct mm_marks *marks, uintptr_t address)
@@ -150,7 +149,8 @@ static void look_at_copies(const struct mm_mark_words *words, struct mm_range pa
         size_t most =
             part.end - part.start < MM_MARK_COPIED ? part.end - part.start : MM_MARK_COPIED;
         ssize_t got = mm_kernel_read_own(copies, (const void *)part.start, most); /* NOLINT */
-        uintptr_t next = got > 0 ? part.start + (size_t)got : mm_round_up(part.start + 1, PAGE);
+        uintptr_t next =
+            got > 0 ? part.start + (size_t)got : mm_round_up(part.start + 1, mm_os_page_size());
         next = next < part.end ? next : part.end;
         if (got > 0)
             words->look(words->marks, copies, copies + (size_t)got / sizeof *copies, words->with);

@@ -1,5 +1,6 @@
 /* mark_table.h - the marks' tables, for the files that fill them and read them: live.c takes what
- * is live, mark.c marks what is reached, classes.c tells what comes of the rest. */
+ * is live, mark.c marks what is reached, rescan.c looks again at what was written meanwhile,
+ * classes.c tells what comes of the rest. */
 #ifndef MM_MARK_TABLE_H
 #define MM_MARK_TABLE_H
 

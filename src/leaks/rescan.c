@@ -18,8 +18,22 @@
 
 #define MISSED 1024u
 
+/* A block that was freed while they were listed may have others in its place by then. */
+static void drop_gone(struct mm_marks *marks)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < marks->block_count; i++) {
+        bool is_gone =
+            i + 1 < marks->block_count && marks->blocks[i].end > marks->blocks[i + 1].start;
+        if (!is_gone)
+            marks->blocks[kept++] = marks->blocks[i];
+    }
+    marks->block_count = kept;
+}
+
 bool mm_marks_copy(struct mm_marks *marks, int pages_fd, const _Atomic bool *is_unwanted)
 {
+    drop_gone(marks);
     marks->pages_fd = pages_fd;
     marks->is_unwanted = is_unwanted;
     marks->copies = mm_os_map(MM_MARK_COPIED);

@@ -38,12 +38,7 @@ static size_t read_about(pid_t id, const char *what, char text[static TEXT])
     struct mm_out out;
     mm_out_start(&out, path, sizeof path);
     mm_out_format(&out, "/proc/self/task/%u/%s", (uint64_t)id, what);
-    int fd = mm_os_open_read(path);
-    size_t length = fd >= 0 ? mm_os_read(fd, text, TEXT - 1) : 0;
-    if (fd >= 0)
-        mm_os_close(fd);
-    text[length] = '\0';
-    return length;
+    return mm_folder_text(path, text, TEXT);
 }
 
 static const char *skip_word(const char *text)

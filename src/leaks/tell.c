@@ -4,6 +4,7 @@
 #include "leaks/present.h"
 #include "system/kernel.h"
 #include "system/peek.h"
+#include <string.h>
 
 /* Of all that stand, for when they run again: words that may be pointers with a tag. */
 static void keep_tagged(struct mm_roots *roots, size_t count)
@@ -196,7 +197,8 @@ void mm_roots_tell_standing(struct mm_roots *roots, const struct mm_stop *stop,
     }
     tell_list(roots, &roots->shared);
     tell_registers(roots);
-    mm_marks_words(roots->marks, here->registers, MM_HERE_REGISTERS, MM_WORDS_ANY);
+    memcpy(roots->words, here->registers, sizeof here->registers);
+    tell_words(roots, 0, sizeof here->registers);
     roots->stop = nobody;
     roots->here = nowhere;
 }

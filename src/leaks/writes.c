@@ -11,7 +11,7 @@
 
 #define REGIONS 2048u
 /* In pieces that no huge page lies across. */
-#define STEP  ((uintptr_t)8 << 20) /* some 300 us for the system, with all locked */
+#define STEP  ((uintptr_t)8 << 20)
 #define PIECE ((uintptr_t)32 << 20)
 
 /* Later than the headers that this is built with. */

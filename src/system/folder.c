@@ -46,3 +46,13 @@ size_t mm_folder_numbers(const char *path, void (*each)(unsigned number, void *w
     errno = saved_errno;
     return count;
 }
+
+size_t mm_folder_text(const char *path, char *text, size_t capacity)
+{
+    int fd = mm_os_open_read(path);
+    size_t length = fd >= 0 ? mm_os_read(fd, text, capacity - 1) : 0;
+    if (fd >= 0)
+        mm_os_close(fd);
+    text[length] = '\0';
+    return length;
+}

@@ -15,8 +15,7 @@
 struct mm_helper {
     void (*run)(void *with);
     void *with;
-    char
-        *memory; /* its stack and its thread-local storage; NULL: none was started, or it is over */
+    char *memory; /* its stack and thread-local storage; NULL: there is none */
     size_t size;
     _Atomic uint32_t id; /* 0: it has ended */
 };
