@@ -514,5 +514,6 @@ void mm_look_renew(void)
         mm_helper_renew(&aside.helper);
         mm_look_end(&aside.look);
     }
+    mm_stop_renew();
     mm_hold_renew(&looking);
 }

@@ -500,6 +500,11 @@ bool mm_stop_all(struct mm_stop *stop, pid_t but, bool again)
     return stop_them(stop);
 }
 
+static void give_table_back(struct mm_stop *stop)
+{
+    mm_os_release(stop->threads, stop->capacity * sizeof *stop->threads);
+}
+
 /* A thread that answers only now finds that all go on. */
 void mm_stop_end(struct mm_stop *stop)
 {
@@ -514,8 +519,22 @@ void mm_stop_end(struct mm_stop *stop)
     mm_kernel_futex_wake(&stop->go, (int)stop->capacity);
     atomic_store(&current, NULL);
     if (all_have_left()) {
-        mm_os_release(stop->threads, stop->capacity * sizeof *stop->threads);
+        give_table_back(stop);
         take_handler_back();
     }
     stop->threads = NULL;
+}
+
+/* Whoever stood, was asked or is late is the parent's. */
+void mm_stop_renew(void)
+{
+    struct mm_stop *stop = atomic_exchange(&current, NULL);
+    if (stop != NULL) {
+        give_table_back(stop);
+        stop->threads = NULL;
+    }
+    atomic_store(&inside, 0);
+    for (unsigned i = 0; i < LATE; i++)
+        atomic_store(&late[i], 0);
+    take_handler_back();
 }

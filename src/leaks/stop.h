@@ -65,6 +65,8 @@ bool mm_stop_others(struct mm_stop *stop);
 bool mm_stop_all(struct mm_stop *stop, pid_t but, bool again);
 /* All go on. */
 void mm_stop_end(struct mm_stop *stop);
+/* In a fork()'s child, which may have been made while threads were asked or stood. */
+void mm_stop_renew(void);
 /* For another handler, with what it was given: a call that was interrupted is put back, if it is
  * known, as libc's code tells it, and not restarted by the kernel; `began` on the clock of
  * mm_os_milliseconds(). */

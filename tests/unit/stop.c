@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -302,6 +303,29 @@ static void late(void)
     end_sleeper(&other, thread);
 }
 
+/* --- a child is made while they stand --- */
+
+static void forked(void)
+{
+    struct sleeper sleeper;
+    int status;
+    pthread_t thread = start_sleeper(&sleeper, wait_in_poll);
+    CHECK(mm_stop_others(&stop) && stop.unsure == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct mm_stop own;
+        uint64_t began = mm_os_milliseconds();
+        mm_stop_renew();
+        CHECK(mm_stop_others(&own));
+        mm_stop_end(&own);
+        CHECK(mm_os_milliseconds() - began < 1000);
+        _exit(0);
+    }
+    mm_stop_end(&stop);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    end_sleeper(&sleeper, thread);
+}
+
 /* --- memory that is refused --- */
 
 static void refused(void)
@@ -352,6 +376,7 @@ int main(void)
     put_back();
     unasked();
     late();
+    forked();
     refused();
     pthread_detach(start_thread(look_last, NULL));
     pthread_exit(NULL);
