@@ -71,7 +71,7 @@ static bool divert(int fd)
 {
     if (mm_sink_divert(fd))
         return true;
-    mm_os_write(fd, MM_ANSWER_BUSY, sizeof MM_ANSWER_BUSY - 1);
+    mm_os_write(fd, &(char){MM_ANSWER_BUSY}, 1);
     mm_os_close(fd);
     return false;
 }

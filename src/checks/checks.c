@@ -152,29 +152,33 @@ uint64_t mm_checks_live(const struct mm_batch *batch)
 
 /* --- bytes --- */
 
-typedef uint64_t word __attribute__((may_alias, aligned(1)));
+/* Sixteen bytes, wherever they lie. */
+typedef uint64_t vector __attribute__((vector_size(16), may_alias, aligned(1)));
 
-static inline uint64_t word_at(uintptr_t at)
+static inline bool is_zero(vector value)
 {
-    return *(const word *)at;
+    return (value[0] | value[1]) == 0;
 }
 
-/* Whether all of [from, end), 16 bytes or more, is `byte`: two words at a time, the last of which
- * may be looked at twice. */
+/* Whether all of [from, end), 16 bytes or more, is `byte`. The last 16 are looked at first, so that
+ * no rest is left over. */
 static inline bool is_all(uintptr_t from, uintptr_t end, unsigned char byte)
 {
     uint64_t eight = UINT64_C(0x0101010101010101) * byte;
-    uintptr_t last = end - 2 * sizeof(word);
-    uint64_t different = (word_at(last) ^ eight) | (word_at(last + sizeof(word)) ^ eight);
-    for (uintptr_t at = from; at < last && different == 0; at += 2 * sizeof(word))
-        different = (word_at(at) ^ eight) | (word_at(at + sizeof(word)) ^ eight);
-    return different == 0;
+    vector wanted = {eight, eight}, other = *(const vector *)(end - sizeof other) ^ wanted;
+    for (; from + 4 * sizeof other <= end && is_zero(other); from += 4 * sizeof other) {
+        const vector *at = (const vector *)from;
+        other = (at[0] ^ wanted) | (at[1] ^ wanted) | (at[2] ^ wanted) | (at[3] ^ wanted);
+    }
+    for (; from + sizeof other < end && is_zero(other); from += sizeof other)
+        other = *(const vector *)from ^ wanted;
+    return is_zero(other);
 }
 
 /* The first of [from, end) that is not `byte`; `end` when there is none. */
 static uintptr_t first_other(uintptr_t from, uintptr_t end, unsigned char byte)
 {
-    if (from + 2 * sizeof(word) <= end && is_all(from, end, byte))
+    if (from + sizeof(vector) <= end && is_all(from, end, byte))
         return end;
     for (; from < end && *(const unsigned char *)from == byte; from++)
         ;

@@ -58,7 +58,7 @@ bool mm_sink_has_stderr(void)
     return is_still(STDERR_FILENO, &stderr_at_start);
 }
 
-static bool is_diverted(void)
+bool mm_sink_is_diverted(void)
 {
     pid_t thread = atomic_load_explicit(&diverted.thread, memory_order_relaxed);
     return thread != 0 && thread == mm_os_thread_id();
@@ -67,7 +67,7 @@ static bool is_diverted(void)
 bool mm_sink_is_terminal(void)
 {
     bool has_log = pattern != NULL && !atomic_load_explicit(&complained, memory_order_relaxed);
-    return !has_log && stderr_at_start.is_terminal && !is_diverted();
+    return !has_log && stderr_at_start.is_terminal && !mm_sink_is_diverted();
 }
 
 struct mm_os_file_id mm_sink_first_stderr(void)
@@ -300,31 +300,47 @@ int mm_sink_diverted_fd(void)
     return atomic_load_explicit(&diverted.thread, memory_order_relaxed) != 0 ? diverted.fd : -1;
 }
 
+static uint64_t time_to_give_up(uint64_t now)
+{
+    uint64_t soon = now + DIVERTED_IDLE_MS;
+    return soon < diverted.give_up ? soon : diverted.give_up;
+}
+
 static bool write_diverted(const void *text, size_t size)
 {
-    uint64_t now = mm_os_milliseconds(), soon = now + DIVERTED_IDLE_MS;
-    uint64_t give_up = soon < diverted.give_up ? soon : diverted.give_up;
-    bool written = now < diverted.give_up && mm_os_write_within(diverted.fd, text, size, give_up);
+    uint64_t now = mm_os_milliseconds();
+    bool written =
+        now < diverted.give_up && mm_os_write_within(diverted.fd, text, size, time_to_give_up(now));
     if (!written)
         diverted.give_up = now;
     return written;
 }
 
+/* Who reads the last byte, or that nobody writes there any more, may ask again at once: then the
+ * next one is served. */
+static int leave_diverted(void)
+{
+    int fd = diverted.fd;
+    atomic_store_explicit(&diverted.thread, 0, memory_order_release);
+    return fd;
+}
+
 void mm_sink_divert_leave(void)
 {
-    mm_os_close(diverted.fd);
-    atomic_store_explicit(&diverted.thread, 0, memory_order_release);
+    mm_os_close(leave_diverted());
 }
 
 void mm_sink_divert_end(char last)
 {
-    write_diverted(&last, 1);
-    mm_sink_divert_leave();
+    uint64_t give_up = time_to_give_up(mm_os_milliseconds());
+    int fd = leave_diverted();
+    mm_os_write_within(fd, &last, 1, give_up);
+    mm_os_close(fd);
 }
 
 static bool write_record(const void *text, size_t size)
 {
-    if (is_diverted())
+    if (mm_sink_is_diverted())
         return write_diverted(text, size);
     if (pattern != NULL && !is_of_the_log()) {
         const char *problem =

@@ -40,6 +40,8 @@ void mm_sink_divert_end(char last);
 /* Without that byte: more is to come, by another descriptor. */
 void mm_sink_divert_leave(void);
 
+/* The calling thread's does. */
+bool mm_sink_is_diverted(void);
 /* -1: no thread's goes elsewhere. */
 int mm_sink_diverted_fd(void);
 

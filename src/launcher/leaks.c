@@ -15,9 +15,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 const char launcher_leaks_help[] =
@@ -33,6 +35,7 @@ const char launcher_leaks_help[] =
 #define WAIT        60
 #define WAIT_MOST   86400
 #define ANSWER_MOST ((size_t)64 << 20)
+#define BUSY_NS     20000000 /* until it is asked again */
 
 static struct {
     int folder; /* open as long as the pipe is there; else -1 */
@@ -218,7 +221,7 @@ static int make_pipe(pid_t process, const char *status, int number)
 struct answer {
     FILE *text;
     size_t size;
-    enum { CUT, LATER, WHOLE } end;
+    enum { CUT, LATER, BUSY, WHOLE } end;
 };
 
 /* False when it takes too long, or the process, if `target` tells of it, has ended and left
@@ -236,13 +239,15 @@ static bool wait_for_some(int fd, int target, long seconds)
 /* What a terminal would obey is none of a report's. */
 static void take(struct answer *answer, const char *piece, size_t size)
 {
-    for (size_t i = 0; i < size && answer->end != WHOLE; i++, answer->size++) {
+    for (size_t i = 0; i < size && answer->end < BUSY; i++, answer->size++) {
         bool is_control = ((unsigned char)piece[i] < ' ' && !strchr("\n\t", piece[i])) ||
                           (unsigned char)piece[i] == 127;
         if (piece[i] == MM_ANSWER_END)
             answer->end = WHOLE;
         else if (piece[i] == MM_ANSWER_LATER)
             answer->end = LATER;
+        else if (piece[i] == MM_ANSWER_BUSY)
+            answer->end = BUSY;
         else
             fputc(is_control ? '?' : piece[i], answer->text);
     }
@@ -254,7 +259,7 @@ static void read_answer(struct answer *answer, int fd, int target, long seconds)
 {
     static char piece[65536];
     ssize_t got;
-    while (answer->end != WHOLE && answer->size < ANSWER_MOST &&
+    while (answer->end < BUSY && answer->size < ANSWER_MOST &&
            wait_for_some(fd, target, answer->end == LATER ? 1 : seconds) &&
            (got = read(fd, piece, sizeof piece)) > 0)
         take(answer, piece, (size_t)got);
@@ -300,6 +305,44 @@ static int hold_open(int fd)
     return held;
 }
 
+static time_t seconds_now(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static void wait_a_moment(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = BUSY_NS}, NULL);
+}
+
+_Noreturn static void give_up_on(pid_t process)
+{
+    launcher_die("process %d answers somebody else (--wait)", (int)process);
+}
+
+/* Signals that are on their way are not counted, so one asks at a time; as long as this is open. */
+static int take_turn(pid_t process, time_t give_up)
+{
+    char *path = path_in(process, "");
+    int turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(path);
+    while (turn >= 0 && flock(turn, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        if (seconds_now() >= give_up)
+            give_up_on(process);
+        wait_a_moment();
+    }
+    return turn;
+}
+
+static bool is_to_be_asked_again(const struct answer *answer, time_t give_up)
+{
+    if (answer->end == BUSY)
+        wait_a_moment();
+    return answer->end == LATER || (answer->end == BUSY && seconds_now() < give_up);
+}
+
 /* Its text, to be read from the start. */
 static FILE *ask(pid_t process, long seconds)
 {
@@ -316,6 +359,8 @@ static FILE *ask(pid_t process, long seconds)
     signal(SIGINT, remove_and_end);
     signal(SIGTERM, remove_and_end);
     signal(SIGHUP, remove_and_end);
+    time_t give_up = seconds_now() + seconds;
+    int turn = take_turn(process, give_up);
     int fd = make_pipe(process, status, token), held = -1;
     do {
         answer.end = CUT;
@@ -324,7 +369,9 @@ static FILE *ask(pid_t process, long seconds)
         read_answer(&answer, fd, target, seconds);
         if (held < 0)
             held = hold_open(fd);
-    } while (answer.end == LATER && signal_of(process) == number);
+    } while (is_to_be_asked_again(&answer, give_up) && signal_of(process) == number);
+    if (answer.end == BUSY)
+        give_up_on(process);
     if (answer.size == 0)
         launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
                      "its findings are told",
@@ -333,6 +380,7 @@ static FILE *ask(pid_t process, long seconds)
         launcher_say("the answer of process %d is not complete", (int)process);
     free(status);
     close(fd);
+    close(turn);
     rewind(answer.text);
     return answer.text;
 }

@@ -8,6 +8,7 @@ process=
 daemon=
 trap 'stop; [ -z "$daemon" ] || kill "$daemon"; rm -rf -- "$work"' EXIT
 unset MM_LEAKS MM_LEAKS_SIGNAL
+others=$(compgen -G '/tmp/mmshim-leaks.*' || :)
 
 fail() {
     printf 'FAILED: %s\n' "$*"
@@ -77,11 +78,26 @@ if command -v python3 >/dev/null; then
 ctypes.CDLL(None).sigqueue(int(sys.argv[1]), 12, ctypes.c_void_p(77777))" $process
     lose 0
 fi
-for folder in /tmp/mmshim-leaks.*; do
-    [ ! -e "$folder" ] || [ ! -O "$folder" ] || pgrep -f "$mmshim leaks" >/dev/null || fail "$folder is left"
+for pipe in /tmp/mmshim-leaks.*; do
+    [ ! -e "$pipe" ] || [ ! -O "$pipe" ] || [[ $others == *"$pipe"* ]] || pgrep -f 'mmshim leaks' >/dev/null ||
+        fail "$pipe is left"
 done
 stop
 [ "$status" = 99 ] || fail "status $status" # of what the plain signal told
+
+# Many who ask at once are answered one by one.
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+lose 3
+askers=()
+for asker in 1 2 3 4 5 6 7 8; do
+    "$mmshim" leaks $process >"$work/told.$asker" 2>&1 &
+    askers+=($!)
+done
+wait "${askers[@]}"
+for asker in 1 2 3 4 5 6 7 8; do
+    grep -q 'mmshim: leaks: 300 bytes in 3 blocks direct$' "$work/told.$asker" || { cat "$work/told.$asker"; fail "asker $asker"; }
+done
+stop
 
 # A large one is marked as it goes on.
 start MM_LEAKS=1 MM_LEAKS_SIGNAL=12 OBEYS_LARGE=160
@@ -156,16 +172,14 @@ start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
 kill -STOP $process
 "$mmshim" leaks $process >"$work/told" 2>&1 &
 asker=$!
-until compgen -G '/tmp/mmshim-leaks.*' >"$work/pipes"; do
+until pipe=$(readlink "/proc/$asker/fd/"* | grep -m 1 mmshim-leaks); do
     sleep 0.01
 done
 kill -TERM $asker
 status=0
 wait $asker || status=$?
 [ "$status" = 143 ] || fail "status $status of who asked"
-while read -r pipe; do
-    [ ! -O "$pipe" ] || fail "$pipe is left"
-done <"$work/pipes"
+[ ! -e "$pipe" ] || fail "$pipe is left"
 kill -CONT $process
 lose 0
 stop
@@ -179,6 +193,10 @@ stop
 with=("")
 start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
 told "process $process did not answer" --wait=1 $process
+stop
+with=($'\006')
+start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
+told "process $process answers somebody else (--wait)" --wait=1 $process
 stop
 with=()
 
