@@ -5,6 +5,7 @@
 #include "lookup.h"
 #include "slots/guarded.h"
 #include "system/os.h"
+#include "system/residency.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -43,8 +44,10 @@ EXPORT int prctl(int option, ...)
         errno = ENOSYS;
         return -1;
     }
-    if (closes_sandbox(option) && !mm_os_is_guest())
+    if (closes_sandbox(option) && !mm_os_is_guest()) {
         mm_guarded_give_up();
+        mm_residency_give_up();
+    }
     int result = next(option, with[0], with[1], with[2], with[3]);
     if (result == 0 && option == PR_SET_NAME)
         mm_stacks_thread_named(mm_os_id_of_thread(mm_os_self()), (const char *)with[0]);

@@ -8,12 +8,17 @@
 #include "checks/shut.h"
 #include "forwarded/next.h"
 #include "system/peek.h"
+#include "system/residency.h"
 #include <string.h>
 
 #define FREED_BYTE  0xddu /* no address of any program begins with such */
 #define PURGE_LEAST ((size_t)32 << 10)
 /* On either end of pages that went back: to look at one is to have it back, as one of zeros. */
-#define LOOKED_AT ((size_t)1 << 20)
+#define LOOKED_AT  ((size_t)1 << 20)
+#define PAGE_LEAST ((size_t)4096)
+/* Pages that went back count for so much less, as what is left of them is address space, and the
+ * system's tables of it. */
+#define OF_ADDRESSES 64u
 /* What a held block takes besides itself: its record, its place in the row, and of its batch and
  * its page of records what it keeps from others. A program of small ones would take far more than
  * it asked for. */
@@ -88,6 +93,8 @@ bool mm_checks_start(const struct mm_checks_settings *wanted,
     if (!wants_records(wanted))
         return true;
     set(wanted);
+    if (mm_checks.holds)
+        mm_residency_start();
     watcher = *mm_watcher;
     watcher.handed_out = handed_out;
     watcher.guard = mm_checks.guard;
@@ -489,7 +496,8 @@ size_t mm_checks_resident(const struct mm_block *block)
 {
     struct pages pages = pages_of(block);
     size_t size = block->batch != NULL ? mm_batch_size(block->batch) : block->asked;
-    return size + KEPT_BESIDE - (pages.end - pages.start);
+    size_t gone = pages.end - pages.start;
+    return size + KEPT_BESIDE - gone + gone / OF_ADDRESSES;
 }
 
 static bool give_back(const struct mm_block *block, struct pages pages)
@@ -527,15 +535,19 @@ static bool differs(const struct mm_block *block, uintptr_t from, uintptr_t end,
     return damage->record != NULL;
 }
 
-/* A page that the system did not take is filled. */
-static bool differs_in_pages(const struct mm_block *block, struct pages pages,
-                             struct mm_damage *damage)
+/* What is not there was not written to since it went back. A page that the system did not take is
+ * filled. */
+static bool differs_in_run(const struct mm_block *block, uintptr_t at, uintptr_t end,
+                           struct mm_damage *damage)
 {
     size_t size = mm_os_page_size();
-    for (uintptr_t at = pages.start; at < pages.end; at += size) {
-        if (at - pages.start == LOOKED_AT && pages.end - at > LOOKED_AT)
-            at = pages.end - LOOKED_AT;
+    unsigned char there[2 * LOOKED_AT / PAGE_LEAST];
+    if (!mm_residency_of((const void *)at, end - at, there))
+        memset(there, 1, sizeof there);
+    for (size_t page = 0; at < end; at += size, page++) {
         unsigned char byte;
+        if (!(there[page] & 1))
+            continue;
         if (!read_bytes(block, at, &byte, 1))
             return false;
         if (byte != mm_checks.freed)
@@ -544,6 +556,15 @@ static bool differs_in_pages(const struct mm_block *block, struct pages pages,
             return true;
     }
     return false;
+}
+
+static bool differs_in_pages(const struct mm_block *block, struct pages pages,
+                             struct mm_damage *damage)
+{
+    if (pages.end - pages.start <= 2 * LOOKED_AT)
+        return differs_in_run(block, pages.start, pages.end, damage);
+    return differs_in_run(block, pages.start, pages.start + LOOKED_AT, damage) ||
+           differs_in_run(block, pages.end - LOOKED_AT, pages.end, damage);
 }
 
 bool mm_checks_is_filling(uintptr_t address)

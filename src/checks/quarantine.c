@@ -132,6 +132,11 @@ bool mm_quarantine_has(uint64_t place)
     return atomic_load_explicit(&ring.head, memory_order_relaxed) <= place;
 }
 
+uint64_t mm_quarantine_own(void)
+{
+    return atomic_load_explicit(&ring.given_up, memory_order_relaxed);
+}
+
 void mm_quarantine_after_fork(void)
 {
     atomic_store_explicit(&ring.given_up, atomic_load(&ring.tail), memory_order_relaxed);

@@ -30,6 +30,8 @@ uintptr_t mm_quarantine_ahead(unsigned further);
 void mm_quarantine_span(uint64_t *from, uint64_t *end);
 uintptr_t mm_quarantine_at(uint64_t place);
 bool mm_quarantine_has(uint64_t place);
+/* The first place of what this process put there itself; before it is its parent's. */
+uint64_t mm_quarantine_own(void);
 
 /* In a fork()'s child: what other threads had not filled yet stays empty. */
 void mm_quarantine_after_fork(void);

@@ -258,19 +258,43 @@ static unsigned check_batch(uintptr_t base, const void *caller)
     return told;
 }
 
-static unsigned check_slots(const void *caller)
+/* Many children of a fork() end soon, and their parent looks at what was there before: a child that
+ * ends looks at that for an eighth of its life at most, or for CHILD_NS. */
+#define CHILD_NS   UINT64_C(1000000)
+#define CHILD_PART 8u
+static _Atomic uint64_t forked; /* nanoseconds; 0: it is no such child */
+
+void mm_check_after_fork(void)
 {
-    unsigned told = 0;
-    size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
-    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;)
-        told += check_batch(mm_batch_base(batch), caller);
-    return told;
+    atomic_store_explicit(&forked, mm_os_nanoseconds(), memory_order_relaxed);
 }
 
 struct check {
     const void *caller;
     size_t told;
+    uint64_t give_up; /* nanoseconds; 0: never */
 };
+
+static uint64_t time_to_give_up(const void *caller)
+{
+    uint64_t since = atomic_load_explicit(&forked, memory_order_relaxed);
+    if (since == 0 || call_of(caller) != MM_CALL_EXIT)
+        return 0;
+    uint64_t now = mm_os_nanoseconds(), part = (now - since) / CHILD_PART;
+    return now + (part > CHILD_NS ? part : CHILD_NS);
+}
+
+static bool has_time(const struct check *check)
+{
+    return check->give_up == 0 || mm_os_nanoseconds() < check->give_up;
+}
+
+static void check_slots(struct check *check)
+{
+    size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
+    for (struct mm_batch *batch; has_time(check) && (batch = mm_batch_walk(&unit, end)) != NULL;)
+        check->told += check_batch(mm_batch_base(batch), check->caller);
+}
 
 /* Another thread may give it back meanwhile. */
 static unsigned damages_of_forwarded(uintptr_t address, const struct mm_record *record,
@@ -296,6 +320,8 @@ static void check_forwarded(uintptr_t address, struct mm_record *record, void *w
 {
     struct check *check = with;
     struct mm_damage damages[MM_GUARDS];
+    if (!has_time(check))
+        return;
     unsigned count = damages_of_forwarded(address, record, damages);
     for (unsigned look = 1; look < LOOKS && count != 0; look++)
         count = damages_of_forwarded(address, record, damages);
@@ -324,35 +350,38 @@ static unsigned damage_of_held(uintptr_t address, struct mm_damage *damage)
     return differs;
 }
 
-static unsigned check_held(const void *caller)
+static void check_place(uint64_t place, struct check *check)
 {
-    uint64_t place, end;
-    unsigned told = 0;
-    for (mm_quarantine_span(&place, &end); place < end; place++) {
-        struct mm_damage damage;
-        uintptr_t address = mm_quarantine_at(place);
-        if (address == 0 || !mm_quarantine_has(place))
-            continue;
-        unsigned count = damage_of_held(address, &damage);
-        if (mm_quarantine_has(place))
-            told += mm_tell_damages(&damage, count, call_of(caller), caller);
-    }
-    return told;
+    struct mm_damage damage;
+    uintptr_t address = mm_quarantine_at(place);
+    if (address == 0 || !mm_quarantine_has(place))
+        return;
+    unsigned count = damage_of_held(address, &damage);
+    if (mm_quarantine_has(place))
+        check->told += mm_tell_damages(&damage, count, call_of(check->caller), check->caller);
 }
 
 size_t mm_check(const void *caller)
 {
-    struct check check = {caller, 0};
+    struct check check = {caller, 0, time_to_give_up(caller)};
     bool has_pages = mm_sample_is_on();
     if ((!mm_checks.any && !has_pages) || mm_os_is_guest())
         return 0;
     if (has_pages)
         check.told += mm_check_guarded(caller, call_of(caller));
-    if (mm_checks.holds)
-        check.told += check_held(caller);
-    if (mm_checks.guard != 0) {
-        check.told += check_slots(caller);
-        mm_records_each_forwarded(check_forwarded, &check);
+    uint64_t oldest = 0, own = 0, end = 0;
+    if (mm_checks.holds) {
+        mm_quarantine_span(&oldest, &end);
+        own = mm_quarantine_own() > oldest ? mm_quarantine_own() : oldest;
     }
+    for (uint64_t place = own; place < end; place++)
+        check_place(place, &check);
+    if (mm_checks.guard != 0) {
+        check_slots(&check);
+        if (has_time(&check))
+            mm_records_each_forwarded(check_forwarded, &check);
+    }
+    while (own > oldest && has_time(&check))
+        check_place(--own, &check);
     return check.told;
 }

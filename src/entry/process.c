@@ -8,6 +8,7 @@
 
 #include "checks/quarantine.h"
 #include "entry/guarded.h"
+#include "entry/route.h"
 #include "forwarded/next.h"
 #include "forwarded/registry.h"
 #include "slots/counting.h"
@@ -122,6 +123,7 @@ static void after_fork_in_child(void)
         unlock_after_fork(mm_locks_leave_in_child, mm_registry_renew, mm_os_renew_streams);
     mm_report_forget();
     mm_quarantine_after_fork();
+    mm_check_after_fork();
     mm_leaks_after_fork();
     mm_guarded_after_fork();
     mm_sample_after_fork();

@@ -42,6 +42,8 @@ void mm_free_held(const void *caller);
 /* Looks at all blocks for writes beside them, and at held ones for writes to them: how many were
  * found that were not told before. Beside other threads that go on. */
 size_t mm_check(const void *caller);
+/* In a fork()'s child. */
+void mm_check_after_fork(void);
 
 /* 0 for anything that is not a live block, which is told where checks are on. */
 size_t mm_usable_size(const void *ptr, const void *caller);

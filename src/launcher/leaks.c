@@ -30,7 +30,7 @@ const char launcher_leaks_help[] =
     "it,\n"
     "as for a fork(), and goes on; nothing that it finds has a part in its exit status.\n"
     "  --wait=SECONDS  at most so long for the answer to begin (default: 60)\n"
-    "Status 0, or 125 when there is no answer.\n";
+    "Status 0, or 125 when there is no answer, or not all of it.\n";
 
 #define WAIT        60
 #define WAIT_MOST   86400
@@ -343,8 +343,8 @@ static bool is_to_be_asked_again(const struct answer *answer, time_t give_up)
     return answer->end == LATER || (answer->end == BUSY && seconds_now() < give_up);
 }
 
-/* Its text, to be read from the start. */
-static FILE *ask(pid_t process, long seconds)
+/* With its text to be read from the start. */
+static struct answer ask(pid_t process, long seconds)
 {
     size_t size;
     struct answer answer = {.text = tmpfile()};
@@ -376,13 +376,11 @@ static FILE *ask(pid_t process, long seconds)
         launcher_die("process %d did not answer within %ld s (--wait); what it finds is told where "
                      "its findings are told",
                      (int)process, seconds);
-    if (answer.end != WHOLE)
-        launcher_say("the answer of process %d is not complete", (int)process);
     free(status);
     close(fd);
     close(turn);
     rewind(answer.text);
-    return answer.text;
+    return answer;
 }
 
 int launcher_leaks(char *const *arguments)
@@ -400,7 +398,10 @@ int launcher_leaks(char *const *arguments)
     long process = *arguments != NULL ? number_of(*arguments, 1, INT32_MAX) : -1;
     if (process < 0 || arguments[1] != NULL)
         launcher_die("leaks takes a process's number");
-    FILE *text = ask((pid_t)process, seconds);
-    dup2(fileno(text), STDIN_FILENO);
-    return launcher_symbolize(none);
+    struct answer answer = ask((pid_t)process, seconds);
+    dup2(fileno(answer.text), STDIN_FILENO);
+    int status = launcher_symbolize(none);
+    if (answer.end != WHOLE)
+        launcher_die("the answer of process %ld is not complete", process);
+    return status;
 }

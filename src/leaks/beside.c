@@ -5,6 +5,7 @@
 #include "system/folder.h"
 #include "system/kernel.h"
 #include "system/os.h"
+#include "system/residency.h"
 #include <string.h>
 
 #define WORTH_IT_KB ((size_t)128 << 10) /* that are there: some 4 ms to copy */
@@ -35,14 +36,6 @@ static size_t number_of(const char *text, const char *name)
     return number;
 }
 
-/* A filter may end the process for a call that it does not know. */
-static bool is_filtered(void)
-{
-    char text[TEXT];
-    mm_folder_text("/proc/thread-self/status", text, TEXT);
-    return strstr(text, "\nSeccomp:\t0\n") == NULL;
-}
-
 /* A queue's descriptor that is closed by a thread of descriptors of its own takes the notification
  * that the process waits for with it. */
 static void find_queue(unsigned fd, void *found)
@@ -62,7 +55,8 @@ bool mm_beside_is_worth_it(void)
 {
     char text[TEXT];
     mm_folder_text("/proc/thread-self/status", text, TEXT);
-    return number_of(text, "\nVmRSS:") >= WORTH_IT_KB && !is_filtered() && !has_queues();
+    return number_of(text, "\nVmRSS:") >= WORTH_IT_KB && !mm_residency_is_filtered() &&
+           !has_queues();
 }
 
 /* --- what all that stand are asked --- */
@@ -294,7 +288,7 @@ static bool mark_all(struct mm_beside *beside)
     if (!mark_first(beside))
         return false;
     for (unsigned round = 0; round < ROUNDS && stalls < STALLS; round++) {
-        if (is_filtered() || (others > FEW_PAGES / 4 && !watch_more(beside)))
+        if (mm_residency_is_filtered() || (others > FEW_PAGES / 4 && !watch_more(beside)))
             return false;
         struct round done = rescan_all(beside, true, SIZE_MAX / 4);
         size_t pages = done.watched + done.others;
@@ -329,8 +323,9 @@ bool mm_beside_start(struct mm_beside *beside)
 
 bool mm_beside_mark(struct mm_beside *beside)
 {
-    bool is_done = find_stacks(beside) && start_all(beside) && mark_all(beside) && !is_filtered() &&
-                   !beside->marks.missed.is_cut && mm_roots_hold(&beside->roots);
+    bool is_done = find_stacks(beside) && start_all(beside) && mark_all(beside) &&
+                   !mm_residency_is_filtered() && !beside->marks.missed.is_cut &&
+                   mm_roots_hold(&beside->roots);
     if (is_done)
         mark_what_the_system_holds(beside);
     if (beside->watches && beside->roots.candidates.of != NULL)

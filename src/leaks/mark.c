@@ -34,10 +34,12 @@ struct mm_mark_block *mm_mark_find_block(const struct mm_marks *marks, uintptr_t
     return is_in ? &marks->blocks[low] : NULL;
 }
 
+/* A pointer to the start is one to the block, however small it is. */
 MM_COLD void mm_mark_block(struct mm_marks *marks, uintptr_t address, size_t behind)
 {
     struct mm_mark_block *block = mm_mark_find_block(marks, address);
-    if (block == NULL || block->marked || block->end - address <= behind)
+    if (block == NULL || block->marked ||
+        (block->end - address <= behind && address != block->start))
         return;
     block->marked = true;
     marks->block_queue[marks->block_tail++] = (uint32_t)(block - marks->blocks);

@@ -52,12 +52,27 @@ static void exclude_main_heap(struct mm_roots *roots, uintptr_t start, uintptr_t
     mm_ranges_add(&roots->excluded, start, at);
 }
 
+static void add_row(struct mm_range row, void *size)
+{
+    *(size_t *)size += row.end - row.start;
+}
+
+/* What is not there is not asked for: who provides it, as a handler of faults may, stands. */
+static bool is_there(const struct mm_roots *roots, uintptr_t start, uintptr_t end)
+{
+    size_t size = 0;
+    mm_present_each(roots->pages_fd, roots->entries, (struct mm_range){start, end}, add_row, &size);
+    return size == end - start;
+}
+
 /* Those of threads begin at multiples of their size, with four words that tell of themselves. */
-static bool is_libc_heap(uintptr_t start, uintptr_t end, uintptr_t *size)
+static bool is_libc_heap(const struct mm_roots *roots, uintptr_t start, uintptr_t end,
+                         uintptr_t *size)
 {
     uintptr_t head[4]; /* arena, heap before, size, size that can be written to */
     uintptr_t mask = page_mask();
-    if (end - start < sizeof head || !read_words(start, head, 4))
+    if (end - start < sizeof head || !is_there(roots, start, start + sizeof head) ||
+        !read_words(start, head, 4))
         return false;
     *size = head[2];
     bool is_first = head[1] == 0 && head[0] - start < EXTRA;
@@ -70,7 +85,7 @@ static void exclude_heaps(struct mm_roots *roots, uintptr_t start, uintptr_t end
 {
     uintptr_t at = mm_round_up(start, LIBC_HEAP), size;
     for (; at < end; at += LIBC_HEAP) {
-        if (is_libc_heap(at, end, &size))
+        if (is_libc_heap(roots, at, end, &size))
             mm_ranges_add(&roots->excluded, at, at + size);
     }
 }
@@ -115,6 +130,8 @@ static void exclude_stack_of(struct mm_roots *roots, uintptr_t descriptor, uintp
 static void exclude_stacks(struct mm_roots *roots, uintptr_t start, uintptr_t end)
 {
     uintptr_t from = end - start > TOP ? end - TOP : start;
+    while (from < end && !is_there(roots, from, end))
+        from = mm_round_up(from + 1, mm_os_page_size());
     size_t size = mm_peek(roots->words, from, 0, end - from);
     for (size_t i = 0; i + 3 <= size / sizeof *roots->words; i++) {
         if (mm_os_is_descriptor(from + i * sizeof *roots->words, roots->words + i)) {

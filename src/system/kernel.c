@@ -82,6 +82,11 @@ bool mm_kernel_madvise(void *start, size_t size, int advice)
     return call(SYS_madvise, (long[6]){(long)start, (long)size, advice}) == 0;
 }
 
+bool mm_kernel_mincore(const void *start, size_t size, unsigned char *pages)
+{
+    return call(SYS_mincore, (long[6]){(long)start, (long)size, (long)pages}) == 0;
+}
+
 bool mm_kernel_munmap(void *start, size_t size)
 {
 #ifdef __SANITIZE_THREAD__

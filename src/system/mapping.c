@@ -59,17 +59,12 @@ static bool next_mapping(struct reader *reader, struct mm_mapping *mapping)
     return mapping->end != 0;
 }
 
-static int open_list(void)
-{
-    int fd = mm_os_open_read("/proc/self/maps");
-    return fd >= 0 ? fd : mm_os_open_read("/proc/thread-self/maps");
-}
-
-bool mm_mapping_each(void (*each)(const struct mm_mapping *mapping, void *with), void *with)
+static bool each_in(const char *list, void (*each)(const struct mm_mapping *mapping, void *with),
+                    void *with)
 {
     char path[64];
     struct mm_mapping mapping = {.path = path, .capacity = sizeof path};
-    struct reader reader = {.fd = open_list()};
+    struct reader reader = {.fd = mm_os_open_read(list)};
     unsigned count = 0;
     if (reader.fd < 0)
         return false;
@@ -77,6 +72,15 @@ bool mm_mapping_each(void (*each)(const struct mm_mapping *mapping, void *with),
         each(&mapping, with);
     mm_os_close(reader.fd);
     return count != 0;
+}
+
+/* "self" is the first thread, whose list is empty once it has ended; see mm_os_program_path(). */
+#define LIST        "/proc/self/maps"
+#define THREAD_LIST "/proc/thread-self/maps"
+
+bool mm_mapping_each(void (*each)(const struct mm_mapping *mapping, void *with), void *with)
+{
+    return each_in(LIST, each, with) || each_in(THREAD_LIST, each, with);
 }
 
 static enum mm_mapping_result look_in(const char *list, uintptr_t address,
@@ -94,12 +98,10 @@ static enum mm_mapping_result look_in(const char *list, uintptr_t address,
     return result;
 }
 
-/* "self" is the first thread, whose list is empty once it has ended; see mm_os_program_path(). */
 enum mm_mapping_result mm_mapping_find(uintptr_t address, struct mm_mapping *mapping)
 {
-    enum mm_mapping_result result = look_in("/proc/self/maps", address, mapping);
-    return result == MM_MAPPING_UNREADABLE ? look_in("/proc/thread-self/maps", address, mapping)
-                                           : result;
+    enum mm_mapping_result result = look_in(LIST, address, mapping);
+    return result == MM_MAPPING_UNREADABLE ? look_in(THREAD_LIST, address, mapping) : result;
 }
 
 /* Fields 48 to 51 of /proc/self/stat, see proc(5); the second one, a name in brackets, may have

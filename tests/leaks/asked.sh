@@ -49,7 +49,8 @@ lose() {
 told() {
     local pattern=$1
     shift
-    "$mmshim" leaks "$@" >"$work/told" 2>&1 || true
+    asked=0
+    "$mmshim" leaks "$@" >"$work/told" 2>&1 || asked=$?
     grep -q -e "$pattern" "$work/told" || fail "no '$pattern'"
 }
 
@@ -188,6 +189,7 @@ stop
 with=($'some \033[31mtext\177\ttab')
 start MM_LEAKS=1 MM_LEAKS_SIGNAL=12
 told $'some ?\\[31mtext?\ttab' $process
+[ "$asked" = 125 ] || fail "status $asked of who asked"
 grep -q "the answer of process $process is not complete" "$work/told" || fail "taken as complete"
 stop
 with=("")
