@@ -259,9 +259,11 @@ static unsigned check_batch(uintptr_t base, const void *caller)
 }
 
 /* Many children of a fork() end soon, and their parent looks at what was there before: a child that
- * ends looks at that for an eighth of its life at most, or for CHILD_NS. */
-#define CHILD_NS   UINT64_C(1000000)
-#define CHILD_PART 8u
+ * ends looks at so much of that, and at more the longer it lived, for about an eighth of its life.
+ */
+#define CHILD_LOOKS 16384u      /* at a slot each, which takes some 50 ns */
+#define NS_A_LOOK   400u        /* of its life */
+#define LARGE_LOOKS 16u         /* that one at a held block of another allocator takes */
 static _Atomic uint64_t forked; /* nanoseconds; 0: it is no such child */
 
 void mm_check_after_fork(void)
@@ -272,27 +274,29 @@ void mm_check_after_fork(void)
 struct check {
     const void *caller;
     size_t told;
-    uint64_t give_up; /* nanoseconds; 0: never */
+    uint64_t left; /* looks at what may be a parent's */
 };
 
-static uint64_t time_to_give_up(const void *caller)
+static uint64_t looks_for(const void *caller)
 {
     uint64_t since = atomic_load_explicit(&forked, memory_order_relaxed);
     if (since == 0 || call_of(caller) != MM_CALL_EXIT)
-        return 0;
-    uint64_t now = mm_os_nanoseconds(), part = (now - since) / CHILD_PART;
-    return now + (part > CHILD_NS ? part : CHILD_NS);
+        return UINT64_MAX;
+    return CHILD_LOOKS + (mm_os_nanoseconds() - since) / NS_A_LOOK;
 }
 
-static bool has_time(const struct check *check)
+static bool may_look(struct check *check, uint64_t looks)
 {
-    return check->give_up == 0 || mm_os_nanoseconds() < check->give_up;
+    bool may = check->left >= looks;
+    check->left = may ? check->left - looks : 0;
+    return may;
 }
 
 static void check_slots(struct check *check)
 {
     size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
-    for (struct mm_batch *batch; has_time(check) && (batch = mm_batch_walk(&unit, end)) != NULL;)
+    for (struct mm_batch *batch;
+         may_look(check, MM_WORD_BITS) && (batch = mm_batch_walk(&unit, end)) != NULL;)
         check->told += check_batch(mm_batch_base(batch), check->caller);
 }
 
@@ -320,7 +324,7 @@ static void check_forwarded(uintptr_t address, struct mm_record *record, void *w
 {
     struct check *check = with;
     struct mm_damage damages[MM_GUARDS];
-    if (!has_time(check))
+    if (!may_look(check, 1))
         return;
     unsigned count = damages_of_forwarded(address, record, damages);
     for (unsigned look = 1; look < LOOKS && count != 0; look++)
@@ -350,6 +354,11 @@ static unsigned damage_of_held(uintptr_t address, struct mm_damage *damage)
     return differs;
 }
 
+static uint64_t looks_at(uint64_t place)
+{
+    return mm_arena_has(mm_quarantine_at(place)) ? 1 : LARGE_LOOKS;
+}
+
 static void check_place(uint64_t place, struct check *check)
 {
     struct mm_damage damage;
@@ -363,7 +372,7 @@ static void check_place(uint64_t place, struct check *check)
 
 size_t mm_check(const void *caller)
 {
-    struct check check = {caller, 0, time_to_give_up(caller)};
+    struct check check = {caller, 0, looks_for(caller)};
     bool has_pages = mm_sample_is_on();
     if ((!mm_checks.any && !has_pages) || mm_os_is_guest())
         return 0;
@@ -378,10 +387,10 @@ size_t mm_check(const void *caller)
         check_place(place, &check);
     if (mm_checks.guard != 0) {
         check_slots(&check);
-        if (has_time(&check))
+        if (check.left != 0)
             mm_records_each_forwarded(check_forwarded, &check);
     }
-    while (own > oldest && has_time(&check))
+    while (own > oldest && may_look(&check, looks_at(own - 1)))
         check_place(--own, &check);
     return check.told;
 }

@@ -221,7 +221,7 @@ void mm_process_stop(void)
 
 void mm_process_keep_to(size_t limit)
 {
-    if (!mm_os_is_guest())
+    if (!mm_os_is_guest() || (mm_os_has_copy() && mm_os_single_threaded()))
         mm_arena_shrink(limit);
 }
 

@@ -332,6 +332,7 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
         mm_roots_end(roots);
         return false;
     }
+    roots->pages_fd = open_pages();
     exclude_own(roots, settings);
     exclude_blocks(roots);
     exclude_standing(roots);
@@ -345,7 +346,6 @@ bool mm_roots_start(struct mm_roots *roots, const struct mm_roots_settings *sett
     mm_ranges_sort(&marks->unreadable);
     roots->is_cut = roots->excluded.is_cut || roots->candidates.is_cut || roots->shared.is_cut ||
                     roots->others.is_cut;
-    roots->pages_fd = open_pages();
     roots->shared_pages_fd = settings->before.is_copy ? settings->before.pages_fd : roots->pages_fd;
     return true;
 }

@@ -132,17 +132,33 @@ static bool was_interrupted(const ucontext_t *at)
     return at->uc_mcontext.gregs[REG_RAX] == -EINTR;
 }
 
-/* Where nobody saw the call: libc's wrappers have `mov $number, %eax` in front of the instruction.
- */
+/* Bytes of the instruction before `end` if that takes an argument from the stack: mov, with a place
+ * of 8 bits beside the stack pointer; else 0. */
+static size_t size_of_load(const unsigned char *end)
+{
+    bool is_load =
+        end[-4] == 0x8b && (end[-3] & 0xc7) == 0x44 && (end[-3] & 0x38) != 0 && end[-2] == 0x24;
+    bool is_long = end[-5] == 0x48 || end[-5] == 0x4c || end[-5] == 0x44;
+    return is_load ? 4 + is_long : 0;
+}
+
+/* Where nobody saw the call: libc's wrappers have `mov $number, %eax` in front of the instruction,
+ * or of arguments that it takes from the stack there, as where a call can be cancelled. */
+#define LOADS 2u
 static long number_in_code(const ucontext_t *at)
 {
-    unsigned char code[7];
+    unsigned char code[5 + 5 * LOADS + STEP];
+    const unsigned char *end = code + sizeof code - STEP;
     uint32_t number;
     uintptr_t pc = (uintptr_t)at->uc_mcontext.gregs[REG_RIP];
-    if (mm_peek(code, pc - sizeof code, sizeof code, sizeof code) == 0 || code[0] != 0xb8 ||
-        code[5] != 0x0f || code[6] != 0x05)
+    if (mm_peek(code, pc - sizeof code, sizeof code, sizeof code) == 0 || end[0] != 0x0f ||
+        end[1] != 0x05)
         return -1;
-    memcpy(&number, code + 1, sizeof number);
+    for (unsigned i = 0; i < LOADS; i++)
+        end -= size_of_load(end);
+    if (end[-5] != 0xb8)
+        return -1;
+    memcpy(&number, end - 4, sizeof number);
     return (long)number;
 }
 

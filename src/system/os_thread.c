@@ -1,10 +1,12 @@
 /* os_thread.c - what os.h tells of threads and the process: ids, names, stacks, whose the memory
- * is. `memory_owner` and `descriptor_is_known` are written at the start and in a fork()'s child. */
+ * is. `memory_owner`, `of_owner` and `descriptor_is_known` are written at the start and in a
+ * fork()'s child. */
 #include "system/os.h"
 
 #include "system/kernel.h"
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 extern void *__libc_stack_end; /* the main thread's, of the dynamic linker */
 
@@ -67,9 +69,34 @@ void mm_os_put_ids_back(const struct mm_ids *ids)
     memcpy((void *)(mm_os_self() + ID_IN_DESCRIPTOR), ids, sizeof *ids);
 }
 
+#define WIPEONFORK 18 /* Linux 4.14 */
+
+/* A word that who gets a copy of our memory finds to be 0, and who shares it does not. NULL: the
+ * system knows no such. */
+static _Atomic uint32_t *of_owner;
+
+static void mark_own(void)
+{
+    size_t size = mm_os_page_size();
+    void *page = of_owner == NULL ? mm_kernel_mmap(size, PROT_READ | PROT_WRITE) : NULL;
+    if (page != NULL && mm_kernel_madvise(page, size, WIPEONFORK))
+        of_owner = page;
+    else if (page != NULL)
+        mm_kernel_munmap(page, size);
+    if (of_owner != NULL)
+        atomic_store_explicit(of_owner, 1, memory_order_relaxed);
+}
+
+bool mm_os_has_copy(void)
+{
+    return of_owner != NULL && mm_os_is_guest() &&
+           atomic_load_explicit(of_owner, memory_order_relaxed) == 0;
+}
+
 /* Before glibc 2.34 the first thread has none as long as there is no libpthread. */
 void mm_os_own_memory(void)
 {
+    mark_own();
     pid_t id = id_in_descriptor(mm_os_self());
     atomic_store_explicit(&descriptor_is_known, id == 0 || id == mm_os_thread_id(),
                           memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include "system/os.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,11 +19,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
+#endif
 
 enum { SMALL = 40, LARGE = 100000, LIBC_HEAP = 64 << 20, ORDER = 16 };
 
@@ -515,6 +521,24 @@ static void kept_from_copies(void)
 #define HAS_SHADOWS false
 #endif
 
+/* Pages that a thread is to provide, which stands for the look. */
+static void provided(void)
+{
+    size_t size = (size_t)1 << 20;
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+    struct uffdio_api api = {.api = UFFD_API};
+    if (fd < 0)
+        return;
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct uffdio_register range = {.range = {(uintptr_t)pages, size},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+    CHECK(ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &range) == 0);
+    CHECK_EQUAL(look(false, true), 0);
+    munmap(pages, size);
+    close(fd);
+}
+
 int main(void)
 {
     if (HAS_SHADOWS)
@@ -524,6 +548,7 @@ int main(void)
     in_mappings();
     in_heaps();
     behind_main_heap();
+    provided();
     with_thread(false, false);
     with_thread(true, false);
     with_thread(false, true);

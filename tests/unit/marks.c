@@ -180,6 +180,25 @@ static void behind(void)
     mm_free(block, NULL);
 }
 
+/* But not to the start of one, which may be as small as a guarded one is. */
+static void behind_nothing(void)
+{
+    static _Alignas(16) char small[16];
+    uintptr_t word = (uintptr_t)small;
+    struct mm_marks marks;
+    struct mm_gate *gate = mm_registry_enter();
+    mm_registry_add(gate, small, 3);
+    mm_registry_leave(gate);
+    CHECK(mm_marks_start(&marks, false));
+    mm_marks_words(&marks, &word, 1, MM_WORDS_OF_LIBC);
+    mm_marks_flood(&marks);
+    CHECK(mm_marks_are_all(&marks));
+    mm_marks_end(&marks);
+    gate = mm_registry_enter();
+    CHECK(mm_registry_remove(gate, small, &(size_t){0}));
+    mm_registry_leave(gate);
+}
+
 /* A page of a block that can't be read is left out, and the rest of the block is not. */
 static void unreadable(void)
 {
@@ -373,6 +392,7 @@ int main(void)
         tags(sizes[i]);
     }
     behind();
+    behind_nothing();
     unreadable();
     freed();
     for (uint64_t seed = 1; seed <= 20 / CHECK_SLOWER + 1; seed++)

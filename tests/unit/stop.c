@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -197,6 +198,13 @@ static long poll_for(int milliseconds)
 {
     return poll(NULL, 0, milliseconds);
 }
+
+/* An argument is taken from the stack between its number and the call. */
+static long pselect_for(int milliseconds)
+{
+    struct timespec most = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    return pselect(0, NULL, NULL, NULL, &most, NULL);
+}
 #endif
 
 static long by_number(int milliseconds)
@@ -226,6 +234,7 @@ static void put_back(void)
 #ifdef __x86_64__
     CHECK(interrupted(poll_for, 300) >= 300);
     CHECK(interrupted(poll_for, 30) >= 30); /* less than the handler takes */
+    CHECK(interrupted(pselect_for, 300) >= 300);
 #endif
     raise(SIGUSR1); /* nothing is interrupted */
 }

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +170,22 @@ static void limit_in_vforked_child(void)
     use_memory(100 * MIB);
 }
 
+/* A child that libc is not told of has a copy of it, and room within its limit. */
+static void limit_in_a_copy(void)
+{
+    int status;
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct rlimit wanted = {200 * MIB, 200 * MIB};
+        bool limited = setrlimit(RLIMIT_AS, &wanted) == 0;
+        bool mapped = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+        _exit(limited && mapped ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && pass_status(status) == 0);
+}
+
 /* --- RLIMIT_DATA --- */
 
 static void *blocks_got[200000];
@@ -267,6 +285,7 @@ int main(void)
     in_child(limit_something_else);
     in_child(fail_to_limit);
     in_child(limit_in_vforked_child);
+    in_child(limit_in_a_copy);
     in_child(lock_all);
     in_child(lock_all_without_privilege);
     in_child(exhaust_data_by_small);
