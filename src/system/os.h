@@ -158,7 +158,8 @@ pid_t mm_os_process_id(void);
  * parent. Nobody is a guest before the memory is anybody's. */
 void mm_os_own_memory(void);
 bool mm_os_is_guest(void);
-/* Such a process has its own copy: it comes of _Fork() or a raw clone(), which nobody tells us of. */
+/* Such a process has its own copy: it comes of _Fork() or a raw clone(), which nobody tells us of.
+ */
 bool mm_os_has_copy(void);
 pid_t mm_os_thread_id(void);
 /* The same, as libc keeps it: without a system call where libc is as we know it. */
