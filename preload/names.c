@@ -44,7 +44,7 @@ EXPORT int prctl(int option, ...)
         errno = ENOSYS;
         return -1;
     }
-    if (closes_sandbox(option) && !mm_os_is_guest()) {
+    if (closes_sandbox(option) && (!mm_os_is_guest() || mm_os_has_copy())) {
         mm_guarded_give_up();
         mm_residency_give_up();
     }

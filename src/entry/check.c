@@ -5,6 +5,7 @@
  * until it is held, and what leaves to the thread that took it out of the row. */
 #include "entry/inside.h"
 
+#include "blocks/threads.h"
 #include "checks/bounds.h"
 #include "checks/mismatch.h"
 #include "checks/quarantine.h"
@@ -234,47 +235,25 @@ static enum mm_call call_of(const void *caller)
     return caller != NULL ? MM_CALL_CHECK : MM_CALL_EXIT;
 }
 
-/* No report is written with a pin, as one may call the program. */
-static unsigned check_batch(uintptr_t base, const void *caller)
-{
-    unsigned told = 0;
-    for (unsigned index = 0; index < MM_WORD_BITS; index++) {
-        struct mm_damage damages[MM_GUARDS];
-        struct mm_batch *batch;
-        struct mm_pin *pin = pin_batch(&batch, base);
-        uint64_t left = 0;
-        unsigned count = 0;
-        if (batch != NULL && mm_batch_base(batch) == base)
-            left = (mm_checks_live(batch) & mm_stacks_traced(batch)) >> index << index;
-        if (left != 0) {
-            index = mm_bit_lowest(left);
-            count = damages_of_live_slot(batch, index, damages);
-        }
-        mm_pin_drop(pin);
-        if (left == 0)
-            break;
-        told += mm_tell_damages(damages, count, call_of(caller), caller);
-    }
-    return told;
-}
-
 /* Many children of a fork() end soon, and their parent looks at what was there before: a child that
- * ends looks at so much of that, and at more the longer it lived, for about an eighth of its life.
- */
-#define CHILD_LOOKS 16384u      /* at a slot each, which takes some 50 ns */
-#define NS_A_LOOK   400u        /* of its life */
-#define LARGE_LOOKS 16u         /* that one at a held block of another allocator takes */
-static _Atomic uint64_t forked; /* nanoseconds; 0: it is no such child */
+ * ends looks at so much of that, and at more the longer it lived, for about an eighth of its life;
+ * and at all that is its own. */
+#define CHILD_LOOKS 16384u            /* at a slot each, which takes some 50 ns */
+#define NS_A_LOOK   400u              /* of its life */
+#define LARGE_LOOKS 16u               /* that one at a held block of another allocator takes */
+static _Atomic uint64_t forked;       /* nanoseconds; 0: it is no such child */
+static _Atomic uint32_t first_thread; /* of its own */
 
 void mm_check_after_fork(void)
 {
     atomic_store_explicit(&forked, mm_os_nanoseconds(), memory_order_relaxed);
+    atomic_store_explicit(&first_thread, mm_threads_next(), memory_order_relaxed);
 }
 
 struct check {
     const void *caller;
     size_t told;
-    uint64_t left; /* looks at what may be a parent's */
+    uint64_t left; /* looks at what is a parent's */
 };
 
 static uint64_t looks_for(const void *caller)
@@ -292,12 +271,55 @@ static bool may_look(struct check *check, uint64_t looks)
     return may;
 }
 
+/* Who allocated it is not known of more threads than can be counted. */
+static bool may_look_at(struct check *check, const struct mm_record *record)
+{
+    if (record == NULL || check->left == UINT64_MAX)
+        return record != NULL;
+    uint64_t allocated = atomic_load_explicit(&record->allocated, memory_order_relaxed);
+    uint32_t thread = allocated >> MM_EVENT_STACK_BITS & ((1u << MM_EVENT_THREAD_BITS) - 1);
+    return thread == 0 || thread >= atomic_load_explicit(&first_thread, memory_order_relaxed) ||
+           may_look(check, 1);
+}
+
+/* Of the slots from this one on. */
+static uint64_t to_look_at(const struct mm_batch *batch, unsigned index, struct check *check)
+{
+    uintptr_t base = mm_batch_base(batch);
+    uint64_t left = (mm_checks_live(batch) & mm_stacks_traced(batch)) >> index << index;
+    while (left != 0 &&
+           !may_look_at(check, mm_records_slot(base, mm_batch_size(batch), mm_bit_lowest(left))))
+        left &= left - 1;
+    return left;
+}
+
+/* No report is written with a pin, as one may call the program. */
+static void check_batch(uintptr_t base, struct check *check)
+{
+    for (unsigned index = 0; index < MM_WORD_BITS; index++) {
+        struct mm_damage damages[MM_GUARDS];
+        struct mm_batch *batch;
+        struct mm_pin *pin = pin_batch(&batch, base);
+        uint64_t left = 0;
+        unsigned count = 0;
+        if (batch != NULL && mm_batch_base(batch) == base)
+            left = to_look_at(batch, index, check);
+        if (left != 0) {
+            index = mm_bit_lowest(left);
+            count = damages_of_live_slot(batch, index, damages);
+        }
+        mm_pin_drop(pin);
+        if (left == 0)
+            break;
+        check->told += mm_tell_damages(damages, count, call_of(check->caller), check->caller);
+    }
+}
+
 static void check_slots(struct check *check)
 {
     size_t unit = 0, end = mm_arena_chunks() << (MM_CHUNK_SHIFT - MM_UNIT_SHIFT);
-    for (struct mm_batch *batch;
-         may_look(check, MM_WORD_BITS) && (batch = mm_batch_walk(&unit, end)) != NULL;)
-        check->told += check_batch(mm_batch_base(batch), check->caller);
+    for (struct mm_batch *batch; (batch = mm_batch_walk(&unit, end)) != NULL;)
+        check_batch(mm_batch_base(batch), check);
 }
 
 /* Another thread may give it back meanwhile. */
@@ -324,7 +346,7 @@ static void check_forwarded(uintptr_t address, struct mm_record *record, void *w
 {
     struct check *check = with;
     struct mm_damage damages[MM_GUARDS];
-    if (!may_look(check, 1))
+    if (!may_look_at(check, record))
         return;
     unsigned count = damages_of_forwarded(address, record, damages);
     for (unsigned look = 1; look < LOOKS && count != 0; look++)
@@ -387,8 +409,7 @@ size_t mm_check(const void *caller)
         check_place(place, &check);
     if (mm_checks.guard != 0) {
         check_slots(&check);
-        if (check.left != 0)
-            mm_records_each_forwarded(check_forwarded, &check);
+        mm_records_each_forwarded(check_forwarded, &check);
     }
     while (own > oldest && may_look(&check, looks_at(own - 1)))
         check_place(--own, &check);

@@ -35,6 +35,7 @@ static struct {
     _Atomic pid_t thread; /* whose records go elsewhere; 0: none */
     int fd;               /* these for that thread */
     uint64_t give_up;
+    char last; /* 0: as who ends it says */
 } diverted;
 static _Atomic pid_t complaining; /* the thread that says so now; 0: none */
 static _Atomic bool complained; /* of the log; it is tried again all the same, as disks get room */
@@ -58,7 +59,7 @@ bool mm_sink_has_stderr(void)
     return is_still(STDERR_FILENO, &stderr_at_start);
 }
 
-bool mm_sink_is_diverted(void)
+static bool is_diverted(void)
 {
     pid_t thread = atomic_load_explicit(&diverted.thread, memory_order_relaxed);
     return thread != 0 && thread == mm_os_thread_id();
@@ -67,7 +68,7 @@ bool mm_sink_is_diverted(void)
 bool mm_sink_is_terminal(void)
 {
     bool has_log = pattern != NULL && !atomic_load_explicit(&complained, memory_order_relaxed);
-    return !has_log && stderr_at_start.is_terminal && !mm_sink_is_diverted();
+    return !has_log && stderr_at_start.is_terminal && !is_diverted();
 }
 
 struct mm_os_file_id mm_sink_first_stderr(void)
@@ -291,6 +292,7 @@ bool mm_sink_divert(int fd)
                                                  memory_order_acquire, memory_order_relaxed))
         return false;
     diverted.fd = fd;
+    diverted.last = '\0';
     diverted.give_up = mm_os_milliseconds() + DIVERTED_MS;
     return true;
 }
@@ -325,6 +327,12 @@ static int leave_diverted(void)
     return fd;
 }
 
+void mm_sink_divert_end_by(char last)
+{
+    if (is_diverted())
+        diverted.last = last;
+}
+
 void mm_sink_divert_leave(void)
 {
     mm_os_close(leave_diverted());
@@ -333,6 +341,8 @@ void mm_sink_divert_leave(void)
 void mm_sink_divert_end(char last)
 {
     uint64_t give_up = time_to_give_up(mm_os_milliseconds());
+    if (diverted.last != '\0')
+        last = diverted.last;
     int fd = leave_diverted();
     mm_os_write_within(fd, &last, 1, give_up);
     mm_os_close(fd);
@@ -340,7 +350,7 @@ void mm_sink_divert_end(char last)
 
 static bool write_record(const void *text, size_t size)
 {
-    if (mm_sink_is_diverted())
+    if (is_diverted())
         return write_diverted(text, size);
     if (pattern != NULL && !is_of_the_log()) {
         const char *problem =

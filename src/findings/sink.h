@@ -37,11 +37,11 @@ bool mm_sink_write(const void *text, size_t size);
  * ten, gets no more. False when another thread's does. In a fork()'s child it is closed. */
 bool mm_sink_divert(int fd);
 void mm_sink_divert_end(char last);
+/* By this byte instead, if the calling thread's does. */
+void mm_sink_divert_end_by(char last);
 /* Without that byte: more is to come, by another descriptor. */
 void mm_sink_divert_leave(void);
 
-/* The calling thread's does. */
-bool mm_sink_is_diverted(void);
 /* -1: no thread's goes elsewhere. */
 int mm_sink_diverted_fd(void);
 

@@ -32,10 +32,11 @@ const char launcher_leaks_help[] =
     "  --wait=SECONDS  at most so long for the answer to begin (default: 60)\n"
     "Status 0, or 125 when there is no answer, or not all of it.\n";
 
-#define WAIT        60
-#define WAIT_MOST   86400
-#define ANSWER_MOST ((size_t)64 << 20)
-#define BUSY_NS     20000000 /* until it is asked again */
+#define WAIT         60
+#define WAIT_MOST    86400
+#define ANSWER_MOST  ((size_t)64 << 20)
+#define BUSY_NS      20000000 /* until it is asked again */
+#define TURN_SECONDS 3
 
 static struct {
     int folder; /* open as long as the pipe is there; else -1 */
@@ -246,9 +247,10 @@ static void take(struct answer *answer, const char *piece, size_t size)
             answer->end = WHOLE;
         else if (piece[i] == MM_ANSWER_LATER)
             answer->end = LATER;
-        else if (piece[i] == MM_ANSWER_BUSY)
+        else if (piece[i] == MM_ANSWER_BUSY) {
             answer->end = BUSY;
-        else
+            return; /* that is no answer */
+        } else
             fputc(is_control ? '?' : piece[i], answer->text);
     }
 }
@@ -322,18 +324,30 @@ _Noreturn static void give_up_on(pid_t process)
     launcher_die("process %d answers somebody else (--wait)", (int)process);
 }
 
-/* Signals that are on their way are not counted, so one asks at a time; as long as this is open. */
-static int take_turn(pid_t process, time_t give_up)
+/* Signals that are on their way are not counted, so one asks at a time, as long as this is open.
+ * Who holds it for long may be anybody. */
+static int take_turn(pid_t process)
 {
     char *path = path_in(process, "");
     int turn = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    time_t give_up = seconds_now() + TURN_SECONDS;
     free(path);
-    while (turn >= 0 && flock(turn, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        if (seconds_now() >= give_up)
-            give_up_on(process);
+    while (turn >= 0 && flock(turn, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK &&
+           seconds_now() < give_up)
         wait_a_moment();
-    }
     return turn;
+}
+
+/* Of somebody who does not wait for the answer any more. */
+static bool is_on_its_way(pid_t process, int number)
+{
+    static const char name[] = "\nShdPnd:\t";
+    size_t size;
+    char *status = read_of(process, "status", &size);
+    const char *at = status != NULL ? strstr(status, name) : NULL;
+    bool is_pending = at != NULL && strtoull(at + sizeof name - 1, NULL, 16) >> (number - 1) & 1;
+    free(status);
+    return is_pending;
 }
 
 static bool is_to_be_asked_again(const struct answer *answer, time_t give_up)
@@ -360,10 +374,12 @@ static struct answer ask(pid_t process, long seconds)
     signal(SIGTERM, remove_and_end);
     signal(SIGHUP, remove_and_end);
     time_t give_up = seconds_now() + seconds;
-    int turn = take_turn(process, give_up);
+    int turn = take_turn(process);
     int fd = make_pipe(process, status, token), held = -1;
     do {
         answer.end = CUT;
+        while (is_on_its_way(process, number) && seconds_now() < give_up)
+            wait_a_moment();
         if (send_to(process, target, number, token) != 0)
             launcher_die("process %d: %s", (int)process, strerror(errno));
         read_answer(&answer, fd, target, seconds);

@@ -144,8 +144,8 @@ static void tell_sums(const struct mm_look *look, const struct sums *sums, enum 
 
 static void complain(enum mm_look_result result, enum mm_leaks_when when)
 {
-    if (result == MM_LOOK_BUSY && when == MM_LEAKS_ANSWER && mm_sink_is_diverted())
-        mm_os_write(mm_sink_diverted_fd(), &(char){MM_ANSWER_BUSY}, 1);
+    if (result == MM_LOOK_BUSY && when == MM_LEAKS_ANSWER)
+        mm_sink_divert_end_by(MM_ANSWER_BUSY);
     if (result == MM_LOOK_NO_LIST)
         mm_report_note("leaks are not looked for: /proc/self can't be read");
     if (result == MM_LOOK_NO_MEMORY)

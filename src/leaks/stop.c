@@ -435,9 +435,8 @@ static void count_unsure(struct mm_stop *stop)
 static bool set_handler(void)
 {
     struct mm_kernel_action ours = mm_kernel_action_of(answer), there;
-    if (is_set && mm_kernel_action(SIGNAL, NULL, &there) && there.handler == answer)
-        return true;
-    is_set = mm_kernel_action(SIGNAL, &ours, &before);
+    bool is_ours = mm_kernel_action(SIGNAL, NULL, &there) && there.handler == answer;
+    is_set = is_ours || mm_kernel_action(SIGNAL, &ours, &before);
     return is_set;
 }
 

@@ -82,6 +82,13 @@ bool mm_kernel_madvise(void *start, size_t size, int advice)
     return call(SYS_madvise, (long[6]){(long)start, (long)size, advice}) == 0;
 }
 
+#define KCMP_OF_MEMORY 1
+
+bool mm_kernel_shares_memory(pid_t with)
+{
+    return call(SYS_kcmp, (long[6]){mm_kernel_process_id(), with, KCMP_OF_MEMORY}) == 0;
+}
+
 bool mm_kernel_mincore(const void *start, size_t size, unsigned char *pages)
 {
     return call(SYS_mincore, (long[6]){(long)start, (long)size, (long)pages}) == 0;

@@ -48,6 +48,8 @@ void *mm_kernel_mmap_shared(size_t size);
 bool mm_kernel_mmap_mark(int fd, uint64_t offset);
 bool mm_kernel_mprotect(void *start, size_t size, int access);
 bool mm_kernel_madvise(void *start, size_t size, int advice);
+/* Whether another process has the same memory, as far as that is told. */
+bool mm_kernel_shares_memory(pid_t with);
 bool mm_kernel_mincore(const void *start, size_t size, unsigned char *pages);
 bool mm_kernel_munmap(void *start, size_t size);
 /* To a place of that size, and what was there is gone. */

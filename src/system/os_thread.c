@@ -75,28 +75,31 @@ void mm_os_put_ids_back(const struct mm_ids *ids)
  * system knows no such. */
 static _Atomic uint32_t *of_owner;
 
-static void mark_own(void)
+static void map_own(void)
 {
     size_t size = mm_os_page_size();
-    void *page = of_owner == NULL ? mm_kernel_mmap(size, PROT_READ | PROT_WRITE) : NULL;
+    void *page = mm_kernel_mmap(size, PROT_READ | PROT_WRITE);
     if (page != NULL && mm_kernel_madvise(page, size, WIPEONFORK))
         of_owner = page;
     else if (page != NULL)
         mm_kernel_munmap(page, size);
-    if (of_owner != NULL)
-        atomic_store_explicit(of_owner, 1, memory_order_relaxed);
 }
 
+/* Nor is it of who shares that copy. */
 bool mm_os_has_copy(void)
 {
     return of_owner != NULL && mm_os_is_guest() &&
-           atomic_load_explicit(of_owner, memory_order_relaxed) == 0;
+           atomic_load_explicit(of_owner, memory_order_relaxed) == 0 &&
+           !mm_kernel_shares_memory(mm_kernel_parent_id());
 }
 
 /* Before glibc 2.34 the first thread has none as long as there is no libpthread. */
 void mm_os_own_memory(void)
 {
-    mark_own();
+    if (memory_owner == 0)
+        map_own();
+    if (of_owner != NULL)
+        atomic_store_explicit(of_owner, 1, memory_order_relaxed);
     pid_t id = id_in_descriptor(mm_os_self());
     atomic_store_explicit(&descriptor_is_known, id == 0 || id == mm_os_thread_id(),
                           memory_order_relaxed);

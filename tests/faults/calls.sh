@@ -7,7 +7,8 @@ set -euo pipefail
 cannot_fail='_IO_list_lock _IO_list_resetlock _IO_list_unlock __errno_location __libc_stack_end bcmp getauxval
     memcmp memcpy memset mm_kernel_alarm mm_kernel_can_read mm_kernel_close_range mm_kernel_die_with_parent
     mm_kernel_exit_group mm_kernel_futex_wait mm_kernel_futex_wake mm_kernel_kill mm_kernel_nap mm_kernel_signal_thread
-    mm_kernel_process_id mm_kernel_thread_id mm_libc_error_text mm_libc_is_old mm_libc_single_threaded
+    mm_kernel_parent_id mm_kernel_process_id mm_kernel_shares_memory
+    mm_kernel_thread_id mm_libc_error_text mm_libc_is_old mm_libc_single_threaded
     sigaddset sigdelset sigemptyset sigfillset sigismember strlen strnlen'
 # Not their own, and of each other.
 of_instrumentation='_GLOBAL_OFFSET_TABLE_|mm_os_.*|__(asan|ubsan|tsan|gcov|llvm|sanitizer|stack_chk)_.*'
