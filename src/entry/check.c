@@ -236,9 +236,9 @@ static enum mm_call call_of(const void *caller)
 }
 
 /* Many children of a fork() end soon, and their parent looks at what was there before: a child that
- * ends looks at so much of that, and at more the longer it lived, for about an eighth of its life;
+ * ends looks at so much of that, and at more the longer it lived, for about a tenth of its life;
  * and at all that is its own. */
-#define CHILD_LOOKS 16384u            /* at a slot each, which takes some 50 ns */
+#define CHILD_LOOKS 16384u            /* at a slot each, which takes some 40 ns */
 #define NS_A_LOOK   400u              /* of its life */
 #define LARGE_LOOKS 16u               /* that one at a held block of another allocator takes */
 static _Atomic uint64_t forked;       /* nanoseconds; 0: it is no such child */

@@ -133,12 +133,17 @@ static const char *line_of(const char *status, const char *name)
     return line != NULL ? line + strlen(name) : NULL;
 }
 
+/* In a line of signals, a bit each. */
+static bool has_signal(const char *status, const char *name, int number)
+{
+    const char *line = line_of(status, name);
+    return line != NULL && strtoull(line, NULL, 16) >> (number - 1) & 1;
+}
+
 /* Without a handler the signal would end it. */
 static void need_handler(pid_t process, const char *status, int number)
 {
-    const char *caught = line_of(status, "\nSigCgt:");
-    uint64_t handlers = caught != NULL ? strtoull(caught, NULL, 16) : 0;
-    if (number < 1 || number > 64 || !(handlers >> (number - 1) & 1))
+    if (number < 1 || number > 64 || !has_signal(status, "\nSigCgt:", number))
         launcher_die(
             "process %d has no handler for signal %d, its MM_LEAKS_SIGNAL: the shim is not "
             "active there",
@@ -341,11 +346,9 @@ static int take_turn(pid_t process)
 /* Of somebody who does not wait for the answer any more. */
 static bool is_on_its_way(pid_t process, int number)
 {
-    static const char name[] = "\nShdPnd:\t";
     size_t size;
     char *status = read_of(process, "status", &size);
-    const char *at = status != NULL ? strstr(status, name) : NULL;
-    bool is_pending = at != NULL && strtoull(at + sizeof name - 1, NULL, 16) >> (number - 1) & 1;
+    bool is_pending = status != NULL && has_signal(status, "\nShdPnd:", number);
     free(status);
     return is_pending;
 }

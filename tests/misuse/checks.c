@@ -144,6 +144,23 @@ void overflow_in_a_child(void)
     freed_here(block);
 }
 
+/* More blocks than a child looks at that are its parent's. */
+void overflow_of_a_child(void)
+{
+    int status;
+    for (int i = 0; i < 40000; i++)
+        CHECK(malloc(SIZE) != NULL);
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        publish_number("CHILD", (size_t)getpid());
+        write_behind(allocated_here(SIZE), 1);
+        exit(EXIT_SUCCESS);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 /* --- writes to freed blocks --- */
 
 void write_freed(char *block, size_t at)
@@ -324,6 +341,7 @@ static const struct misuse_case checks[] = {
     MISUSE_CASE(overflow_on_check),
     MISUSE_CASE(overflow_in_another_thread),
     MISUSE_CASE(overflow_in_a_child),
+    MISUSE_CASE(overflow_of_a_child),
     MISUSE_CASE(use_after_free_at_exit),
     MISUSE_CASE(use_after_free_on_check),
     MISUSE_CASE(use_after_free_of_given_back_page),
